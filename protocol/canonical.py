@@ -1,0 +1,75 @@
+"""Encode values as canonical CBOR and refuse every other spelling of them (RFC 8949 §4.2.1).
+
+Only null, booleans, 64-bit integers, byte strings, text, arrays and maps with text or small integer keys are allowed: no
+floats, no tags, no indefinite lengths. With these types cbor2's key order equals the bytewise order of RFC 8949.
+"""
+
+from typing import Any
+
+import cbor2
+
+from protocol.errors import MalformedError
+
+MAX_BYTES = 65_536  # a record of more enters the log by hash
+MAX_DEPTH = 12
+_INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
+
+Value = Any  # None | bool | int | bytes | str | list[Value] | dict[int | str, Value]; recursion makes mypy slow and tells no more
+
+
+def encode(value: Value) -> bytes:
+    """Encode `value`; raise MalformedError naming the place of a type that is not allowed."""
+    _check(value, "$", 0)
+    return cbor2.dumps(value, canonical=True)
+
+
+def decode(data: bytes, *, limit: int = MAX_BYTES) -> Value:
+    """Decode `data`; raise MalformedError when it is too long, not CBOR, or not the canonical spelling of its value."""
+    if len(data) > limit:
+        raise MalformedError(f"{len(data)} bytes, at most {limit} allowed", where="cbor")
+    try:
+        value = cbor2.loads(data)
+    except (cbor2.CBORDecodeError, RecursionError, ValueError, OverflowError, TypeError, MemoryError) as error:
+        raise MalformedError(f"not CBOR: {type(error).__name__}", where="cbor") from error
+    _check(value, "$", 0)
+    if cbor2.dumps(value, canonical=True) != data:
+        raise MalformedError("not in canonical form, or bytes follow the value", where="cbor")
+    return value
+
+
+def _check(value: Value, place: str, depth: int) -> None:
+    if not _allowed(value, depth):
+        _name_fault(value, place, depth)
+
+
+def _allowed(value: Value, depth: int) -> bool:
+    kind = type(value)
+    if kind is int:
+        return bool(_INT_MIN <= value <= _INT_MAX)
+    if kind is bytes or kind is str or value is None or kind is bool:
+        return True
+    if depth >= MAX_DEPTH:
+        return False
+    if kind is dict:
+        return all((type(key) is int or type(key) is str) and _allowed(item, depth + 1) for key, item in value.items())
+    if kind is list or kind is tuple:
+        return all(_allowed(item, depth + 1) for item in value)
+    return isinstance(value, str)  # validated identifiers are text
+
+
+def _name_fault(value: Value, place: str, depth: int) -> None:
+    """Raise MalformedError naming the first place that `_allowed` refuses."""
+    if isinstance(value, dict | list | tuple) and depth >= MAX_DEPTH:
+        raise MalformedError(f"nested deeper than {MAX_DEPTH}", where=place)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if type(key) is not int and type(key) is not str:
+                raise MalformedError(f"key of type {type(key).__name__}", where=place)
+            _name_fault(item, f"{place}.{key}", depth + 1)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _name_fault(item, f"{place}[{index}]", depth + 1)
+    elif isinstance(value, int) and not _INT_MIN <= value <= _INT_MAX:
+        raise MalformedError("integer wider than 64 bits", where=place)
+    elif not _allowed(value, depth):
+        raise MalformedError(f"type {type(value).__name__} is not allowed", where=place)

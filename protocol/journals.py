@@ -1,0 +1,123 @@
+"""Follow a box journal record by record and refuse the first that does not fit: the rule of hub and verifier alike.
+
+An epoch starts with a boot record at position 0 and a session record, both signed by the box's identity key; what follows
+is signed by the newest session key before its monotonic end. Each record stands at the next position and names the root
+of the tree before it, so nothing can be left out, added or moved.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from protocol import kinds
+from protocol.errors import EquivocationError, VerificationError
+from protocol.identifiers import BoxId, Issuer
+from protocol.merkle import Frontier
+from protocol.notes import ED25519, Checkpoint, NoteKey, SignedCheckpoint
+from protocol.records import SignedRecord
+from protocol.signatures import EDDSA, PublicKey
+
+
+def origin(box: str, epoch: int) -> str:
+    """Give the origin line of a box journal's checkpoints."""
+    return f"portwitness.box/{box}/{epoch}"
+
+
+@dataclass(slots=True)
+class Journal:
+    """What must be remembered of one epoch to judge its next record.
+
+    `identities`: the box's identity keys that count (by the log), any of which may sign boot and session. `fresh` is False when
+    following starts in the middle (a bundle): then the caller gives frontier and session key.
+    """
+
+    box: BoxId
+    epoch: int
+    identities: tuple[PublicKey, ...]
+    frontier: Frontier = field(default_factory=Frontier)
+    session: PublicKey | None = None
+    session_until_ns: int = 0
+    last_mono_ns: int = 0
+    sealed: int = 0  # positions below are covered by a seal
+
+    def append(self, signed: SignedRecord) -> None:
+        """Take the next record; raise VerificationError naming what is wrong, and then nothing has changed."""
+        self.check_place(signed)
+        self.check_signature(signed)
+        self.take(signed)
+
+    def check_place(self, signed: SignedRecord) -> None:
+        """Check issuer, epoch, position, root and monotonic order."""
+        record = signed.record
+        where = f"{self.box} epoch {self.epoch} position {record.position}"
+        if record.issuer != Issuer.of_box(self.box) or record.epoch != self.epoch:
+            raise VerificationError(f"issued by {record.issuer} epoch {record.epoch}", where=where)
+        if record.position != self.frontier.size:
+            raise VerificationError(f"expected position {self.frontier.size}", where=where)
+        if record.root != self.frontier.root():
+            raise VerificationError("names another tree before it", where=where)
+        if record.at.mono_ns < self.last_mono_ns:
+            raise VerificationError("monotonic time runs backwards", where=where)
+        if (record.position == 0) != isinstance(record.body, kinds.Boot):
+            raise VerificationError(f"{record.kind} is out of place", where=where)
+
+    def key_for(self, signed: SignedRecord) -> PublicKey:
+        """Give the key that has to have signed the record; raise VerificationError when there is none."""
+        record, envelope = signed.record, signed.envelope
+        if isinstance(record.body, kinds.Boot | kinds.Session):
+            for identity in self.identities:
+                if identity.key_id == envelope.key_id:
+                    return identity
+            raise VerificationError(f"key {envelope.key_id.hex()} is no identity of {self.box}", where=f"position {record.position}")
+        if self.session is None:
+            raise VerificationError("no session key yet", where=f"position {record.position}")
+        if record.at.mono_ns > self.session_until_ns:
+            raise VerificationError("session key has ended", where=f"position {record.position}")
+        return self.session
+
+    def check_signature(self, signed: SignedRecord) -> None:
+        """Check the signature; raise VerificationError."""
+        signed.envelope.verify(self.key_for(signed))
+
+    def take(self, signed: SignedRecord) -> None:
+        """Append a record that was checked."""
+        record = signed.record
+        if isinstance(record.body, kinds.Session):
+            self.session = PublicKey.from_ed25519(record.body.key)
+            self.session_until_ns = record.body.until_mono_ns
+        elif isinstance(record.body, kinds.Seal):
+            self._check_seal(record.position, record.root, record.body)
+            self.sealed = record.position
+        self.frontier.append(signed.leaf)
+        self.last_mono_ns = record.at.mono_ns
+
+    def _check_seal(self, position: int, root: bytes, seal: kinds.Seal) -> None:
+        if self.session is None:
+            raise VerificationError("seal before a session key", where=f"position {position}")
+        checkpoint = verify_seal(seal, self.box, self.epoch, self.session)
+        if checkpoint.size != position or checkpoint.root != root:
+            raise EquivocationError("seal names another tree than its journal", where=f"{self.box} position {position}")
+
+
+def verify_seal(seal: kinds.Seal, box: str, epoch: int, session: PublicKey) -> Checkpoint:
+    """Check a seal's signed checkpoint under the session key; give it. Raises VerificationError."""
+    if session.algorithm != EDDSA:
+        raise VerificationError("seals are signed with Ed25519", where="seal")
+    name = origin(box, epoch)
+    signed = SignedCheckpoint.parse(seal.note)
+    signed.verify(NoteKey(name, ED25519, session), origin=name)
+    return signed.checkpoint
+
+
+def check_equal(known: bytes, other: SignedRecord, keys: Sequence[PublicKey]) -> None:
+    """Compare a record with the one already known at its position.
+
+    Raises EquivocationError when it differs and one of `keys` signed it; VerificationError when it differs and none did.
+    """
+    if known == other.data:
+        return
+    where = f"{other.record.issuer} epoch {other.record.epoch} position {other.record.position}"
+    for key in keys:
+        if key.key_id == other.envelope.key_id:
+            other.envelope.verify(key)
+            raise EquivocationError("two signed records at one position", where=where)
+    raise VerificationError("another record stands at this position, and this one is not signed by the box", where=where)

@@ -1,0 +1,375 @@
+"""List the kinds of records and their bodies: few fields, fixed meaning.
+
+A body is encoded as a map from field number to value; the number is the field's place in its class, counted from 1, so
+fields are only ever appended. A field that is None is left out. Unknown kinds and unknown fields are refused.
+"""
+
+import types
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+
+from protocol.errors import MalformedError
+
+GapCause = Literal[
+    "camera lost", "camera stalled", "recorder lost", "frames lost", "disk full", "disk slow", "restart", "bytes lost",
+    "clock step", "operator stop", "unsupported", "starting",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """A box began an epoch; names the last head it knows of the epoch before."""
+
+    KIND: ClassVar[str] = "boot"
+    boot_id: bytes
+    software: str
+    previous_epoch: int | None = None
+    previous_size: int | None = None
+    previous_root: bytes | None = None
+    clean: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The identity key certifies a session key until a monotonic instant of this epoch. Usage: live or import."""
+
+    KIND: ClassVar[str] = "session"
+    key: bytes
+    until_mono_ns: int
+    usage: Literal["live", "import"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording period of a stream begins or ends; the subject is the stream."""
+
+    KIND: ClassVar[str] = "recording"
+    state: Literal["started", "stopped"]
+    cause: str
+    origin: Literal["rtsp", "whip", "import"]
+    next_number: int
+    expected_end_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A closed segment file of a stream.
+
+    `mono_from`/`mono_to`: monotonic ns of the epoch `epoch` (None: the record's own) in which it was captured; `wall_from`: its
+    start in the box's wall clock. `bound`: bytes that a heartbeat had signed before a crash (recovered ones only).
+    `config`: SHA-256 of the initialisation part (ftyp + moov). `run`: which muxer wrote it; media time is continuous in a run.
+    `media_from`: decode time of its first video sample in 90 kHz units. `device_from`: the device's own clock at its start.
+    """
+
+    KIND: ClassVar[str] = "segment"
+    number: int
+    sha256: bytes
+    size: int
+    mono_from: int
+    mono_to: int
+    wall_from: int
+    run: int
+    media_from: int
+    frames: int
+    config: bytes
+    state: Literal["live", "recovered"]
+    lost: int = 0
+    bound: int | None = None
+    epoch: int | None = None
+    device_from: int | None = None
+    tasks: tuple[str, ...] | None = None
+    sample_root: bytes | None = None
+
+    @property
+    def wall_to(self) -> int:
+        """Give its end in the box's wall clock: a segment is cut at a clock step, so both clocks run alike inside it."""
+        return self.wall_from + self.mono_to - self.mono_from
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of a recording period that is in no segment, with its cause."""
+
+    KIND: ClassVar[str] = "gap"
+    cause: GapCause
+    wall_from: int
+    wall_to: int
+    mono_from: int | None = None
+    mono_to: int | None = None
+    detail: str = ""
+    frames: int | None = None
+    epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSegment:
+    """What a heartbeat binds of one open segment: the first `size` bytes hash to `sha256` and last until `mono_to`."""
+
+    stream: str
+    number: int
+    size: int
+    sha256: bytes
+    mono_from: int
+    mono_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The box lives; every open segment is bound up to its flushed bytes."""
+
+    KIND: ClassVar[str] = "heartbeat"
+    open: tuple[OpenSegment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHead:
+    """A stream's last closed segment number at a seal (None: none yet)."""
+
+    stream: str
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """The signed checkpoint of the journal: it covers every position below its own."""
+
+    KIND: ClassVar[str] = "seal"
+    note: bytes
+    streams: tuple[StreamHead, ...]
+    reason: Literal["interval", "task", "shutdown"]
+    counter: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStep:
+    """The wall clock moved against the monotonic one by `step_ns`."""
+
+    KIND: ClassVar[str] = "clock-step"
+    before_ns: int
+    after_ns: int
+    step_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoxState:
+    """Something about the box that matters to the evidence changed: disk, configuration, transport."""
+
+    KIND: ClassVar[str] = "box-state"
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Disposal:
+    """Bytes were removed, by rule and on authority; their hashes stay."""
+
+    KIND: ClassVar[str] = "disposal"
+    blobs: tuple[bytes, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task was opened or ended; the subject is the task. `cameras` are the bay's streams."""
+
+    KIND: ClassVar[str] = "task"
+    state: Literal["opened", "ended"]
+    by: str
+    site: str
+    bay: str | None = None
+    title: str | None = None
+    inspectors: tuple[str, ...] | None = None
+    cameras: tuple[str, ...] | None = None
+    facts: tuple[tuple[str, str], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """A recorder's stream is bound to a task or freed from it; the subject is the task.
+
+    The hub's record is the order; the box's record repeats it with the order's leaf hash and takes effect at its position.
+    A late pairing reaches back to `late_from` and names a second person and a reason.
+    """
+
+    KIND: ClassVar[str] = "pairing"
+    state: Literal["paired", "unpaired"]
+    stream: str
+    by: str
+    order: bytes | None = None
+    late_from: int | None = None
+    second: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Blobs are in the hub's store, verified and flushed; the subject is the box they came from."""
+
+    KIND: ClassVar[str] = "stored"
+    blobs: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Somebody began or ended to watch; the subject is a stream (live) or a task (playback)."""
+
+    KIND: ClassVar[str] = "view"
+    state: Literal["started", "ended"]
+    viewer: str
+    way: Literal["live", "playback"]
+    view: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A task was exported; `manifest` is the SHA-256 of the bundle's manifest. The subject is the task."""
+
+    KIND: ClassVar[str] = "export"
+    by: str
+    manifest: bytes
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A box's identity certificate was issued or revoked; the subject is the box, which counts from here on."""
+
+    KIND: ClassVar[str] = "enrolment"
+    state: Literal["issued", "revoked"]
+    certificate: bytes
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Equivocation:
+    """An issuer signed two records for one position; the subject is the issuer. `other` is the whole second record."""
+
+    KIND: ClassVar[str] = "equivocation"
+    epoch: int
+    position: int
+    known: bytes
+    other: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A person, a right or a login changed; the subject is the person."""
+
+    KIND: ClassVar[str] = "access"
+    act: str
+    by: str
+    detail: str = ""
+
+
+Body = (
+    Boot | Session | Recording | Segment | Gap | Heartbeat | Seal | ClockStep | BoxState | Disposal
+    | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access
+)  # fmt: skip
+
+KINDS: dict[str, type[Any]] = {kind.KIND: kind for kind in get_args(Body)}
+
+
+def encode_body(body: Body) -> dict[int, Any]:
+    """Give the numbered fields of a body; raise MalformedError when a field has the wrong type."""
+    return encode_fields(body)
+
+
+def encode_fields(value: Any) -> dict[int, Any]:  # noqa: ANN401
+    """Give the numbered fields of any dataclass that follows the rules of bodies; raise MalformedError on a wrong type."""
+    numbered = _encode(value)
+    _decode(type(value), numbered, value.KIND)
+    return numbered
+
+
+def decode_fields(kind: type[Any], value: Any, where: str) -> Any:  # noqa: ANN401
+    """Read the numbered fields of `kind`; raise MalformedError naming the field that is wrong."""
+    return _decode(kind, value, where)
+
+
+def decode_body(kind: Any, value: Any) -> Body:  # noqa: ANN401
+    """Read the body of a kind; raise MalformedError when the kind is unknown or a field is wrong."""
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise MalformedError(f"kind {str(kind)[:40]!r} is not known", where="record.kind")
+    body: Body = _decode(KINDS[kind], value, kind)
+    return body
+
+
+def _encode(body: Any) -> dict[int, Any]:  # noqa: ANN401
+    out: dict[int, Any] = {}
+    for number, name in enumerate(_names(type(body)), 1):
+        value = getattr(body, name)
+        if value is not None:
+            out[number] = _plain(value)
+    return out
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return _encode(value) if hasattr(value, "__dataclass_fields__") else value
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:  # noqa: ANN401
+    return tuple(field.name for field in fields(kind))
+
+
+@cache
+def _plan(kind: Any) -> tuple[tuple[int, str, Any, bool], ...]:
+    """Give (number, name, type, required) of each field."""
+    hints = get_type_hints(kind)
+    return tuple(
+        (number, field.name, _strip_none(hints[field.name]), field.default is MISSING) for number, field in enumerate(fields(kind), 1)
+    )
+
+
+def _strip_none(hint: Any) -> Any:  # noqa: ANN401
+    if get_origin(hint) in (types.UnionType, Union):
+        return next(part for part in get_args(hint) if part is not types.NoneType)
+    return hint
+
+
+def _decode(kind: type[Any], value: Any, where: str) -> Any:  # noqa: ANN401
+    if not isinstance(value, dict):
+        raise MalformedError("body is not a map", where=where)
+    found: dict[str, Any] = {}
+    for number, name, hint, required in _plan(kind):
+        if number in value:
+            found[name] = _take(hint, value[number], where, name)
+        elif required:
+            raise MalformedError("missing", where=f"{where}.{name}")
+    if len(found) != len(value):
+        raise MalformedError(f"unknown fields {sorted(set(value) - {row[0] for row in _plan(kind)}, key=str)}", where=where)
+    return kind(**found)
+
+
+def _take(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: ANN401
+    if hint in (int, str, bytes, bool):
+        if type(value) is not hint:
+            raise MalformedError(f"{type(value).__name__}, expected {hint.__name__}", where=f"{where}.{name}")
+        return value
+    return _take_compound(hint, value, where, name)
+
+
+def _take_compound(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: ANN401
+    origin = get_origin(hint)
+    if origin is Literal:
+        if not isinstance(value, str) or value not in get_args(hint):
+            raise MalformedError(f"{str(value)[:40]!r} is none of {', '.join(get_args(hint))}", where=f"{where}.{name}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise MalformedError("not a list", where=f"{where}.{name}")
+        return _take_tuple(get_args(hint), value, where, name)
+    return _decode(hint, value, f"{where}.{name}")
+
+
+def _take_tuple(parts: tuple[Any, ...], value: list[Any], where: str, name: str) -> tuple[Any, ...]:
+    if parts[-1] is Ellipsis:
+        return tuple(_take(parts[0], item, where, name) for item in value)
+    if len(parts) != len(value):
+        raise MalformedError(f"{len(value)} items, expected {len(parts)}", where=f"{where}.{name}")
+    return tuple(_take(part, item, where, name) for part, item in zip(parts, value, strict=True))
