@@ -5,6 +5,7 @@ fields are only ever appended. A field that is None is left out. Unknown kinds a
 """
 
 import types
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
@@ -269,6 +270,8 @@ Body = (
     | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access
 )  # fmt: skip
 
+Plan = tuple[tuple[int, str, Any, bool], ...]
+
 KINDS: dict[str, type[Any]] = {kind.KIND: kind for kind in get_args(Body)}
 
 
@@ -312,18 +315,20 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     return _encode(value) if hasattr(value, "__dataclass_fields__") else value
 
 
-@cache
-def _names(kind: Any) -> tuple[str, ...]:  # noqa: ANN401
+def _field_names(kind: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
-@cache
-def _plan(kind: Any) -> tuple[tuple[int, str, Any, bool], ...]:
+def _field_plan(kind: type[Any]) -> Plan:
     """Give (number, name, type, required) of each field."""
     hints = get_type_hints(kind)
     return tuple(
         (number, field.name, _strip_none(hints[field.name]), field.default is MISSING) for number, field in enumerate(fields(kind), 1)
     )
+
+
+_names: Callable[[type[Any]], tuple[str, ...]] = cache(_field_names)
+_plan: Callable[[type[Any]], Plan] = cache(_field_plan)
 
 
 def _strip_none(hint: Any) -> Any:  # noqa: ANN401
