@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from protocol.errors import MalformedError
 
@@ -327,8 +327,8 @@ def _field_plan(kind: type[Any]) -> Plan:
     )
 
 
-_names: Callable[[type[Any]], tuple[str, ...]] = cache(_field_names)
-_plan: Callable[[type[Any]], Plan] = cache(_field_plan)
+_names = cast(Callable[[type[Any]], tuple[str, ...]], cache(_field_names))
+_plan = cast(Callable[[type[Any]], Plan], cache(_field_plan))
 
 
 def _strip_none(hint: Any) -> Any:  # noqa: ANN401
