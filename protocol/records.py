@@ -10,6 +10,7 @@ A record is canonical CBOR in a COSE_Sign1. Its map has integer keys, fixed for 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from protocol import canonical, kinds
@@ -107,18 +108,15 @@ def _parse(payload: bytes) -> Record:
     )
 
 
-_issuers: dict[str, Issuer] = {}  # a cache of validated names, bounded below
-
-
 def _issuer(text: Any) -> Issuer:  # noqa: ANN401
     if not isinstance(text, str):
         raise MalformedError("not text", where="record.issuer")
-    found = _issuers.get(text)
-    if found is None:
-        found = Issuer(text)
-        if len(_issuers) < 4096:
-            _issuers[text] = found
-    return found
+    return _known_issuer(text)
+
+
+@lru_cache(maxsize=4096)
+def _known_issuer(text: str) -> Issuer:
+    return Issuer(text)
 
 
 def _instant(wall: Any, mono: Any, clock: Any) -> Instant:  # noqa: ANN401
