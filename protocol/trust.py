@@ -1,0 +1,125 @@
+"""Hold what a verifier trusts, given to it from outside of what it verifies.
+
+The root's fingerprint, the port log's verifier key, and the witnesses' policy. As a file it is JSON with exactly these keys;
+a site CA can sign it (`sign`), so that a box enrolled by the root's fingerprint alone learns the log's key from its CA and
+not from the hub.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+
+from protocol.errors import MalformedError, VerificationError
+from protocol.identifiers import HubId, SiteId
+from protocol.notes import COSIGNATURE, ED25519, NoteKey, SignedCheckpoint
+from protocol.signatures import PublicKey, Signer, open1, sign1
+
+MAX_TRUST_BYTES = 16_384
+_KEYS = {"site", "hub", "root_sha256", "log", "witnesses", "quorum"}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def log_origin(site: str, hub: str) -> str:
+    """Give the origin line of a port log's checkpoints."""
+    return f"portwitness.port/{site}/{hub}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """A site's root fingerprint, its hub's log key, and k of n witnesses whose cosignatures a checkpoint needs."""
+
+    site: SiteId
+    hub: HubId
+    root_sha256: str
+    log: NoteKey
+    witnesses: tuple[NoteKey, ...] = ()
+    quorum: int = 0
+
+    def __post_init__(self) -> None:
+        if not _SHA256.fullmatch(self.root_sha256):
+            raise MalformedError("not 64 lower-case hex digits", where="trust.root_sha256")
+        if self.log.kind != ED25519 or self.log.name != log_origin(self.site, self.hub):
+            raise MalformedError(f"log key is of {self.log.name!r}, expected {log_origin(self.site, self.hub)!r}", where="trust.log")
+        if any(witness.kind != COSIGNATURE for witness in self.witnesses):
+            raise MalformedError("a witness key is not a cosignature key", where="trust.witnesses")
+        if not 0 <= self.quorum <= len({witness.public.spki for witness in self.witnesses}):
+            raise MalformedError(f"quorum {self.quorum} of {len(self.witnesses)} witnesses", where="trust.quorum")
+
+    @property
+    def clock(self) -> NoteKey:
+        """Give the key of the hub's own timestamped cosignature."""
+        return NoteKey(f"{self.log.name}/time", COSIGNATURE, self.log.public)
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Trust":
+        """Read a trust file; raise MalformedError naming the key that is wrong."""
+        fields = _load(data)
+        witnesses, quorum = fields["witnesses"], fields["quorum"]
+        if not isinstance(witnesses, list) or len(witnesses) > 64:
+            raise MalformedError("not a list of at most 64 keys", where="trust.witnesses")
+        if type(quorum) is not int:
+            raise MalformedError("not a whole number", where="trust.quorum")
+        texts = {name: _text(fields[name], name) for name in ("site", "hub", "root_sha256", "log")}
+        keys = tuple(NoteKey.parse(_text(witness, "witnesses")) for witness in witnesses)
+        site, hub = SiteId(texts["site"]), HubId(texts["hub"])
+        return cls(site, hub, texts["root_sha256"].lower(), NoteKey.parse(texts["log"]), keys, quorum)
+
+    def encode(self) -> bytes:
+        """Give the trust file."""
+        fields = {
+            "site": self.site,
+            "hub": self.hub,
+            "root_sha256": self.root_sha256,
+            "log": self.log.vkey(),
+            "witnesses": [witness.vkey() for witness in self.witnesses],
+            "quorum": self.quorum,
+        }
+        return (json.dumps(fields, indent=2) + "\n").encode()
+
+    def sign(self, signer: Signer) -> bytes:
+        """Give the trust file signed by a site CA."""
+        return sign1(self.encode(), signer)
+
+    @classmethod
+    def verify(cls, data: bytes, authority: PublicKey) -> "Trust":
+        """Read what `sign` gave; raise VerificationError when `authority` did not sign it."""
+        envelope = open1(data)
+        envelope.verify(authority)
+        return cls.parse(envelope.payload)
+
+    def check_checkpoint(self, signed: SignedCheckpoint) -> int | None:
+        """Check the log's signature and the witnesses' quorum; give the hub's own time in Unix s, if it cosigned.
+
+        Raises VerificationError.
+        """
+        signed.verify(self.log, origin=self.log.name)
+        agreed = set()
+        for witness in self.witnesses:
+            if _has_signed(signed, witness):
+                signed.verify(witness, origin=self.log.name)
+                agreed.add(witness.public.spki)
+        if len(agreed) < self.quorum:
+            raise VerificationError(f"cosigned by {len(agreed)} witnesses, the policy asks for {self.quorum}", where="checkpoint")
+        return signed.verify(self.clock, origin=self.log.name) if _has_signed(signed, self.clock) else None
+
+
+def _has_signed(signed: SignedCheckpoint, key: NoteKey) -> bool:
+    return any(one.name == key.name and one.hash == key.hash for one in signed.note.signatures)
+
+
+def _load(data: bytes) -> dict[str, object]:
+    if len(data) > MAX_TRUST_BYTES:
+        raise MalformedError(f"{len(data)} bytes, at most {MAX_TRUST_BYTES}", where="trust")
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("not JSON", where="trust") from error
+    if not isinstance(fields, dict) or set(fields) != _KEYS:
+        raise MalformedError(f"keys are not exactly {', '.join(sorted(_KEYS))}", where="trust")
+    return fields
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise MalformedError("not text", where=f"trust.{name}")
+    return value
