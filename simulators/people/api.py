@@ -34,6 +34,8 @@ _KINDS: dict[str, type[PortwitnessError]] = {
     "refused": RefusedError,
     "forbidden": ForbiddenError,
     "storage": StorageError,
+    "unauthenticated": ForbiddenError,
+    "missing": RefusedError,
 }
 
 
