@@ -1,0 +1,161 @@
+"""Hold the hub's settings: one table per part, every key documented here and in docs/reference.
+
+The file is TOML; `PORTWITNESS_HUB_<TABLE>_<KEY>` in the environment overrides it. Defaults serve one port on one machine.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from protocol.identifiers import HubId, SiteId
+from protocol.settings import read, setting
+
+PREFIX = "PORTWITNESS_HUB"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSettings:
+    """Who this hub is and where it keeps its state."""
+
+    site: SiteId = setting("The port site, as in every certificate and topic.")
+    id: HubId = setting("The hub's own name; it issues records as hub:<id>.", default=HubId("hub-1"))
+    state: Path = setting("Directory of database, blobs, log and keys.", default=Path("hub-state"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """Where the tables are."""
+
+    url: str = setting("SQLAlchemy URL; empty: SQLite at <state>/hub.db. PostgreSQL: postgresql+psycopg://...", default="", secret=True)
+    busy_seconds: float = setting("How long to wait for another writer of the same SQLite file.", default=10.0, unit="s", bounds=(0, 300))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobSettings:
+    """Where segments are kept, and how much may wait."""
+
+    url: str = setting("dir:///absolute/path; empty: <state>/blobs.", default="")
+    largest_mb: int = setting("Largest single blob taken.", default=512, unit="MB", bounds=(1, 65_536))
+    quarantine_mb: int = setting("Per box: blobs that came before their record.", default=2048, unit="MB", bounds=(1, 1_048_576))
+    quarantine_days: int = setting("Blobs that no record ever named are removed after this.", default=30, unit="days", bounds=(1, 3650))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """How the port log is written."""
+
+    batch_ms: int = setting("Leaves are gathered this long before one checkpoint.", default=200, unit="ms", bounds=(0, 1000))
+    stored_ms: int = setting("Stored blobs are gathered this long into one record.", default=1000, unit="ms", bounds=(10, 60_000))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserSettings:
+    """The port for people."""
+
+    host: str = setting("Address to listen on.", default="127.0.0.1")
+    port: int = setting("TCP port; 0 takes a free one.", default=8080, bounds=(0, 65_535))
+    certificate: Path | None = setting("PEM certificate chain; none: plain HTTP, for 127.0.0.1 only.", default=None)
+    key: Path | None = setting("PEM key of that certificate.", default=None)
+    session_minutes: int = setting("A login ends after this without use.", default=480, unit="min", bounds=(1, 10_080))
+    lockout_failures: int = setting("Wrong passwords in a row before a name is locked.", default=5, bounds=(1, 100))
+    lockout_minutes: int = setting("How long a locked name stays locked.", default=15, unit="min", bounds=(1, 1440))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSettings:
+    """The port for boxes: TLS that requires a client certificate of the site."""
+
+    host: str = setting("Address to listen on.", default="127.0.0.1")
+    port: int = setting("TCP port; 0 takes a free one.", default=8443, bounds=(0, 65_535))
+    public_url: str = setting("How boxes reach it, told at enrolment; empty: https://<host>:<port>.", default="")
+    certificate: Path | None = setting("PEM chain of the server certificate; none: <state>/keys/device.pem.", default=None)
+    key: Path | None = setting("Its PEM key; none: <state>/keys/device.key.", default=None)
+    authorities: Path | None = setting("PEM of the site CA that signs boxes; none: <state>/keys/site.pem.", default=None)
+    offline_seconds: float = setting("A box is offline after this without a word.", default=15.0, unit="s", bounds=(1, 3600))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MqttSettings:
+    """The broker. Without one the HTTPS transport serves."""
+
+    broker: Literal["spawn", "external", "none"] = setting("Run mosquitto as a child, use one that runs, or use none.", default="spawn")
+    host: str = setting("Address on which boxes reach the broker (spawn).", default="127.0.0.1")
+    port: int = setting("TLS port of the broker for boxes (spawn).", default=8883, bounds=(0, 65_535))
+    local_port: int = setting("The hub's own way in on 127.0.0.1; 0 takes a free one (spawn).", default=0, bounds=(0, 65_535))
+    public_url: str = setting("How boxes reach it, told at enrolment; empty: mqtts://<host>:<port>.", default="")
+    program: str = setting("The mosquitto program; looked for in PATH and /usr/sbin.", default="mosquitto")
+    url: str = setting("mqtt(s)://user:password@host:port of the broker that runs (external).", default="", secret=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IceSettings:
+    """A STUN or TURN server for live pictures."""
+
+    urls: str = setting("stun:host:port or turn:host:port.")
+    username: str | None = setting("TURN user.", default=None)
+    credential: str | None = setting("TURN password.", default=None, secret=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSettings:
+    """Live pictures."""
+
+    grace_seconds: float = setting("A box goes on publishing this long after the last viewer.", default=10.0, unit="s", bounds=(0, 600))
+    start_seconds: float = setting("How long a viewer waits for the box to publish.", default=8.0, unit="s", bounds=(1, 60))
+    first_port: int = setting("First UDP port for media; 0: any.", default=0, bounds=(0, 65_535))
+    last_port: int = setting("Last UDP port for media; 0: any.", default=0, bounds=(0, 65_535))
+    hosts: tuple[str, ...] = setting("Addresses offered for media; empty: all of this machine.", default=())
+    max_viewers: int = setting("Viewers at a time, all streams together.", default=200, bounds=(1, 10_000))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSettings:
+    """Tasks and pairing."""
+
+    code_seconds: int = setting("A short code ends after this.", default=300, unit="s", bounds=(30, 300))
+    claim_failures: int = setting("Wrong codes per recorder in one code life before it must wait.", default=5, bounds=(1, 100))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSettings:
+    """All settings of a hub."""
+
+    port: PortSettings = setting("Who this hub is.")
+    database: DatabaseSettings = DatabaseSettings()
+    blobs: BlobSettings = BlobSettings()
+    log: LogSettings = LogSettings()
+    browser: BrowserSettings = BrowserSettings()
+    device: DeviceSettings = DeviceSettings()
+    mqtt: MqttSettings = MqttSettings()
+    live: LiveSettings = LiveSettings()
+    ice: tuple[IceSettings, ...] = setting("STUN and TURN servers; none by default.", default=())
+    tasks: TaskSettings = TaskSettings()
+
+    @property
+    def database_url(self) -> str:
+        """Give the database's URL with its default."""
+        return self.database.url or f"sqlite:///{self.port.state.absolute() / 'hub.db'}"
+
+    @property
+    def blob_url(self) -> str:
+        """Give the blob store's URL with its default."""
+        return self.blobs.url or f"dir://{self.port.state.absolute() / 'blobs'}"
+
+    @property
+    def keys(self) -> Path:
+        """Give the directory of the hub's keys."""
+        return self.port.state / "keys"
+
+    @property
+    def log_origin(self) -> str:
+        """Give the origin line of the port log, which is also its key's name."""
+        return f"portwitness.port/{self.port.site}/{self.port.id}"
+
+
+def load(path: Path) -> HubSettings:
+    """Read a settings file and the environment.
+
+    Raises MalformedError naming file, line and what was expected.
+    """
+    return read(HubSettings, path.read_text(), file=str(path), environ=os.environ, prefix=PREFIX)

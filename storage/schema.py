@@ -1,0 +1,293 @@
+"""Describe the hub's tables.
+
+Three sorts: *truth* (records and the logs over them), *projections* (rebuilt by replaying the truth; `fsck` compares), and
+*working state* (drafts, commands, alarms). Each part of the hub adds its tables in a section of its own and with a migration
+of its own, so that parts can be read apart.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKeyConstraint, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+METADATA = MetaData()
+_Row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER PRIMARY KEY
+
+# ---------------------------------------------------------------------------------------------- truth: records and logs
+
+records = Table(
+    "records", METADATA,
+    Column("issuer", String(48), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf", LargeBinary(32), nullable=False),
+    Column("kind", String(24), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+
+journals = Table(
+    "journals", METADATA,
+    Column("box", String(32), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+    Column("session", LargeBinary),
+    Column("session_until_ns", BigInteger, nullable=False, default=0),
+    Column("last_mono_ns", BigInteger, nullable=False, default=0),
+    Column("sealed", BigInteger, nullable=False, default=0),
+    Column("previous_epoch", BigInteger),
+    Column("previous_size", BigInteger),
+    Column("previous_root", LargeBinary(32)),
+)  # fmt: skip
+
+leaves = Table(  # the port log: which record each leaf is
+    "leaves", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf", LargeBinary(32), nullable=False),
+    Column("issuer", String(48), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("record_position", BigInteger, nullable=False),
+    Index("leaves_record", "issuer", "epoch", "record_position", unique=True),
+    ForeignKeyConstraint(["issuer", "epoch", "record_position"], ["records.issuer", "records.epoch", "records.position"]),
+)  # fmt: skip
+
+tile_roots = Table(  # hashes of full tiles: entry `index` of tile level `level` (1 and up)
+    "tile_roots", METADATA,
+    Column("log", String(80), primary_key=True),
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+
+log_state = Table(
+    "log_state", METADATA,
+    Column("name", String(80), primary_key=True),
+    Column("lease", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+    Column("checkpoint", LargeBinary, nullable=False),
+)  # fmt: skip
+
+# ------------------------------------------------------------------------------------------------------- working state
+
+staged = Table(  # what waits for the sequencer: drafts of hub records (body) and signed seals (data)
+    "staged", METADATA,
+    Column("id", _Row, primary_key=True, autoincrement=True),
+    Column("kind", String(24), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Column("mono_ns", BigInteger, nullable=False),
+    Column("sync", String(10), nullable=False),
+    Column("error_ms", BigInteger),
+    Column("body", LargeBinary),
+    Column("box", String(32)),
+    Column("epoch", BigInteger),
+    Column("position", BigInteger),
+)  # fmt: skip
+
+blobs = Table(
+    "blobs", METADATA,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("length", BigInteger, nullable=False),
+    Column("box", String(32), nullable=False),
+    Column("state", String(12), nullable=False),  # quarantine, stored, refused
+    Column("at_ns", BigInteger, nullable=False),
+    Column("logged", Boolean, nullable=False, default=False),  # a Stored record names it
+    Index("blobs_state", "state", "logged", "box"),
+)  # fmt: skip
+
+commands = Table(  # what a box was told and has not answered
+    "commands", METADATA,
+    Column("command", String(64), primary_key=True),
+    Column("box", String(32), nullable=False),
+    Column("state", String(10), nullable=False),  # pending, done, refused
+    Column("data", LargeBinary, nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Index("commands_box", "box", "state"),
+)  # fmt: skip
+
+alarms = Table(
+    "alarms", METADATA,
+    Column("id", _Row, primary_key=True, autoincrement=True),
+    Column("kind", String(40), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("first_ns", BigInteger, nullable=False),
+    Column("last_ns", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("acknowledged_by", String(40)),
+    Column("acknowledged_ns", BigInteger),
+    Column("evidence", LargeBinary),
+    Index("alarms_open", "acknowledged_ns", "kind", "subject"),
+)  # fmt: skip
+
+# --------------------------------------------------------------------------------------- projections of box journals
+
+sessions = Table(
+    "sessions", METADATA,
+    Column("box", String(32), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary(32), nullable=False),
+)  # fmt: skip
+
+streams = Table(
+    "streams", METADATA,
+    Column("stream", String(65), primary_key=True),
+    Column("box", String(32), nullable=False),
+    Column("origin", String(8), nullable=False),  # rtsp, whip, import; the newest recording's
+    Column("last_number", BigInteger),
+    Column("longest_segment_ns", BigInteger, nullable=False),
+    Column("longest_gap_ns", BigInteger, nullable=False),
+)  # fmt: skip
+
+segments = Table(
+    "segments", METADATA,
+    Column("box", String(32), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("stream", String(65), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("wall_from", BigInteger, nullable=False),
+    Column("wall_to", BigInteger, nullable=False),
+    Column("run", BigInteger, nullable=False),
+    Column("media_from", BigInteger, nullable=False),
+    Column("frames", BigInteger, nullable=False),
+    Column("config", LargeBinary(32), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("bound", BigInteger),
+    Index("segments_stream", "stream", "wall_from"),
+    Index("segments_number", "stream", "number"),
+    Index("segments_sha256", "sha256"),
+)  # fmt: skip
+
+gaps = Table(
+    "gaps", METADATA,
+    Column("box", String(32), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("stream", String(65), nullable=False),
+    Column("cause", String(24), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("wall_from", BigInteger, nullable=False),
+    Column("wall_to", BigInteger, nullable=False),
+    Index("gaps_stream", "stream", "wall_from"),
+)  # fmt: skip
+
+recordings = Table(
+    "recordings", METADATA,
+    Column("box", String(32), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("stream", String(65), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("origin", String(8), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Index("recordings_stream", "stream", "wall_ns"),
+)  # fmt: skip
+
+seals = Table(
+    "seals", METADATA,
+    Column("box", String(32), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, nullable=False),  # a receipt under this seal covers [first, position)
+    Column("left", LargeBinary, nullable=False),  # the tree's frontier at `first`: the left half of the range proof
+    Column("log_index", BigInteger),
+    Column("delivered", Boolean, nullable=False, default=False),  # working state: the receipt was handed to the box
+    Index("seals_delivered", "box", "delivered", "log_index"),
+)  # fmt: skip
+
+bonds = Table(  # pairings as the box's own records tell them: these count
+    "bonds", METADATA,
+    Column("box", String(32), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("task", String(64), nullable=False),
+    Column("stream", String(65), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("by", String(40), nullable=False),
+    Column("order_leaf", LargeBinary(32)),
+    Column("late_from", BigInteger),
+    Column("wall_ns", BigInteger, nullable=False),
+    Index("bonds_task", "task", "wall_ns"),
+    Index("bonds_stream", "stream", "wall_ns"),
+)  # fmt: skip
+
+# ----------------------------------------------------------------------------------------- projections of hub records
+
+identities = Table(  # identity keys of boxes, by enrolment records: `until` None while it counts
+    "identities", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("box", String(32), nullable=False),
+    Column("spki", LargeBinary, nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("until", BigInteger),
+    Index("identities_box", "box"),
+)  # fmt: skip
+
+tasks = Table(
+    "tasks", METADATA,
+    Column("task", String(64), primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("site", String(32), nullable=False),
+    Column("bay", String(32)),
+    Column("by", String(40), nullable=False),
+    Column("opened_ns", BigInteger, nullable=False),
+    Column("ended_ns", BigInteger),
+    Column("opened_at", BigInteger, nullable=False),  # leaf index of the opening
+    Column("ended_at", BigInteger),
+    Column("inspectors", Text, nullable=False),  # JSON lists
+    Column("cameras", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Index("tasks_state", "state", "opened_ns"),
+)  # fmt: skip
+
+orders = Table(  # pairing orders of the hub; they count when the box's record names their leaf
+    "orders", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf", LargeBinary(32), nullable=False, unique=True),
+    Column("task", String(64), nullable=False),
+    Column("stream", String(65), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("by", String(40), nullable=False),
+    Column("late_from", BigInteger),
+    Column("second", String(40)),
+    Column("reason", Text),
+    Column("wall_ns", BigInteger, nullable=False),
+    Index("orders_task", "task"),
+    Index("orders_stream", "stream", "position"),
+)  # fmt: skip
+
+equivocations = Table(
+    "equivocations", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("issuer", String(48), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("record_position", BigInteger, nullable=False),
+    Column("other_leaf", LargeBinary(32), nullable=False),
+    Index("equivocations_record", "issuer", "epoch", "record_position"),
+)  # fmt: skip
+
+views = Table(
+    "views", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("view", String(64), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("viewer", String(64), nullable=False),
+    Column("way", String(10), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Index("views_subject", "subject", "wall_ns"),
+)  # fmt: skip
+
+# ------------------------------------------------------------------------- people and access (hub/access.py adds here)
+
+# --------------------------------------------------------------- enrolment and exports (hub/enrolment.py, export.py add here)
