@@ -217,7 +217,7 @@ class Recorder:
         video = connection.addTransceiver(pictures, direction="sendonly")
         wanted = (f"video/{self._codec}".lower(), "video/rtx")
         video.setCodecPreferences([each for each in RTCRtpSender.getCapabilities("video").codecs if each.mimeType.lower() in wanted])
-        video.sender._send_keyframe = pictures.jump_to_key
+        vars(video.sender)["_send_keyframe"] = pictures.jump_to_key
         if self._tone:
             connection.addTransceiver(_Tone(self._tone, pictures), direction="sendonly")
         try:
