@@ -288,6 +288,44 @@ views = Table(
     Index("views_subject", "subject", "wall_ns"),
 )  # fmt: skip
 
-# ------------------------------------------------------------------------- people and access (hub/access.py adds here)
+# ------------------------------------------------------------------------- people and access (hub/access.py)
+
+people = Table(
+    "people", METADATA,
+    Column("name", String(40), primary_key=True),
+    Column("display", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("password", Text, nullable=False),  # argon2id
+    Column("disabled", Boolean, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+)  # fmt: skip
+
+logins = Table(
+    "logins", METADATA,
+    Column("token", LargeBinary(32), primary_key=True),  # SHA-256 of the cookie
+    Column("person", String(40), nullable=False),
+    Column("began_ns", BigInteger, nullable=False),
+    Column("used_ns", BigInteger, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),
+    Index("logins_person", "person"),
+)  # fmt: skip
+
+api_tokens = Table(
+    "api_tokens", METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("token", LargeBinary(32), nullable=False, unique=True),  # SHA-256
+    Column("person", String(40), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("made_ns", BigInteger, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),
+)  # fmt: skip
+
+login_failures = Table(  # by name and by address
+    "login_failures", METADATA,
+    Column("key", String(80), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("last_ns", BigInteger, nullable=False),
+    Column("until_ns", BigInteger, nullable=False),
+)  # fmt: skip
 
 # --------------------------------------------------------------- enrolment and exports (hub/enrolment.py, export.py add here)

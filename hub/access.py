@@ -1,0 +1,377 @@
+"""Know the people: roles, passwords, sessions, API tokens, lock-out.
+
+Guarantees: passwords are kept as argon2id, tokens as SHA-256; guessing is slowed per name and per address and then locked, with
+each further failure for longer, across restarts; a disabled person's sessions and tokens end at once; every change of a
+person, a right or a login is an Access record, staged in the same transaction.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError as WrongPassword, VerifyMismatchError
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from hub.core import Core
+from protocol import kinds
+from protocol.errors import ForbiddenError, MalformedError, RefusedError, StorageError
+from protocol.identifiers import PersonId
+from protocol.instants import SECOND_NS
+from storage.database import upsert
+from storage.schema import api_tokens, login_failures, logins, people
+
+Role = Literal["supervisor", "inspector", "administrator"]
+ROLES: tuple[Role, ...] = get_args(Role)
+LEAST_PASSWORD = 10
+MOST_PASSWORD = 256
+MINUTE_NS = 60 * SECOND_NS
+DAY_NS = 1440 * MINUTE_NS
+LONGEST_SESSION_NS = 7 * DAY_NS
+FREE_FAILURES = 2  # wrong passwords in a row before each next try must wait
+PER_ADDRESS = 4  # an address may fail this many times as often as a name: people share addresses
+HASHERS = 2  # argon2id takes 64 MiB each
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody the hub knows."""
+
+    name: PersonId
+    display: str
+    role: Role
+    disabled: bool
+    created_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login; `token` is given only when it begins."""
+
+    person: Person
+    csrf: str
+    expires_ns: int
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A token by which a program acts for a person; `token` is given only when it is made."""
+
+    id: str
+    person: PersonId
+    label: str
+    expires_ns: int
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonDraft:
+    """What is told of a new person."""
+
+    name: str
+    role: Role
+    display: str = ""
+    password: str | None = None
+
+
+@dataclass(slots=True)
+class Access:
+    """The people of a hub."""
+
+    core: Core
+    _hasher: PasswordHasher = field(default_factory=PasswordHasher)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHERS))
+    _nobody: str = ""
+
+    # ------------------------------------------------------------------------------------------------ logging in
+
+    async def log_in(self, name: str, password: str, address: str) -> Session:
+        """Begin a session; raise ForbiddenError when name or password is wrong, RefusedError while locked."""
+        person = await self.vouch(name, password, address)
+        token = secrets.token_urlsafe(32)
+        now = self._now()
+
+        def begin(connection: Connection) -> None:
+            connection.execute(delete(logins).where(logins.c.expires_ns < now))
+            row = {"token": _digest(token), "person": person.name, "began_ns": now, "used_ns": now, "expires_ns": now + LONGEST_SESSION_NS}
+            connection.execute(insert(logins).values(row))
+            self._record(connection, person.name, "logged in", by=person.name, detail=address)
+
+        await self.core.database.write(begin)
+        return Session(person, csrf_of(token), min(now + self._idle_ns(), now + LONGEST_SESSION_NS), token)
+
+    async def vouch(self, name: str, password: str, address: str) -> Person:
+        """Check a password without beginning a session; failures count. Raises as `log_in`."""
+        keys = (f"name:{name[:40]}", f"address:{address[:64]}")
+        found = await self.core.database.read(lambda connection: self._candidate(connection, name, keys))
+        right = await self._verify(found.hash if found else await self._dummy(), password)
+        if found is None or not right or found.person.disabled:
+            await self._count_failure(keys, found.person if found else None, address)
+            raise ForbiddenError("name or password is wrong", where="login")
+        await self.core.database.write(lambda connection: connection.execute(delete(login_failures).where(login_failures.c.key == keys[0])))
+        return found.person
+
+    async def session(self, token: str) -> Session | None:
+        """Give the running session of a token and count it as used; None when there is none."""
+        now, digest = self._now(), _digest(token)
+        row = await self.core.database.read(lambda connection: _login_row(connection, digest))
+        if row is None or row.disabled or now >= row.expires_ns or now - row.used_ns > self._idle_ns():
+            return None
+        if now - row.used_ns > MINUTE_NS:
+            await self.core.database.write(
+                lambda connection: connection.execute(update(logins).where(logins.c.token == digest).values(used_ns=now))
+            )
+        return Session(_person(row), csrf_of(token), min(now + self._idle_ns(), row.expires_ns))
+
+    async def log_out(self, token: str) -> None:
+        """End a session; one that is not there is no error."""
+        digest = _digest(token)
+
+        def end(connection: Connection) -> None:
+            row = _login_row(connection, digest)
+            if row is not None:
+                connection.execute(delete(logins).where(logins.c.token == digest))
+                self._record(connection, row.name, "logged out", by=row.name)
+
+        await self.core.database.write(end)
+
+    # ------------------------------------------------------------------------------------------------ people
+
+    async def people(self) -> list[Person]:
+        """Give all people by name."""
+        rows = await self.core.database.read(lambda connection: connection.execute(select(people).order_by(people.c.name)).all())
+        return [_person(row) for row in rows]
+
+    async def person(self, name: str) -> Person | None:
+        """Give one person, None when not known."""
+        row = await self.core.database.read(lambda connection: connection.execute(select(people).where(people.c.name == name)).first())
+        return None if row is None else _person(row)
+
+    async def add(self, draft: PersonDraft, by: str) -> tuple[Person, str | None]:
+        """Add a person; give them, and the generated password if none was told.
+
+        Raises MalformedError for a bad name, role or password, RefusedError when the name is taken.
+        """
+        name = PersonId(draft.name)
+        if draft.role not in ROLES:
+            raise MalformedError(f"{draft.role!r} is none of {', '.join(ROLES)}", where="role")
+        password = draft.password or generate_password()
+        _check_password(password)
+        hashed = await self._hash(password)
+        person = Person(name, draft.display or name, draft.role, False, self._now())
+
+        def put(connection: Connection) -> None:
+            if connection.execute(select(people.c.name).where(people.c.name == name)).first() is not None:
+                raise RefusedError(f"person {name} is already known", where="name")
+            row = {"name": name, "display": person.display, "role": person.role, "disabled": False, "created_ns": person.created_ns}
+            connection.execute(insert(people).values(row | {"password": hashed}))
+            self._record(connection, name, "added", by=by, detail=person.role)
+
+        await self.core.database.write(put)
+        return person, None if draft.password else password
+
+    async def change(self, name: str, by: str, *, role: Role | None = None, display: str | None = None, disabled: bool | None = None) -> Person:
+        """Change what is given; raise RefusedError when nobody would be left to administer."""
+
+        def put(connection: Connection) -> Person:
+            before = _known_person(connection, name)
+            after = Person(
+                before.name,
+                before.display if display is None else display,
+                role or before.role,
+                before.disabled if disabled is None else disabled,
+                before.created_ns,
+            )
+            row = {"role": after.role, "display": after.display, "disabled": after.disabled}
+            connection.execute(update(people).where(people.c.name == before.name).values(row))
+            _keep_an_administrator(connection)
+            if after.disabled:
+                connection.execute(delete(logins).where(logins.c.person == before.name))
+            self._record(connection, before.name, "changed", by=by, detail=_difference(before, after))
+            return after
+
+        return await self.core.database.write(put)
+
+    async def set_password(self, name: str, by: str, password: str | None = None) -> str | None:
+        """Set a password and end the person's sessions; give the generated one if none was told."""
+        chosen = password or generate_password()
+        _check_password(chosen)
+        hashed = await self._hash(chosen)
+
+        def put(connection: Connection) -> None:
+            person = _known_person(connection, name)
+            connection.execute(update(people).where(people.c.name == person.name).values(password=hashed))
+            connection.execute(delete(logins).where(logins.c.person == person.name))
+            connection.execute(delete(login_failures).where(login_failures.c.key == f"name:{person.name}"))
+            self._record(connection, person.name, "password set", by=by)
+
+        await self.core.database.write(put)
+        return None if password else chosen
+
+    # ------------------------------------------------------------------------------------------------ API tokens
+
+    async def make_token(self, person: str, label: str, days: int, by: str) -> ApiToken:
+        """Make a token that acts for a person; raise RefusedError when the person is not known."""
+        token, identifier = f"pw_{secrets.token_urlsafe(32)}", secrets.token_hex(6)
+        now = self._now()
+
+        def put(connection: Connection) -> ApiToken:
+            owner = _known_person(connection, person)
+            made = ApiToken(identifier, owner.name, label, now + days * DAY_NS, token)
+            row = {"id": identifier, "token": _digest(token), "person": owner.name, "label": label, "expires_ns": made.expires_ns}
+            connection.execute(insert(api_tokens).values(row | {"made_ns": now}))
+            self._record(connection, owner.name, "token made", by=by, detail=f"{identifier} {label}")
+            return made
+
+        return await self.core.database.write(put)
+
+    async def tokens(self) -> list[ApiToken]:
+        """Give all tokens that still hold, without their secrets."""
+        now = self._now()
+        query = select(api_tokens).where(api_tokens.c.expires_ns > now).order_by(api_tokens.c.made_ns)
+        rows = await self.core.database.read(lambda connection: connection.execute(query).all())
+        return [ApiToken(row.id, PersonId(row.person), row.label, row.expires_ns) for row in rows]
+
+    async def revoke_token(self, identifier: str, by: str) -> None:
+        """End a token; raise RefusedError when it is not known."""
+
+        def end(connection: Connection) -> None:
+            row = connection.execute(select(api_tokens).where(api_tokens.c.id == identifier)).first()
+            if row is None:
+                raise RefusedError(f"token {identifier[:20]} is not known", where="token")
+            connection.execute(delete(api_tokens).where(api_tokens.c.id == identifier))
+            self._record(connection, row.person, "token revoked", by=by, detail=f"{identifier} {row.label}")
+
+        await self.core.database.write(end)
+
+    async def by_token(self, token: str) -> Person | None:
+        """Give the person a token acts for; None when it does not hold."""
+        now, digest = self._now(), _digest(token)
+        query = select(people).join(api_tokens, api_tokens.c.person == people.c.name)
+        query = query.where(api_tokens.c.token == digest, api_tokens.c.expires_ns > now, people.c.disabled.is_(False))
+        row = await self.core.database.read(lambda connection: connection.execute(query).first())
+        return None if row is None else _person(row)
+
+    # ------------------------------------------------------------------------------------------------ inside
+
+    def _now(self) -> int:
+        return self.core.clock.now().wall_ns
+
+    def _idle_ns(self) -> int:
+        return self.core.settings.browser.session_minutes * MINUTE_NS
+
+    def _record(self, connection: Connection, subject: str, act: str, *, by: str, detail: str = "") -> None:
+        self.core.sequencer.stage(connection, kinds.Access(act=act, by=by, detail=detail[:200]), subject)
+
+    def _candidate(self, connection: Connection, name: str, keys: tuple[str, ...]) -> "_Candidate | None":
+        now = self._now()
+        until = connection.execute(select(func.max(login_failures.c.until_ns)).where(login_failures.c.key.in_(keys))).scalar()
+        if until is not None and until > now:
+            raise RefusedError(f"too many failures; try again in {-((now - until) // SECOND_NS)} s", where="login.locked")
+        row = connection.execute(select(people).where(people.c.name == name)).first()
+        return None if row is None else _Candidate(_person(row), row.password)
+
+    async def _count_failure(self, keys: tuple[str, str], person: Person | None, address: str) -> None:
+        now, limit = self._now(), self.core.settings.browser.lockout_failures
+        lock_ns = self.core.settings.browser.lockout_minutes * MINUTE_NS
+
+        def put(connection: Connection) -> None:
+            for key, allowed in zip(keys, (limit, limit * PER_ADDRESS), strict=True):
+                row = connection.execute(select(login_failures).where(login_failures.c.key == key)).first()
+                count = 1 if row is None or now - row.last_ns > DAY_NS else row.count + 1
+                until = now + wait_after(count, allowed, lock_ns)
+                upsert(connection, login_failures, {"key": key, "count": count, "last_ns": now, "until_ns": until})
+                if person is not None and key == keys[0] and count == allowed:
+                    self._record(connection, person.name, "locked", by=str(self.core.issuer), detail=f"{count} failures, last from {address}")
+            connection.execute(delete(login_failures).where(login_failures.c.last_ns < now - DAY_NS, login_failures.c.until_ns < now))
+
+        await self.core.database.write(put)
+
+    async def _hash(self, password: str) -> str:
+        async with self._turns:
+            return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def _dummy(self) -> str:
+        """Give a hash nobody's password has, so that an unknown name takes as long as a known one."""
+        if not self._nobody:
+            self._nobody = await self._hash(secrets.token_urlsafe(32))
+        return self._nobody
+
+    async def _verify(self, hashed: str, password: str) -> bool:
+        if len(password) > MOST_PASSWORD:
+            return False
+        async with self._turns:
+            return await asyncio.to_thread(_is_right, self._hasher, hashed, password)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    person: Person
+    hash: str
+
+
+def csrf_of(token: str) -> str:
+    """Give the CSRF token bound to a session token; one does not tell the other."""
+    return hmac.new(token.encode(), b"portwitness csrf", hashlib.sha256).hexdigest()
+
+
+def generate_password() -> str:
+    """Make a password of 100 bits in groups that can be read out."""
+    letters = "abcdefghjkmnpqrstuvwxyz23456789"
+    return "-".join("".join(secrets.choice(letters) for _ in range(5)) for _ in range(4))
+
+
+def wait_after(count: int, allowed: int, lock_ns: int) -> int:
+    """Give how long the next try must wait in ns: nothing at first, then seconds, then the lock, doubled by each further failure."""
+    if count >= allowed:
+        return min(lock_ns << min(count - allowed, 20), max(DAY_NS, lock_ns))
+    return SECOND_NS << (count - FREE_FAILURES) if FREE_FAILURES < count and count < 8 else 0
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _is_right(hasher: PasswordHasher, hashed: str, password: str) -> bool:
+    try:
+        return hasher.verify(hashed, password)
+    except VerifyMismatchError:
+        return False
+    except (WrongPassword, InvalidHashError) as error:
+        raise StorageError("a kept password hash cannot be read", where="people") from error
+
+
+def _check_password(password: str) -> None:
+    if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
+        raise MalformedError(f"a password has at least {LEAST_PASSWORD} characters", where="password")
+
+
+def _login_row(connection: Connection, digest: bytes) -> Any:  # noqa: ANN401 - a row of two tables
+    query = select(people, logins.c.used_ns, logins.c.expires_ns).join(logins, logins.c.person == people.c.name)
+    return connection.execute(query.where(logins.c.token == digest)).first()
+
+
+def _person(row: Any) -> Person:  # noqa: ANN401 - a row
+    return Person(PersonId(row.name), row.display, row.role, bool(row.disabled), row.created_ns)
+
+
+def _known_person(connection: Connection, name: str) -> Person:
+    row = connection.execute(select(people).where(people.c.name == name)).first()
+    if row is None:
+        raise RefusedError(f"person {name[:40]} is not known", where="person")
+    return _person(row)
+
+
+def _keep_an_administrator(connection: Connection) -> None:
+    query = select(func.count()).select_from(people).where(people.c.role == "administrator", people.c.disabled.is_(False))
+    if not connection.execute(query).scalar():
+        raise RefusedError("the last administrator must stay", where="role")
+
+
+def _difference(before: Person, after: Person) -> str:
+    pairs = [("role", before.role, after.role), ("display", before.display, after.display), ("disabled", before.disabled, after.disabled)]
+    return ", ".join(f"{name} {old} -> {new}" for name, old, new in pairs if old != new) or "nothing"

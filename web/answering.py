@@ -1,0 +1,103 @@
+"""Turn errors into answers: one body `{"error": {kind, what, where}}`, one status per kind, the asker's language."""
+
+from collections.abc import Mapping
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from protocol.errors import (
+    DiskFullError,
+    ForbiddenError,
+    MalformedError,
+    PortwitnessError,
+    RefusedError,
+    StorageError,
+    UnavailableError,
+    VerificationError,
+)
+from web.schemas import ErrorAnswer
+from web.wording import Language, language_of, say
+
+# The place of an error that says more than its class: who asks is not known, or what is asked for is not there.
+SESSION = "session"
+LOGIN = "login"
+LOCKED = "login.locked"
+MISSING = "missing"
+_BY_PLACE: Mapping[str, tuple[str, int]] = {
+    SESSION: ("unauthenticated", 401),
+    LOGIN: ("unauthenticated", 401),
+    LOCKED: ("refused", 429),
+    MISSING: ("missing", 404),
+    "body": ("malformed", 413),
+}
+_BY_CLASS: tuple[tuple[type[PortwitnessError], str, int], ...] = (
+    (MalformedError, "malformed", 400),
+    (VerificationError, "verification", 409),
+    (ForbiddenError, "forbidden", 403),
+    (RefusedError, "refused", 409),
+    (UnavailableError, "unavailable", 503),
+    (DiskFullError, "storage", 507),
+    (StorageError, "storage", 503),
+)
+_MISSING_WORDS = ("is not known", "no such", "not found", "unknown")
+API_ERRORS: dict[int | str, dict[str, object]] = {
+    400: {"model": ErrorAnswer, "description": "Malformed request"},
+    401: {"model": ErrorAnswer, "description": "Not logged in"},
+    403: {"model": ErrorAnswer, "description": "Not allowed for this role or person"},
+    404: {"model": ErrorAnswer, "description": "Not there"},
+    409: {"model": ErrorAnswer, "description": "Refused by a rule, or verification failed"},
+    503: {"model": ErrorAnswer, "description": "Try again later"},
+}
+
+
+def judge(error: PortwitnessError) -> tuple[str, int]:
+    """Give an error's kind and HTTP status."""
+    if error.where in _BY_PLACE:
+        return _BY_PLACE[error.where]
+    if isinstance(error, RefusedError | MalformedError) and any(word in error.what for word in _MISSING_WORDS):
+        return "missing", 404
+    for kind, name, status in _BY_CLASS:
+        if isinstance(error, kind):
+            return name, status
+    return "unavailable", 500
+
+
+def answer(kind: str, status: int, what: str, where: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Give the error answer."""
+    return JSONResponse({"error": {"kind": kind, "what": what, "where": where}}, status, headers=headers)
+
+
+async def on_portwitness_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer an error of our tree."""
+    if not isinstance(error, PortwitnessError):
+        raise error
+    kind, status = judge(error)
+    headers = {"Retry-After": "10"} if status in (429, 503) else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Session realm="portwitness"'
+    return answer(kind, status, say(kind, error.what, language_of_request(request)), error.where, headers)
+
+
+async def on_invalid_request(request: Request, error: Exception) -> JSONResponse:
+    """Answer a request whose body or parameters do not fit the schema, naming the first field."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body")
+    return answer("malformed", 400, say("malformed", str(first["msg"]), language_of_request(request)), where)
+
+
+async def on_http_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer what the router itself refuses: no such address, method not allowed."""
+    if not isinstance(error, HTTPException):
+        raise error
+    kind = {404: "missing", 405: "refused", 403: "forbidden"}.get(error.status_code, "malformed")
+    what = "no such page" if error.status_code == 404 else str(error.detail)
+    return answer(kind, error.status_code, say(kind, what, language_of_request(request)), request.url.path[:80], error.headers)
+
+
+def language_of_request(request: Request) -> Language:
+    """Give the language a request asks for."""
+    return language_of(request.headers.get("accept-language"), request.query_params.get("lang"))

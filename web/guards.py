@@ -1,0 +1,131 @@
+"""Find out who asks and whether they may: cookie session with CSRF token, or API token.
+
+Guarantees: a write by cookie needs the token that only our own pages can read, bound to that session; every API route names
+the roles that may use it.
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import Depends, Request
+
+from hub.access import Role, Session
+from hub.app import Hub
+from hub.values import TaskFacts
+from protocol.errors import ForbiddenError
+from protocol.identifiers import PersonId
+from web.answering import SESSION
+
+SUPERVISOR: Role = "supervisor"
+INSPECTOR: Role = "inspector"
+ADMINISTRATOR: Role = "administrator"
+ALL_ROLES: tuple[Role, ...] = (SUPERVISOR, INSPECTOR, ADMINISTRATOR)
+CSRF_HEADER = "x-csrf-token"
+_READS = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Cookies:
+    """Names and the Secure flag of our cookies; plain HTTP exists on loopback only, where no prefix is possible."""
+
+    secure: bool
+
+    @property
+    def session(self) -> str:
+        """Give the name of the session cookie."""
+        return "__Host-portwitness" if self.secure else "portwitness"
+
+    @property
+    def csrf(self) -> str:
+        """Give the name of the CSRF cookie, which pages may read."""
+        return "__Host-portwitness-csrf" if self.secure else "portwitness-csrf"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and by which way."""
+
+    person: PersonId
+    role: Role
+    way: Literal["session", "token"]
+
+    def may_see(self, task: TaskFacts) -> bool:
+        """Tell whether a task is open to them: an inspector sees their own."""
+        return self.role != INSPECTOR or str(self.person) in task.inspectors
+
+    def need(self, task: TaskFacts) -> TaskFacts:
+        """Give the task back; raise ForbiddenError when it is not theirs."""
+        if not self.may_see(task):
+            raise ForbiddenError("not your task", where=task.task)
+        return task
+
+
+def hub_of(request: Request) -> Hub:
+    """Give the hub behind the face."""
+    hub: Hub = request.app.state.hub
+    return hub
+
+
+def cookies_of(request: Request) -> Cookies:
+    """Give the names of the cookies."""
+    cookies: Cookies = request.app.state.cookies
+    return cookies
+
+
+def address_of(request: Request) -> str:
+    """Give the peer's address, for lock-out by address."""
+    return request.client.host if request.client else "unknown"
+
+
+async def session_of(request: Request) -> Session:
+    """Give the cookie's session; raise ForbiddenError when there is none or a write lacks its token."""
+    cookies = cookies_of(request)
+    token = request.cookies.get(cookies.session)
+    session = await hub_of(request).access.session(token) if token else None
+    if session is None:
+        raise ForbiddenError("log in first", where=SESSION)
+    if request.method not in _READS:
+        _check_csrf(request, session, cookies)
+    return session
+
+
+def _check_csrf(request: Request, session: Session, cookies: Cookies) -> None:
+    header = request.headers.get(CSRF_HEADER, "").encode()
+    cookie = request.cookies.get(cookies.csrf, "").encode()
+    wanted = session.csrf.encode()
+    if not (hmac.compare_digest(header, wanted) and hmac.compare_digest(cookie, wanted)):
+        raise ForbiddenError("the token of this page is missing or old: load the page again", where="csrf")
+
+
+async def caller_of(request: Request) -> Caller:
+    """Give who asks; raise ForbiddenError when nobody known does."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        person = await hub_of(request).access.by_token(token.strip())
+        if person is None:
+            raise ForbiddenError("log in first", where=SESSION)
+        return Caller(person.name, person.role, "token")
+    session = await session_of(request)
+    return Caller(session.person.name, session.person.role, "session")
+
+
+def need_role(*roles: Role) -> Callable[[Request], Awaitable[Caller]]:
+    """Make the guard of a route that only these roles may use."""
+
+    async def guard(request: Request) -> Caller:
+        caller = await caller_of(request)
+        if caller.role not in roles:
+            raise ForbiddenError(f"only for {', '.join(roles)}", where=request.url.path[:80])
+        return caller
+
+    return guard
+
+
+TheHub = Annotated[Hub, Depends(hub_of)]
+Anyone = Annotated[Caller, Depends(need_role(*ALL_ROLES))]
+Supervisor = Annotated[Caller, Depends(need_role(SUPERVISOR))]
+Inspecting = Annotated[Caller, Depends(need_role(SUPERVISOR, INSPECTOR))]
+Overseeing = Annotated[Caller, Depends(need_role(SUPERVISOR, ADMINISTRATOR))]
+Administrator = Annotated[Caller, Depends(need_role(ADMINISTRATOR))]

@@ -1,0 +1,59 @@
+// Follow the hub's server-sent events and tell the page; say when the line is down and since when.
+
+/** @typedef {{kind: string, subject?: string, [more: string]: unknown}} Change */
+
+/** The line of events. Dispatches `change` (detail: Change) and `line` (detail: since when it is down, or null). */
+export class Changes extends EventTarget {
+  constructor() {
+    super();
+    /** @type {EventSource | null} */
+    this.source = null;
+    /** @type {number | null} */
+    this.downSince = null;
+  }
+
+  open() {
+    this.close();
+    this.source = new EventSource("/api/v1/events");
+    this.source.addEventListener("open", () => this.setDown(null));
+    this.source.addEventListener("error", () => this.setDown(this.downSince ?? Date.now()));
+    this.source.addEventListener("message", (event) => this.dispatchEvent(new CustomEvent("change", { detail: JSON.parse(event.data) })));
+  }
+
+  close() {
+    this.source?.close();
+    this.source = null;
+  }
+
+  /** @param {number | null} since */
+  setDown(since) {
+    if (since === this.downSince) return;
+    this.downSince = since;
+    this.dispatchEvent(new CustomEvent("line", { detail: since }));
+  }
+}
+
+export const changes = new Changes();
+
+/**
+ * Call `refresh` soon after any change of these kinds, at most once in `pause` ms; give the way to stop.
+ * @param {string[]} kinds
+ * @param {() => void | Promise<void>} refresh
+ * @param {number} [pause]
+ */
+export function whenChanged(kinds, refresh, pause = 1000) {
+  let timer = 0;
+  const heard = (/** @type {Event} */ event) => {
+    const change = /** @type {CustomEvent<Change>} */ (event).detail;
+    if (timer || (kinds.length && !kinds.includes(change.kind))) return;
+    timer = window.setTimeout(() => {
+      timer = 0;
+      void refresh();
+    }, pause);
+  };
+  changes.addEventListener("change", heard);
+  return () => {
+    changes.removeEventListener("change", heard);
+    clearTimeout(timer);
+  };
+}

@@ -1,0 +1,87 @@
+// Speak the reader's language: zh-CN first, English complete. Numbers and times are written one way everywhere.
+
+/** @type {Record<string, string>} */
+let words = {};
+/** @type {"zh-CN" | "en"} */
+let current = "zh-CN";
+
+/** @returns {"zh-CN" | "en"} */
+export function language() {
+  return current;
+}
+
+/** The language kept from last time, else the browser's. @returns {"zh-CN" | "en"} */
+function wanted() {
+  const asked = new URLSearchParams(location.search).get("lang") ?? localStorage.getItem("language");
+  if (asked === "en" || asked === "zh-CN") return asked;
+  return navigator.language.toLowerCase().startsWith("en") ? "en" : "zh-CN";
+}
+
+/** Load a language and keep it. @param {"zh-CN" | "en"} [asked] */
+export async function loadWords(asked = wanted()) {
+  const answer = await fetch(`/static/locales/${asked}.json`);
+  words = await answer.json();
+  current = asked;
+  localStorage.setItem("language", asked);
+  document.documentElement.lang = asked;
+}
+
+/**
+ * Give the words for a key, with `{name}` places filled.
+ * @param {string} key
+ * @param {Record<string, string | number>} [places]
+ */
+export function t(key, places = {}) {
+  const text = words[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in places ? String(places[name]) : whole));
+}
+
+/** Give the words for a key if there are any, else the text itself. @param {string} group @param {string} text */
+export function known(group, text) {
+  return words[`${group}.${text}`] ?? text;
+}
+
+/** @param {number} value @param {number} [digits] */
+function padded(value, digits = 2) {
+  return String(value).padStart(digits, "0");
+}
+
+/** 24 hours with seconds. @param {number | null | undefined} ms @param {boolean} [fraction] */
+export function clock(ms, fraction = false) {
+  if (ms === null || ms === undefined) return "—";
+  const at = new Date(ms);
+  const text = `${padded(at.getHours())}:${padded(at.getMinutes())}:${padded(at.getSeconds())}`;
+  return fraction ? `${text}.${padded(at.getMilliseconds(), 3)}` : text;
+}
+
+/** Date and time. @param {number | null | undefined} ms */
+export function moment(ms) {
+  if (ms === null || ms === undefined) return "—";
+  const at = new Date(ms);
+  return `${at.getFullYear()}-${padded(at.getMonth() + 1)}-${padded(at.getDate())} ${clock(ms)}`;
+}
+
+/** The zone, named once on a page. */
+export function zone() {
+  const minutes = -new Date().getTimezoneOffset();
+  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return `${name} (UTC${minutes < 0 ? "-" : "+"}${padded(Math.floor(Math.abs(minutes) / 60))}:${padded(Math.abs(minutes) % 60)})`;
+}
+
+/** A stretch of time. @param {number} ms */
+export function stretch(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  const hours = Math.floor(whole / 3600);
+  const rest = `${padded(Math.floor((whole % 3600) / 60))}:${padded(whole % 60)}`;
+  return hours ? `${hours}:${rest}` : rest;
+}
+
+/** @param {number} bytes */
+export function bytes(bytes) {
+  if (bytes < 1000) return `${bytes} B`;
+  const power = Math.min(4, Math.floor(Math.log10(bytes) / 3));
+  return `${(bytes / 1000 ** power).toFixed(power > 1 ? 1 : 0)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
+}
