@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import json
 import logging
+import signal
 import ssl
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -26,12 +27,15 @@ import numpy as np
 from aiortc import MediaStreamTrack, RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
-from simulators.devices.clock import monotonic_ns
+from simulators.devices.clock import monotonic_ns, wall_ns
 from simulators.devices.footage import HZ, AccessUnit, Footage, Synthetic, load, synthesize
 
 OPUS_HZ = 48_000
 OPUS_SAMPLES = 960  # 20 ms
 START_CODE = b"\0\0\0\1"
+REPORTS_S = 0.5  # between two looks at the receiver's reports
+UNHEARD_S = 4.0  # a recorder that reconnects gives up a session after so long without a report
+RETRY_S = 1.0
 
 
 def make_tone(seconds: float = 1.0) -> tuple[bytes, ...]:
@@ -67,23 +71,30 @@ class SentFrames(Protocol):
 
 @dataclass(slots=True)
 class SentList:
-    """Keeps times and hashes in memory, and writes one JSON line per group of pictures where told to."""
+    """Keeps times and hashes in memory, and writes one JSON line per group of pictures where told to.
+
+    Line: {kind: "gop", clock_hz, unix_ns, frames: [[pts, bytes, sha256, slices_sha256, microseconds after unix_ns], ..]}.
+    """
 
     out: TextIO | None = None
     frames: list[tuple[int, str]] = field(default_factory=list)
     _open: list[list[int | str]] = field(default_factory=list)
+    _began_ns: int = 0
 
     def note(self, pts: int, unit: AccessUnit) -> None:
         """Take one picture."""
         if unit.is_key:
             self.flush()
+        at_ns = wall_ns()
+        if not self._open:
+            self._began_ns = at_ns
         self.frames.append((pts, unit.sha256))
-        self._open.append([pts, sum(map(len, unit.nals)), unit.sha256])
+        self._open.append([pts, sum(map(len, unit.nals)), unit.sha256, unit.slices_sha256, (at_ns - self._began_ns) // 1000])
 
     def flush(self) -> None:
         """Write what is open."""
         if self.out is not None and self._open:
-            self.out.write(json.dumps({"kind": "gop", "clock_hz": HZ, "frames": self._open}) + "\n")
+            self.out.write(json.dumps({"kind": "gop", "clock_hz": HZ, "unix_ns": self._began_ns, "frames": self._open}) + "\n")
             self.out.flush()
         self._open = []
 
@@ -208,6 +219,16 @@ class Recorder:
         """Wait until the connection failed or was closed."""
         await self._ended.wait()
 
+    async def wait_unheard(self, seconds: float) -> None:
+        """Wait until nobody has reported to receive the pictures for so long (RTCP receiver reports)."""
+        newest, heard_ns = None, monotonic_ns()
+        while monotonic_ns() - heard_ns < seconds * 1e9:
+            await asyncio.sleep(REPORTS_S)
+            report = await self._connection.getSenders()[0].getStats() if self._connection is not None else {}
+            stamps = [each.timestamp for each in report.values() if each.type == "remote-inbound-rtp"]
+            if stamps and stamps[0] != newest:
+                newest, heard_ns = stamps[0], monotonic_ns()
+
     async def start(self) -> None:
         """Offer, post and begin to send."""
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
@@ -312,6 +333,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     given.add_argument("--code", default="", help="pairing code from the inspector's page; sent as the bearer token")
     parser.add_argument("--footage", type=Path, metavar="FILE", help="MP4 with H.264; synthetic pictures without it")
     parser.add_argument("--seconds", type=float, default=0.0, help="stop after this long; 0: until interrupted")
+    parser.add_argument(
+        "--reconnect", action="store_true", help="publish again, after a second, whenever the connection is lost or refused"
+    )
     parser.add_argument("--no-audio", action="store_true", help="publish pictures only")
     parser.add_argument("--ledger", type=Path, metavar="FILE", help="write every frame sent, one JSON line per group of pictures")
     parser.add_argument(
@@ -348,13 +372,61 @@ async def _publish(args: argparse.Namespace) -> dict[str, Any]:
     tone = () if args.no_audio else make_tone()
     started = monotonic_ns()
     with ExitStack() as files:
-        ledger = SentList(files.enter_context(args.ledger.open("w", encoding="utf-8")) if args.ledger else None)
+        ledger = SentList(files.enter_context(args.ledger.open("a", encoding="utf-8")) if args.ledger else None)
+        files.callback(ledger.flush)
         async with httpx.AsyncClient(verify=trust, timeout=10, trust_env=False) as client:
-            exchange = HttpExchange(client, args.whip, args.token or args.code)
-            recorder = Recorder(exchange, footage, ledger=ledger, tone=tone)
-            async with recorder:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(recorder.wait_ended(), args.seconds or None)
-                state, sent = recorder.state, recorder.sent
-        ledger.flush()
-    return {"frames": sent, "seconds": round((monotonic_ns() - started) / 1e9, 1), "state": state}
+            sessions = _Sessions(HttpExchange(client, args.whip, args.token or args.code), footage, ledger, tone, reconnects=args.reconnect)
+            await _until_told(sessions.run(), args.seconds)
+    return {"frames": sessions.sent, "seconds": round((monotonic_ns() - started) / 1e9, 1), "state": sessions.state}
+
+
+@dataclass(slots=True)
+class _Sessions:
+    """One session after the other, as a recorder has them."""
+
+    exchange: Exchange
+    footage: Footage
+    ledger: SentFrames
+    tone: tuple[bytes, ...]
+    reconnects: bool
+    sent: int = 0
+    state: str = "new"
+
+    async def run(self) -> None:
+        """Publish until the connection ends; with `reconnects` until cancelled."""
+        while True:
+            try:
+                await self._session()
+            except (httpx.HTTPError, OSError) as error:
+                if not self.reconnects:
+                    raise
+                sys.stderr.write(f"recorder: {error}; trying again\n")
+            if not self.reconnects:
+                return
+            await asyncio.sleep(RETRY_S)
+
+    async def _session(self) -> None:
+        recorder = Recorder(self.exchange, self.footage, ledger=self.ledger, tone=self.tone)
+        async with recorder:
+            waits = [asyncio.create_task(recorder.wait_ended())]
+            if self.reconnects:
+                waits.append(asyncio.create_task(recorder.wait_unheard(UNHEARD_S)))
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+                await asyncio.gather(*waits, return_exceptions=True)
+                self.state, self.sent = recorder.state, self.sent + recorder.sent
+
+
+async def _until_told(work: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Let work run until it ends, its time is over or the program is told to stop."""
+    task = asyncio.create_task(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    done, _ = await asyncio.wait([task], timeout=seconds or None)
+    if not done:
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
