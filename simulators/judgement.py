@@ -7,6 +7,7 @@ ledger knows is *foreign*; both must not happen.
 
 import bisect
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ import av
 
 from protocol.coverage import GapSpan
 from protocol.instants import MILLISECOND_NS, SECOND_NS, Interval
+from simulators.devices.ledger import read_ledger
 
 NEAR_NS = 2 * SECOND_NS  # a sample's time and its frame's may differ by so much: network, buffers, start of a stream
 EDGE_NS = 100 * MILLISECOND_NS  # how far beyond its signed interval a gap still explains a frame: time on the way
+SILENCE_STEP_NS = 100 * MILLISECOND_NS
 SPANS_NS = 500 * MILLISECOND_NS  # longest time one frame counts for
 
 
@@ -49,11 +52,13 @@ class Account:
     twice: int
     unexplained: tuple[int, ...]
     unexplained_ns: int
+    recorded_ns: int
+    sent_ns: int
 
     @property
     def percent(self) -> float:
-        """Give the recorded share of the frames sent, in percent."""
-        return 100.0 * self.recorded / self.sent if self.sent else 100.0
+        """Give the recorded share of the time, in percent."""
+        return 100.0 * self.recorded_ns / self.sent_ns if self.sent_ns else 100.0
 
 
 def account(stream: str, sent: Sequence[Sent], samples: Iterable[Sample], gaps: Sequence[GapSpan], within: Interval) -> Account:
@@ -62,10 +67,32 @@ def account(stream: str, sent: Sequence[Sent], samples: Iterable[Sample], gaps: 
     asked = [at for at, frame in enumerate(sent) if within.start <= frame.wall_ns < within.end]
     missing = [at for at in asked if at not in matched]
     unexplained = [at for at in missing if not _is_in_gap(sent[at].wall_ns, gaps)]
-    lengths = sum(_length(sent, at) for at in unexplained)
-    recorded = len(asked) - len(missing)
-    in_gaps = len(missing) - len(unexplained)
-    return Account(stream, len(asked), recorded, in_gaps, foreign, twice, tuple(sent[at].wall_ns for at in unexplained), lengths)
+    return Account(
+        stream=stream,
+        sent=len(asked),
+        recorded=len(asked) - len(missing),
+        in_gaps=len(missing) - len(unexplained),
+        foreign=foreign,
+        twice=twice,
+        unexplained=tuple(sent[at].wall_ns for at in unexplained),
+        unexplained_ns=sum(_length(sent, at) for at in unexplained),
+        recorded_ns=sum(_length(sent, at) for at in asked if at in matched),
+        sent_ns=sum(_length(sent, at) for at in asked),
+    )
+
+
+def with_silence(sent: Sequence[Sent], within: Interval) -> list[Sent]:
+    """Add a frame that nothing can have recorded for each step in which the device had nobody to send to.
+
+    So time in which a box was down must be in a signed gap just like frames that were lost.
+    """
+    inside = [each for each in sent if within.start <= each.wall_ns < within.end]
+    filled, last = [], within.start
+    for each in [*inside, Sent(within.end, ())]:
+        if each.wall_ns - last > SPANS_NS:
+            filled += [Sent(at, ()) for at in range(last + SILENCE_STEP_NS, each.wall_ns, SILENCE_STEP_NS)]
+        last = each.wall_ns
+    return sorted([*sent, *filled], key=lambda each: each.wall_ns)
 
 
 def _match(sent: Sequence[Sent], samples: Iterable[Sample]) -> tuple[set[int], int, int]:
@@ -134,3 +161,19 @@ def _nals(data: bytes) -> Iterator[bytes]:
         end = at + 4 + int.from_bytes(data[at : at + 4], "big")
         yield data[at:end]
         at = end
+
+
+def frames_of_camera(ledger: Path, number: int) -> list[Sent]:
+    """Read what one camera of a farm handed to at least one client."""
+    truth = read_ledger(ledger).camera(number)
+    return [Sent(each.unix_ns, (each.sha256, each.slices_sha256)) for each in truth.frames if each.clients]
+
+
+def frames_of_recorder(ledger: Path) -> list[Sent]:
+    """Read what a recorder sent; a last line cut short by a kill is left out."""
+    found: list[Sent] = []
+    for line in ledger.read_bytes().split(b"\n")[:-1]:
+        group = json.loads(line)
+        for _pts, _size, whole, slices, offset_us in group["frames"]:
+            found.append(Sent(group["unix_ns"] + offset_us * 1000, (whole, slices)))
+    return found

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from protocol.coverage import GapSpan
 from protocol.instants import SECOND_NS, Interval
-from simulators.judgement import Sample, Sent, account, sample_hashes
+from simulators.judgement import Sample, Sent, account, sample_hashes, with_silence
 
 STEP_NS = SECOND_NS // 25
 
@@ -70,3 +70,14 @@ def test_slices_are_known_again_when_other_nal_units_moved() -> None:
     with_set = len(parameter_set).to_bytes(4, "big") + parameter_set + plain
     assert sample_hashes(plain)[1] == sample_hashes(with_set)[1] == hashlib.sha256(plain).hexdigest()
     assert sample_hashes(plain)[0] != sample_hashes(with_set)[0]
+
+
+def test_time_without_anybody_to_send_to_needs_a_gap_too() -> None:
+    sent = [each for each in frames(250) if not 2 * SECOND_NS < each.wall_ns < 6 * SECOND_NS]
+    within = Interval(0, 10 * SECOND_NS)
+    whole = with_silence(sent, within)
+    bare = account("box-1/cam-1", whole, samples(sent), [], within)
+    assert 3.8e9 < bare.unexplained_ns < 4.1e9
+    told = account("box-1/cam-1", whole, samples(sent), [GapSpan(Interval(2 * SECOND_NS, 6 * SECOND_NS), "restart")], within)
+    assert told.unexplained_ns == 0
+    assert told.in_gaps == len(bare.unexplained)
