@@ -35,6 +35,7 @@ journals = Table(
     Column("session_until_ns", BigInteger, nullable=False, default=0),
     Column("last_mono_ns", BigInteger, nullable=False, default=0),
     Column("sealed", BigInteger, nullable=False, default=0),
+    Column("sealed_frontier", LargeBinary, nullable=False, default=b""),  # the tree's frontier at `sealed`
     Column("previous_epoch", BigInteger),
     Column("previous_size", BigInteger),
     Column("previous_root", LargeBinary(32)),

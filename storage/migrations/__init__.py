@@ -1,0 +1,1 @@
+"""Bring the hub's tables from any earlier form to the newest; run at start by `storage.database`."""
