@@ -128,12 +128,12 @@ class LightViewer:
 
     def _tap(self) -> None:
         ice: Any = self._connection.getTransceivers()[0].receiver.transport.transport
-        protocol = ice._connection._nominated[1].protocol
-        raw: socket.socket = protocol.transport.get_extra_info("socket")._sock
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
-        raw.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
         loop: Any = asyncio.get_running_loop()
-        loop._add_reader(raw.fileno(), self._drain, raw, protocol)
+        for protocol in ice._connection._protocols:  # the server may choose another pair than we did
+            raw: socket.socket = protocol.transport.get_extra_info("socket")._sock
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+            raw.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
+            loop._add_reader(raw.fileno(), self._drain, raw, protocol)
 
     def _drain(self, raw: socket.socket, protocol: Any) -> None:  # noqa: ANN401 - the library's protocol object
         receive, counts = raw.recvmsg, self.counts
