@@ -15,6 +15,7 @@ from protocol.notes import COSIGNATURE, ED25519, NoteKey, SignedCheckpoint
 from protocol.signatures import PublicKey, Signer, open1, sign1
 
 MAX_TRUST_BYTES = 16_384
+MAX_SECONDS = 2**34  # the year 2514
 _KEYS = {"site", "hub", "root_sha256", "log", "witnesses", "quorum"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -100,7 +101,10 @@ class Trust:
                 agreed.add(witness.public.spki)
         if len(agreed) < self.quorum:
             raise VerificationError(f"cosigned by {len(agreed)} witnesses, the policy asks for {self.quorum}", where="checkpoint")
-        return signed.verify(self.clock, origin=self.log.name) if _has_signed(signed, self.clock) else None
+        seconds = signed.verify(self.clock, origin=self.log.name) if _has_signed(signed, self.clock) else None
+        if seconds is not None and seconds > MAX_SECONDS:
+            raise VerificationError(f"cosigned at {seconds} s after 1970, which is no time", where="checkpoint")
+        return seconds
 
 
 def _has_signed(signed: SignedCheckpoint, key: NoteKey) -> bool:

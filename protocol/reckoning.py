@@ -1,0 +1,265 @@
+"""Recompute from checked records what a task's bundle must hold.
+
+Completeness is never believed: task and pairing records say which stretches of which streams belong to the task, the
+contiguous journal ranges say which segments and gaps fill them, heartbeats say what was open, and every instant must be in a
+segment, in a signed gap with its cause, or outside of the stream's recording period.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from protocol import bundle, kinds
+from protocol.coverage import GapSpan
+from protocol.errors import VerificationError
+from protocol.examination import Exhibits, Faults, Range
+from protocol.identifiers import BoxId, StreamId, TaskId
+from protocol.instants import Interval, iso
+from protocol.linking import FOREVER_NS, Bond, TaskSpan, belongs, check_late, merge, stretches
+from protocol.records import SignedRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A segment record in a checked range, and the key that signed it."""
+
+    stream: StreamId
+    body: kinds.Segment
+    signed: SignedRecord
+    range: Range
+    usage: str
+
+    @property
+    def interval(self) -> Interval:
+        """Give its wall interval."""
+        return Interval(self.body.wall_from, max(self.body.wall_from, self.body.wall_to))
+
+    @property
+    def name(self) -> str:
+        """Give its file's name."""
+        return bundle.video_name(self.stream, self.body.number)
+
+
+@dataclass(slots=True)
+class Stream:
+    """All that checked records say of one stream."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    gaps: list[GapSpan] = field(default_factory=list)
+    turns: list[tuple[int, str]] = field(default_factory=list)  # (wall ns, started or stopped)
+    open: dict[int, Interval] = field(default_factory=dict)  # segment number -> wall interval by its last heartbeat
+    bound: dict[int, dict[int, bytes]] = field(default_factory=dict)  # segment number -> bytes -> running hash
+    origin: str = "unknown"
+    starts_recording: bool | None = None  # before the first turn; None: nothing was said yet
+
+    def say(self, recording: bool) -> None:
+        """Note what the first word about the stream tells of the time before it."""
+        if self.starts_recording is None:
+            self.starts_recording = recording
+
+    def idle(self) -> list[Interval]:
+        """Give the wall intervals outside of recording periods."""
+        out: list[Interval] = []
+        since = None if self.starts_recording else -FOREVER_NS
+        for wall, state in self.turns:
+            if state == "stopped" and since is None:
+                since = wall
+            elif state == "started" and since is not None:
+                out.append(Interval(since, max(since, wall)))
+                since = None
+        if since is not None:
+            out.append(Interval(since, FOREVER_NS))
+        return merge(out)
+
+
+@dataclass(slots=True)
+class Expectation:
+    """What the bundle must hold: `wanted` by file name, and the prefixes to hash on the way."""
+
+    task: TaskId | None
+    facts: kinds.Task | None
+    span: TaskSpan
+    linked: dict[StreamId, list[Interval]]
+    streams: dict[StreamId, Stream]
+    wanted: dict[str, Piece]
+    late: set[StreamId]
+    export_index: int | None
+
+    def marks(self) -> dict[str, tuple[int, ...]]:
+        """Give, per video file, the lengths of prefixes whose running hash is bound by heartbeats."""
+        return {name: tuple(sorted(self.streams[piece.stream].bound.get(piece.body.number, {}))) for name, piece in self.wanted.items()}
+
+    def summary(self) -> bytes:
+        """Give data/task.json: the task in short, derived from the records alone."""
+        facts = self.facts
+        numbers: dict[str, list[int]] = {}
+        for piece in self.wanted.values():
+            numbers.setdefault(piece.stream, []).append(piece.body.number)
+        value = {
+            "task": self.task,
+            "title": facts.title if facts else None,
+            "bay": facts.bay if facts else None,
+            "inspectors": list(facts.inspectors or ()) if facts else [],
+            "facts": dict(facts.facts or ()) if facts else {},
+            "opened": iso(self.span.opened),
+            "ended": iso(self.span.ended) if self.span.ended is not None else None,
+            "segments": {stream: sorted(found) for stream, found in sorted(numbers.items())},
+        }
+        return (json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
+
+
+def expect(exhibits: Exhibits, faults: Faults) -> Expectation:
+    """Work out what belongs to the task; faults name what the records leave open."""
+    task, facts, span = _task(exhibits, faults)
+    streams: dict[StreamId, Stream] = {}
+    bonds: list[Bond] = []
+    for box, ranges in sorted(exhibits.ranges.items()):
+        usage = "live"
+        for range_ in ranges:
+            for signed in range_.records:
+                if isinstance(signed.record.body, kinds.Session):
+                    usage = signed.record.body.usage
+                with faults.of(range_.file):
+                    _take(range_, signed, usage, streams)
+        if task is not None:
+            bonds += _bonds(task, box, ranges, exhibits, faults)
+    linked = stretches(span, bonds)
+    wanted: dict[str, Piece] = {}
+    for stream in sorted(linked):
+        found = streams.setdefault(stream, Stream())
+        if stream.box not in exhibits.ranges:
+            faults.add(bundle.journal_name(stream.box, 0), f"missing: no journal of {stream.box}, whose {stream} belongs to the task")
+        _check_numbers(stream, found, faults)
+        wanted |= {piece.name: piece for piece in found.pieces if belongs(piece.interval, stream, linked)}
+    late = {bond.stream for bond in bonds if bond.late_from is not None}
+    export_index = max((index for index, one in exhibits.leaves.items() if isinstance(one.record.body, kinds.Export)), default=None)
+    return Expectation(task, facts, span, linked, streams, wanted, late, export_index)
+
+
+def _task(exhibits: Exhibits, faults: Faults) -> tuple[TaskId | None, kinds.Task | None, TaskSpan]:
+    found: dict[str, tuple[int, SignedRecord, kinds.Task]] = {}
+    for index, signed in sorted(exhibits.leaves.items()):
+        body = signed.record.body
+        if isinstance(body, kinds.Task):
+            if body.state in found:
+                faults.add(bundle.leaf_name(index), f"the task is {body.state} twice")
+            found.setdefault(body.state, (index, signed, body))
+    if "opened" not in found or "ended" not in found:
+        missing = " and ".join(state for state in ("opened", "ended") if state not in found)
+        faults.add("data/log", f"missing: no record that the task was {missing}")
+    if "opened" not in found:
+        return None, None, TaskSpan(0, 0, ())
+    _, opening, facts = found["opened"]
+    ended = None
+    if "ended" in found:
+        index, ending, _ = found["ended"]
+        ended = max(opening.record.at.wall_ns, ending.record.at.wall_ns)
+        if ending.record.subject != opening.record.subject:
+            faults.add(bundle.leaf_name(index), f"ends {ending.record.subject}, not {opening.record.subject}")
+    task: TaskId | None = None
+    cameras: tuple[StreamId, ...] = ()
+    with faults.of(bundle.leaf_name(found["opened"][0])):
+        task = TaskId(opening.record.subject)
+        cameras = tuple(StreamId(camera) for camera in facts.cameras or ())
+    return task, facts, TaskSpan(opening.record.at.wall_ns, ended, cameras)
+
+
+def _take(range_: Range, signed: SignedRecord, usage: str, streams: dict[StreamId, Stream]) -> None:
+    """Add what a record says to its streams; raise MalformedError when it names none, VerificationError when it names another box's."""
+    record, body = signed.record, signed.record.body
+    if isinstance(body, kinds.Heartbeat):
+        for one in body.open:
+            _take_open(_own(one.stream, range_, streams)[1], one, record.at.wall_ns - record.at.mono_ns)
+    elif isinstance(body, kinds.Segment):
+        name, stream = _own(record.subject, range_, streams)
+        stream.say(recording=True)
+        stream.pieces.append(Piece(name, body, signed, range_, usage))
+    elif isinstance(body, kinds.Gap):
+        _, stream = _own(record.subject, range_, streams)
+        stream.say(recording=True)
+        stream.gaps.append(GapSpan(Interval(body.wall_from, max(body.wall_from, body.wall_to)), body.cause))
+    elif isinstance(body, kinds.Recording):
+        _, stream = _own(record.subject, range_, streams)
+        stream.say(recording=body.state == "stopped")
+        stream.turns.append((record.at.wall_ns, body.state))
+        stream.origin = body.origin
+
+
+def _own(text: str, range_: Range, streams: dict[StreamId, Stream]) -> tuple[StreamId, Stream]:
+    name = StreamId(text)
+    if name.box != range_.box:
+        raise VerificationError(f"{range_.box} speaks for {name}", where=range_.file)
+    return name, streams.setdefault(name, Stream())
+
+
+def _take_open(stream: Stream, one: kinds.OpenSegment, offset: int) -> None:
+    stream.say(recording=True)
+    stream.open[one.number] = Interval(one.mono_from + offset, max(one.mono_from, one.mono_to) + offset)
+    known = stream.bound.setdefault(one.number, {}).setdefault(one.size, one.sha256)
+    if known != one.sha256:
+        raise VerificationError(f"two heartbeats bind different bytes of segment {one.number}", where=one.stream)
+
+
+def _bonds(task: TaskId, box: BoxId, ranges: list[Range], exhibits: Exhibits, faults: Faults) -> Iterator[Bond]:
+    """Give the pairings of one box; each must name an order of the hub that the port log holds."""
+    orders = {one.leaf: one for one in exhibits.leaves.values() if isinstance(one.record.body, kinds.Pairing)}
+    began: dict[StreamId, tuple[int, int | None]] = {}
+    for range_ in ranges:
+        for signed in range_.records:
+            body = signed.record.body
+            if not isinstance(body, kinds.Pairing) or signed.record.subject != task:
+                continue
+            with faults.of(range_.file):
+                stream = StreamId(body.stream)
+                _check_order(signed, body, box, orders)
+                if body.state == "paired":
+                    began.setdefault(stream, (signed.record.at.wall_ns, body.late_from))
+                elif stream in began:
+                    start, late = began.pop(stream)
+                    yield Bond(stream, start, max(start, signed.record.at.wall_ns), late)
+    yield from (Bond(stream, start, None, late) for stream, (start, late) in began.items())
+
+
+def _check_order(signed: SignedRecord, body: kinds.Pairing, box: BoxId, orders: Mapping[bytes, SignedRecord]) -> None:
+    where = f"{body.stream} {body.state} at position {signed.record.position}"
+    if StreamId(body.stream).box != box:
+        raise VerificationError(f"{box} speaks for another box", where=where)
+    if body.order is None:
+        if body.state == "unpaired":
+            return  # the end of the task frees a recorder without an order of its own
+        raise VerificationError("names no order", where=where)
+    order = orders.get(body.order)
+    if order is None:
+        raise VerificationError(f"its order (leaf {body.order.hex()[:16]}...) is missing from data/log", where=where)
+    told = order.record.body
+    if not isinstance(told, kinds.Pairing) or order.record.subject != signed.record.subject:
+        raise VerificationError("its order is about another task", where=where)
+    if (told.state, told.stream, told.late_from) != (body.state, body.stream, body.late_from):
+        raise VerificationError("its order says something else", where=where)
+    check_late(told.late_from, told.second, told.reason, told.by)
+
+
+def _check_numbers(stream: StreamId, found: Stream, faults: Faults) -> None:
+    pieces = found.pieces
+    for before, after in pairwise(pieces):
+        for number in range(before.body.number + 1, min(after.body.number, before.body.number + 10)):
+            faults.add(bundle.video_name(stream, number), f"missing: no record of segment {number}, the next is {after.body.number}")
+        if after.body.number <= before.body.number:
+            faults.add(after.range.file, f"{stream}: segment {after.body.number} follows {before.body.number}")
+    heads = {piece.range.file: piece.range for piece in pieces}
+    for range_ in heads.values():
+        _check_heads(stream, range_, faults)
+
+
+def _check_heads(stream: StreamId, range_: Range, faults: Faults) -> None:
+    """Compare each seal's word on the stream's last number with the records before it."""
+    last: int | None = None
+    for signed in range_.records:
+        body = signed.record.body
+        if isinstance(body, kinds.Segment) and signed.record.subject == stream:
+            last = body.number
+        elif isinstance(body, kinds.Seal) and last is not None:
+            for head in body.streams:
+                if head.stream == stream and head.number != last:
+                    faults.add(range_.file, f"the seal at {signed.record.position} says {stream} ended at {head.number}, records at {last}")

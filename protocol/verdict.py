@@ -1,0 +1,294 @@
+"""Judge the files of a bundle against what its records say it must hold, and say what was not judged.
+
+The answer is never one word: per segment integrity, origin, completeness, time as an interval and signer; per stream what
+became of every instant; every fault with its file; and what nobody could check from this bundle alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from protocol import bundle, kinds
+from protocol.coverage import Coverage, account, clip, subtract
+from protocol.errors import VerificationError
+from protocol.examination import Exhibits, Fault, Faults, Range
+from protocol.instants import MILLISECOND_NS, Interval, iso
+from protocol.reckoning import Expectation, Piece
+
+SLACK_NS = 250 * MILLISECOND_NS  # a few frames between the last one and the act that ended it
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """What reading a file gave: its size, SHA-256, and the running hash at each mark."""
+
+    size: int
+    sha256: bytes
+    prefixes: Mapping[int, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFinding:
+    """The verdict on one segment. Times: Unix ns, None unknown. `integrity`: ok, altered or missing."""
+
+    file: str
+    stream: str
+    number: int
+    integrity: str
+    origin: str
+    completeness: str
+    wall_from: int
+    wall_to: int
+    not_before: int | None
+    not_after: int | None
+    signer: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFinding:
+    """The account of one stream: `idle` is time of its stretches outside of any recording period."""
+
+    stream: str
+    stretches: tuple[Interval, ...]
+    coverage: tuple[Coverage, ...]
+    idle: tuple[Interval, ...]
+    late: bool
+
+    @property
+    def percent(self) -> float:
+        """Give the recorded share of the recording periods."""
+        whole = sum(one.period.length for one in self.coverage)
+        return 100.0 * sum(one.recorded_ns for one in self.coverage) / whole if whole else 100.0
+
+    @property
+    def unexplained_ns(self) -> int:
+        """Give the time in neither segment nor gap."""
+        return sum(one.unexplained_ns for one in self.coverage)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that was found; valid only without any fault."""
+
+    task: str | None
+    valid: bool
+    faults: tuple[Fault, ...]
+    segments: tuple[SegmentFinding, ...]
+    streams: tuple[StreamFinding, ...]
+    unchecked: tuple[str, ...]
+    checkpoint_size: int | None
+    checkpoint_ns: int | None
+
+
+def judge(exhibits: Exhibits, wanted: Expectation, files: Mapping[str, bytes], hashed: Mapping[str, Hashed], faults: Faults) -> Report:
+    """Judge the files against the expectation; `files` holds all but videos, `hashed` every file of the bundle."""
+    _check_names(wanted, hashed, faults)
+    _check_tags(files, hashed, faults)
+    _check_listed(bundle.MANIFEST, {name for name in hashed if name.startswith("data/")}, files, hashed, faults)
+    evidence = {name for name in hashed if bundle.is_evidence(name, wanted.export_index)}
+    _check_listed(bundle.EVIDENCE, evidence, files, hashed, faults)
+    _check_export(exhibits, wanted, len(evidence), hashed, faults)
+    if files.get(bundle.SUMMARY) != wanted.summary():
+        faults.add(bundle.SUMMARY, "is not the summary of the records shown")
+    bounds = _Bounds.of(exhibits)
+    segments = tuple(_segment(piece, wanted, hashed, bounds, faults) for piece in wanted.wanted.values())
+    _check_signers(wanted, exhibits, segments, faults)
+    streams = tuple(_account(stream, wanted, faults) for stream in sorted(wanted.linked))
+    found = tuple(sorted(set(faults.found), key=lambda fault: (fault.file, fault.what)))
+    head = exhibits.checkpoint
+    unchecked = _unchecked(exhibits, segments)
+    return Report(wanted.task, not found, found, segments, streams, unchecked, head.size if head else None, exhibits.checkpoint_ns)
+
+
+def _check_names(wanted: Expectation, hashed: Mapping[str, Hashed], faults: Faults) -> None:
+    for name in sorted(hashed):
+        if not bundle.is_member(name):
+            faults.add(name, "is no file of a bundle: it was added")
+        elif bundle.parse_video(name) and name not in wanted.wanted:
+            faults.add(name, "is of no segment that belongs to the task: it was added, or its record is missing")
+    for name in bundle.FIXED:
+        if name not in hashed:
+            faults.add(name, "missing")
+
+
+def _check_tags(files: Mapping[str, bytes], hashed: Mapping[str, Hashed], faults: Faults) -> None:
+    if files.get(bundle.BAGIT, bundle.BAGIT_TEXT) != bundle.BAGIT_TEXT:
+        faults.add(bundle.BAGIT, "was altered")
+    _check_listed(bundle.TAG_MANIFEST, {bundle.BAGIT, bundle.MANIFEST, bundle.README}, files, hashed, faults)
+
+
+def _check_listed(listing: str, names: set[str], files: Mapping[str, bytes], hashed: Mapping[str, Hashed], faults: Faults) -> None:
+    """Compare a manifest with the files it must list, no more and no fewer."""
+    if listing not in files:
+        faults.add(listing, "missing")
+        return
+    # a manifest does not list itself; the evidence manifest is listed by the manifest around it
+    with faults.of(listing):
+        listed = bundle.parse_manifest(files[listing], listing)
+        for name in sorted(names | listed.keys()):
+            if name not in hashed:
+                faults.add(name, f"missing: {listing} lists it")
+            elif name not in listed:
+                faults.add(name, f"is not listed in {listing}: it was added")
+            elif name not in names:
+                faults.add(listing, f"lists {name}, which does not belong there")
+            elif listed[name] != hashed[name].sha256:
+                faults.add(name, f"was altered: its hash is not the one in {listing}")
+
+
+def _check_export(exhibits: Exhibits, wanted: Expectation, count: int, hashed: Mapping[str, Hashed], faults: Faults) -> None:
+    if wanted.export_index is None:
+        faults.add("data/log", "missing: no record of this export")
+        return
+    record = exhibits.leaves[wanted.export_index].record
+    with faults.of(bundle.leaf_name(wanted.export_index)):
+        if not isinstance(record.body, kinds.Export) or record.subject != wanted.task:
+            raise VerificationError(f"is of task {record.subject}", where="export record")
+        evidence = hashed.get(bundle.EVIDENCE)
+        if evidence is not None and record.body.manifest != evidence.sha256:
+            faults.add(bundle.EVIDENCE, "is not the manifest that the export record names")
+        if record.body.files != count:
+            raise VerificationError(f"names {record.body.files} files of evidence, {count} are here", where="export record")
+
+
+@dataclass(slots=True)
+class _Bounds:
+    """Bounds on the time of records, from the hub's clock: by what a box had seen, and by what came after its seal."""
+
+    lower: dict[tuple[str, int, int], int | None]
+    exhibits: Exhibits
+
+    @classmethod
+    def of(cls, exhibits: Exhibits) -> "_Bounds":
+        hub = exhibits.hub_leaves()
+        lower: dict[tuple[str, int, int], int | None] = {}
+        for box, ranges in exhibits.ranges.items():
+            best: int | None = None
+            for range_ in ranges:
+                for signed in range_.records:
+                    seen = signed.record.seen
+                    if seen is not None and seen.size in exhibits.seen:
+                        known = [wall for index, wall in hub if index < seen.size]
+                        best = max([*([best] if best is not None else []), *known[-1:]], default=None)
+                    if isinstance(signed.record.body, kinds.Segment):
+                        lower[box, range_.epoch, signed.record.position] = best
+        return cls(lower, exhibits)
+
+    def upper(self, piece: Piece) -> int | None:
+        """Give the hub's time of the first of its records, or of the checkpoint, that covers a seal over the piece."""
+        ranges = self.exhibits.ranges[piece.range.box]
+        index = next((index for one in ranges for position, index in one.sealed if _covers(one, position, piece)), None)
+        if index is None:
+            return None
+        after = [wall for at, wall in self.exhibits.hub_leaves() if at > index]
+        known = [*after[:1], *([self.exhibits.checkpoint_ns] if self.exhibits.checkpoint_ns is not None else [])]
+        return min(known, default=None)
+
+
+def _covers(range_: Range, position: int, piece: Piece) -> bool:
+    return (range_.epoch, position) > (piece.range.epoch, piece.signed.record.position)
+
+
+def _segment(piece: Piece, wanted: Expectation, hashed: Mapping[str, Hashed], bounds: _Bounds, faults: Faults) -> SegmentFinding:
+    body, found = piece.body, hashed.get(piece.name)
+    stream = wanted.streams[piece.stream]
+    integrity = "ok"
+    if found is None:
+        integrity = "missing"
+        faults.add(piece.name, "missing: its record is in the journal")
+    elif (found.size, found.sha256) != (body.size, body.sha256):
+        integrity = "altered"
+        faults.add(piece.name, "is not the file that its record names (size or SHA-256)")
+    else:
+        _check_bound(piece, stream.bound.get(body.number, {}), found, faults)
+    record = piece.signed.record
+    return SegmentFinding(
+        file=piece.name,
+        stream=piece.stream,
+        number=body.number,
+        integrity=integrity,
+        origin=f"{'imported' if piece.usage == 'import' else 'live capture'} ({stream.origin})",
+        completeness=_completeness(body),
+        wall_from=body.wall_from,
+        wall_to=body.wall_to,
+        not_before=bounds.lower.get((piece.range.box, piece.range.epoch, record.position)),
+        not_after=bounds.upper(piece),
+        signer=f"{piece.range.box} session key {piece.signed.envelope.key_id.hex()}",
+    )
+
+
+def _completeness(body: kinds.Segment) -> str:
+    lost = f", {body.lost} packets lost before the box" if body.lost else ""
+    if body.state == "live":
+        return f"whole{lost}"
+    bound = body.bound or 0
+    return f"recovered, {bound} of {body.size} bytes bound by a heartbeat{lost}"
+
+
+def _check_bound(piece: Piece, bound: Mapping[int, bytes], found: Hashed, faults: Faults) -> None:
+    """Check the file's prefixes against the running hashes that heartbeats signed while it was written."""
+    body = piece.body
+    for size, expected in sorted(bound.items()):
+        if size > body.size:
+            if body.state == "live":
+                faults.add(piece.name, f"a heartbeat bound {size} bytes, the segment has {body.size}")
+        elif found.prefixes.get(size) != expected:
+            faults.add(piece.name, f"its first {size} bytes are not those a heartbeat bound")
+    if body.state == "recovered" and body.bound and body.bound not in bound:
+        faults.add(piece.name, f"is said to be bound up to byte {body.bound}, no heartbeat shown says so")
+
+
+def _check_signers(wanted: Expectation, exhibits: Exhibits, segments: Sequence[SegmentFinding], faults: Faults) -> None:
+    for finding, piece in zip(segments, wanted.wanted.values(), strict=True):
+        ends = [one.certificate.not_after_ns for one in exhibits.signings.get(piece.range.box, [])]
+        if finding.not_before is not None and ends and finding.not_before > max(ends):
+            faults.add(piece.range.file, f"{piece.stream} segment {finding.number} was signed after the box's certificate ended")
+
+
+def _account(name: str, wanted: Expectation, faults: Faults) -> StreamFinding:
+    stream = next(one for one in wanted.linked if one == name)
+    known = wanted.streams[stream]
+    stretches = wanted.linked[stream]
+    periods = subtract(stretches, known.idle())
+    pieces = [piece.interval for piece in known.pieces]
+    coverage = tuple(account(period, pieces, known.gaps, slack_ns=SLACK_NS) for period in periods if period.length > SLACK_NS)
+    idle = tuple(part for stretch in stretches for part in clip(known.idle(), stretch))
+    for one in coverage:
+        for hole in one.unexplained:
+            _name_hole(stream, hole, wanted, faults)
+    return StreamFinding(stream, tuple(stretches), coverage, idle, stream in wanted.late)
+
+
+def _name_hole(name: str, hole: Interval, wanted: Expectation, faults: Faults) -> None:
+    """Name the segment that is missing in a hole: the one a heartbeat saw open there, or the one after the last before it."""
+    stream = next(one for one in wanted.linked if one == name)
+    known = wanted.streams[stream]
+    closed = {piece.body.number for piece in known.pieces}
+    seen = sorted(number for number, interval in known.open.items() if number not in closed and interval.overlaps(hole))
+    before = [piece.body.number for piece in known.pieces if piece.interval.start < hole.start]
+    number = seen[0] if seen else (before[-1] + 1 if before else 0)
+    length = hole.length // MILLISECOND_NS
+    what = f"missing: {length} ms from {iso(hole.start)} to {iso(hole.end)} are in neither a segment nor a signed gap"
+    faults.add(bundle.video_name(stream, number), what)
+
+
+def _unchecked(exhibits: Exhibits, segments: Sequence[SegmentFinding]) -> tuple[str, ...]:
+    out = [
+        "that the port log holds no further task, pairing or revocation record about this task or its boxes (ask an auditor of the log)",
+        "what the cameras were shown: a screen filmed by a camera is a true recording of a screen",
+        "the picture itself: whether it decodes, and what it shows",
+    ]
+    if exhibits.trust.quorum == 0:
+        out.append("cosignatures of outside witnesses: the trust file asks for none, so the hub alone vouches for the log and its times")
+    if any(one.not_before is None for one in segments):
+        out.append("for some segments: a time before which they cannot have been made (the box had seen no checkpoint that is shown)")
+    if any(one.not_after is None for one in segments):
+        out.append("for some segments: a time after which they cannot have been made (no time is cosigned)")
+    for ranges in exhibits.ranges.values():
+        for before, after in pairwise(ranges):
+            boot = after.records[0].record.body if after.records else None
+            known = boot.previous_size or 0 if isinstance(boot, kinds.Boot) else 0
+            sealed = max([known, *(position for position, _ in before.sealed)])
+            if sealed < before.end:
+                out.append(f"{before.file}: records from position {sealed} on are signed, but in no tree that was sealed or booted from")
+    return tuple(out)
