@@ -1,0 +1,257 @@
+"""Make the reference pages from what the programs themselves say: records, settings, commands, AsyncAPI, OpenAPI.
+
+    python docs/reference/generate.py            write the pages
+    python docs/reference/generate.py --check    write nothing; exit 1 and name the pages that differ
+
+Guarantees: the same sources give the same bytes, on any machine.
+"""
+
+import argparse
+import dataclasses
+import importlib
+import inspect
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from protocol import kinds, messages, settings, topics
+
+HERE = Path(__file__).parent
+MADE = "Made by `docs/reference/generate.py`; not edited by hand.\n"
+SCHEMAS = (("portwitness-edge", "edge.config", "EdgeSettings"), ("portwitness-hub", "hub.config", "HubSettings"))
+PROGRAMS = {
+    "portwitness-edge": "edge",
+    "portwitness-hub": "web",
+    "portwitness-ca": "storage.authority",
+    "portwitness-sim": "simulators",
+    "portwitness-verify": "storage.verify",
+}
+CHANNELS: dict[str, tuple[str, tuple[type[Any], ...]]] = {
+    "journal": ("Records of the box's journal, in order.", (messages.JournalBatch,)),
+    "reply": ("Answers to commands, and claims of recorders.", (messages.Reply, messages.Claim)),
+    "state": ("Telemetry, retained; the broker's will says offline.", (messages.BoxReport,)),
+    "ack": ("Acknowledgements.", (messages.Persisted, messages.StoredBlobs, messages.Receipt, messages.Resend, messages.Beacon)),
+    "cmd": ("Commands and refusals.", (messages.Pair, messages.EndTask, messages.Live, messages.Refusal)),
+}
+
+
+def records() -> str:
+    """Give the page of record kinds and messages with their numbered fields."""
+    head = (
+        f"# Records and messages\n\n{MADE}\n"
+        "A record is canonical CBOR in a COSE_Sign1. Its payload is a map with exactly these keys:\n\n"
+        "| 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+        "| version | kind | issuer | epoch | position | root of the issuer's tree before it | subject | wall ns | monotonic ns "
+        "| [sync state, error ms or null] | newest hub checkpoint seen [size, root] or null | body |\n\n"
+        "A body, and each message, is a map from field number to value. A field whose value is null is left out; unknown fields are "
+        "refused.\n"
+    )
+    parts = [head, "\n## Kinds of records\n"]
+    parts += [_fields_table(name, kind, 3) for name, kind in kinds.KINDS.items()]
+    parts += ["\n## Nested values\n"]
+    parts += [_fields_table(kind.__name__, kind, 3) for kind in (kinds.OpenSegment, kinds.StreamHead, messages.SourceState)]
+    parts += ["\n## Messages\n\nA message is canonical CBOR `[name, version, fields]`, alike over MQTT and HTTPS.\n"]
+    parts += [_fields_table(name, kind, 3) for name, kind in messages.MESSAGES.items()]
+    return "".join(parts)
+
+
+def settings_page() -> str:
+    """Give the page of every setting of every program."""
+    parts = [
+        f"# Settings\n\n{MADE}\n"
+        "Each program takes `--config FILE`, a TOML file. A variable in the environment overrides the file; a secret may be given as a "
+        'file: `key_file = "/path"` or `<VARIABLE>_FILE=/path`. A list is given in the environment as `a,b` or as a TOML array, an '
+        "array of tables as a TOML array. What is unknown or wrong is named with file, line and what was expected, and nothing starts.\n"
+    ]
+    for program, module, schema in SCHEMAS:
+        config = importlib.import_module(module)
+        parts.append(f"\n## {program}\n")
+        for table, rows in _by_table(settings.describe(getattr(config, schema), config.PREFIX)):
+            parts.append(f"\n### {f'[{table}]' if table else 'Top level'}\n\n")
+            parts.append("| key | expected | default | meaning | variable |\n|---|---|---|---|---|\n")
+            parts += [_setting_row(row) for row in rows]
+    return "".join(parts)
+
+
+def commands() -> str:
+    """Give the page of every program's help."""
+    parts = [f"# Commands\n\n{MADE}"]
+    for program, module in PROGRAMS.items():
+        text = _help(module)
+        parts.append(f"\n## {program}\n\n```text\n{text}```\n")
+        for name in _subcommands(text):
+            parts.append(f"\n### {program} {name}\n\n```text\n{_help(module, name)}```\n")
+    return "".join(parts)
+
+
+def asyncapi() -> str:
+    """Give the AsyncAPI 3 description of what passes through the broker."""
+    site_and_box = {"site": {"description": "The port site."}, "box": {"description": "The box; the certificate's common name."}}
+    channels = {
+        name: {
+            "address": f"v1/{{site}}/{{box}}/{name}",
+            "description": text,
+            "parameters": site_and_box,
+            "messages": {kind.KIND: {"$ref": f"#/components/messages/{kind.KIND}"} for kind in spoken},
+        }
+        for name, (text, spoken) in CHANNELS.items()
+    }
+    operations = {
+        f"{'receive' if name in topics.FROM_BOX else 'send'}-{name}": {
+            "action": "receive" if name in topics.FROM_BOX else "send",
+            "channel": {"$ref": f"#/channels/{name}"},
+            "bindings": {"mqtt": {"qos": 0 if name == "state" else 1, "retain": name == "state", "bindingVersion": "0.2.0"}},
+        }
+        for name in CHANNELS
+    }
+    document = {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Portwitness between boxes and hub",
+            "version": str(messages.VERSION),
+            "description": "As the hub sees it. A payload is canonical CBOR [name, version, fields]; fields are numbered.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/cbor",
+        "channels": channels,
+        "operations": operations,
+        "components": {"messages": {name: _message(name, kind) for name, kind in messages.MESSAGES.items()}},
+    }
+    return f"# {MADE}" + "\n".join(_yaml(document, 0)) + "\n"
+
+
+def openapi() -> str:
+    """Give the OpenAPI description of the hub's web face."""
+    describe: Callable[[], dict[str, Any]] = importlib.import_module("web.app").describe_api
+    return json.dumps(describe(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "records.md": records,
+    "settings.md": settings_page,
+    "commands.md": commands,
+    "asyncapi.yaml": asyncapi,
+    "openapi.json": openapi,
+}
+
+
+def _fields_table(name: str, kind: type[Any], level: int) -> str:
+    hints = get_type_hints(kind)
+    lines = [f"\n{'#' * level} `{name}`\n\n{_sentence(kind)}\n\n| | field | type |\n|---|---|---|\n"]
+    for number, field in enumerate(dataclasses.fields(kind), 1):
+        lines.append(f"| {number} | {field.name} | {_type(hints[field.name])} |\n")
+    return "".join(lines)
+
+
+def _sentence(kind: type[Any]) -> str:
+    return inspect.cleandoc(kind.__doc__ or "")
+
+
+def _type(hint: Any) -> str:
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return " or ".join(f'"{part}"' for part in parts)
+    if origin is tuple:
+        return f"list of {_type(parts[0])}" if parts[-1] is Ellipsis else f"[{', '.join(_type(part) for part in parts)}]"
+    if parts:
+        return f"{_type(next(part for part in parts if part is not type(None)))}, optional"
+    name: str = hint.__name__
+    return {"int": "integer", "str": "text", "bool": "boolean"}.get(name, name)
+
+
+def _by_table(rows: tuple[settings.Row, ...]) -> Iterator[tuple[str, list[settings.Row]]]:
+    tables: dict[str, list[settings.Row]] = {}
+    for row in rows:
+        table, _, _ = row.key.rpartition(".")
+        tables.setdefault(f"[{table.removesuffix('[]')}]" if table.endswith("[]") else table, []).append(row)
+    yield from tables.items()
+
+
+def _setting_row(row: settings.Row) -> str:
+    cells = (
+        f"`{row.key.rpartition('.')[2]}`",
+        row.expected,
+        "must be given" if row.default is None else f"`{row.default}`",
+        row.doc + (" Secret." if row.secret else ""),
+        f"`{row.variable}`" if row.variable else "",
+    )
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+
+def _help(module: str, *words: str) -> str:
+    environment = {**os.environ, "COLUMNS": "110", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
+    command = [sys.executable, "-m", module, *words, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command[1:])} failed:\n{done.stderr}")
+    return "\n".join(line.rstrip() for line in done.stdout.splitlines()) + "\n"
+
+
+def _subcommands(text: str) -> list[str]:
+    """Give the names that argparse lists under its positional arguments, indented by four."""
+    listed = text.partition("positional arguments:")[2].partition("\noptions:")[0]
+    return [line.split()[0] for line in listed.splitlines() if line.startswith("    ") and line[4:5].strip() and line[4].islower()]
+
+
+def _message(name: str, kind: type[Any]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    fields = {
+        str(number): {"title": field.name, **_json_type(hints[field.name])} for number, field in enumerate(dataclasses.fields(kind), 1)
+    }
+    required = [str(number) for number, field in enumerate(dataclasses.fields(kind), 1) if field.default is dataclasses.MISSING]
+    payload = {
+        "type": "array",
+        "items": [{"const": name}, {"const": messages.VERSION}, {"type": "object", "properties": fields, "required": required}],
+    }
+    return {"name": name, "title": kind.__name__, "summary": _sentence(kind).splitlines()[0], "payload": payload}
+
+
+def _json_type(hint: Any) -> dict[str, Any]:
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return {"enum": list(parts)}
+    if origin is tuple:
+        return {"type": "array", "items": _json_type(parts[0])}
+    if parts:
+        return _json_type(next(part for part in parts if part is not type(None)))
+    if hint is bytes:
+        return {"type": "string", "contentEncoding": "binary"}
+    return {"type": {int: "integer", str: "string", bool: "boolean"}.get(hint, "object")}
+
+
+def _yaml(value: dict[str, Any], depth: int) -> Iterator[str]:
+    """Write maps as YAML blocks and all else as JSON, which is YAML too."""
+    for key, item in value.items():
+        name = f"{'  ' * depth}{json.dumps(key) if not key.replace('-', '').isalpha() else key}:"
+        if isinstance(item, dict) and item and depth < 6:
+            yield name
+            yield from _yaml(item, depth + 1)
+        else:
+            yield f"{name} {json.dumps(item, ensure_ascii=False)}"
+
+
+def main() -> int:
+    """Write or check the pages; give the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; name the pages that differ")
+    parser.add_argument("pages", nargs="*", help=f"of {', '.join(PAGES)}; all when none is named")
+    args = parser.parse_args()
+    stale = []
+    for name in args.pages or PAGES:
+        path, text = HERE / name, PAGES[name]()
+        if not path.exists() or path.read_text() != text:
+            stale.append(name)
+            if not args.check:
+                path.write_text(text)
+                print(f"wrote {path}")
+    if args.check and stale:
+        print(f"differs from the sources: {', '.join(stale)}; run python docs/reference/generate.py")
+    return 1 if args.check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
