@@ -1,0 +1,235 @@
+"""Read an exported bundle, a folder or a zip file, as untrusted input: bounded, every byte read and hashed once.
+
+A zip file must be exactly what `hub.export` writes (entries stored one after another, no comments, no extra fields), so that
+its size bounds what it holds and no bit of it can change unseen.
+"""
+
+import hashlib
+import os
+import stat
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocol import bundle
+from protocol.errors import MalformedError, StorageError
+from protocol.verdict import Hashed
+
+MAX_FILES = 1_000_000
+MAX_SMALL_BYTES = 512 << 20  # of one file that is read whole
+MAX_SMALL_TOTAL = 2 << 30
+READ_BYTES = 1 << 20
+THREADS = 2
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+_ZIP_MODE = (stat.S_IFREG | 0o644) << 16
+_HEADER_BYTES = 30  # of a local file header before its name (APPNOTE 4.3.7)
+_ZIP64 = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file: where its bytes are."""
+
+    name: str
+    path: Path
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What was read: files but videos, and the size and hash of all."""
+
+    files: dict[str, bytes]
+    hashed: dict[str, Hashed]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(os.strerror(error.errno) if error.errno else str(error), where=str(path)) from error
+
+
+def list_bundle(path: Path) -> dict[str, Member]:
+    """Give the files of a bundle by name; raise StorageError when unreadable, MalformedError when it is no bundle at all."""
+    with _reading(path):
+        members = list(_walk(path)) if path.is_dir() else list(_unzip(path))
+    names = [member.name for member in members]
+    if bundle.BAGIT not in names:
+        tops = {name.partition("/")[0] for name in names}
+        if len(tops) == 1 and all("/" in name for name in names):
+            members = [Member(one.name.partition("/")[2], one.path, one.offset, one.size) for one in members]
+    found = {member.name: member for member in members}
+    if not any(name in found for name in bundle.FIXED):
+        raise MalformedError("holds no file of an evidence bundle", where=str(path))
+    return found
+
+
+def _walk(root: Path) -> Iterator[Member]:
+    count = 0
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        for entry in os.scandir(folder):
+            name = Path(entry.path).relative_to(root).as_posix()
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(Path(entry.path))
+                continue
+            count += 1
+            if count > MAX_FILES or not entry.is_file(follow_symlinks=False):
+                raise MalformedError(
+                    "more files than a bundle has" if count > MAX_FILES else "is a link or a device, not a file", where=name
+                )
+            yield Member(name, Path(entry.path), 0, entry.stat(follow_symlinks=False).st_size)
+
+
+def _unzip(path: Path) -> Iterator[Member]:
+    try:
+        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+            infos = archive.infolist()
+            if len(infos) > MAX_FILES:
+                raise MalformedError("more files than a bundle has", where=str(path))
+            yield from _check_zip(infos, archive, file.fileno(), path)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, UnicodeDecodeError, ValueError, OverflowError) as error:
+        raise MalformedError(f"not a readable zip file: {error}", where=str(path)) from error
+
+
+def _check_zip(infos: Sequence[zipfile.ZipInfo], archive: zipfile.ZipFile, fd: int, path: Path) -> Iterator[Member]:
+    at = 0
+    names: set[str] = set()
+    for info in infos:
+        _check_entry(info, at, names)
+        header = plain_entry(info.filename, info.file_size, info.CRC).FileHeader(zip64=info.file_size >= zipfile.ZIP64_LIMIT)
+        if os.pread(fd, len(header), at) != header:
+            raise MalformedError("its local header is not that of the directory", where=info.filename)
+        yield Member(info.filename, path, at + len(header), info.file_size)
+        at += len(header) + info.file_size
+    if archive.comment or at != archive.start_dir:
+        raise MalformedError("bytes stand between or behind the files", where=str(path))
+    tail = os.pread(fd, os.fstat(fd).st_size - at, at) if os.fstat(fd).st_size - at < MAX_SMALL_BYTES else b""
+    if tail != _directory(infos, at):
+        raise MalformedError("its directory is not in its only spelling", where=str(path))
+
+
+def _check_entry(info: zipfile.ZipInfo, at: int, names: set[str]) -> None:
+    name = info.filename
+    parts = name.split("/")
+    if name != info.orig_filename or "\\" in name or len(name) > 2 * bundle.MAX_NAME or any(part in ("", ".", "..") for part in parts):
+        raise MalformedError("is no name of a file in a bundle", where=name[:200])
+    if name in names:
+        raise MalformedError("stands in the zip file twice", where=name)
+    names.add(name)
+    if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.header_offset != at:
+        raise MalformedError("is compressed, or not where the file before it ends", where=name)
+
+
+def plain_entry(name: str, size: int, crc: int) -> zipfile.ZipInfo:
+    """Give the one way in which a bundle's file stands in a zip file."""
+    info = zipfile.ZipInfo(name, ZIP_DATE)
+    info.external_attr = _ZIP_MODE
+    info.create_system = 3
+    info.file_size = info.compress_size = size
+    info.CRC = crc
+    return info
+
+
+class _Sink:
+    """Takes what zipfile writes behind the entries."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.data = at, bytearray()
+
+    def write(self, data: bytes) -> int:
+        """Append."""
+        self.data += data
+        return len(data)
+
+    def tell(self) -> int:
+        """Give the position in the whole file."""
+        return self.at + len(self.data)
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        """Stay at the end: the directory is written there."""
+        return self.tell()
+
+
+def _directory(infos: Sequence[zipfile.ZipInfo], at: int) -> bytes:
+    """Give the directory that the standard library writes for these entries."""
+    sink = _Sink(at)
+    with zipfile.ZipFile(sink, "w") as archive:  # type: ignore[call-overload]  # a file-like object of our own
+        for info in infos:
+            plain = plain_entry(info.filename, info.file_size, info.CRC)
+            plain.header_offset = info.header_offset
+            archive.filelist.append(plain)
+            archive.NameToInfo[plain.filename] = plain
+        archive.start_dir = at
+        archive._didModify = True
+    return bytes(sink.data)
+
+
+def read_small(members: Mapping[str, Member]) -> dict[str, bytes]:
+    """Read all files but videos and strangers; raise StorageError, or MalformedError when one is far too long."""
+    out: dict[str, bytes] = {}
+    total = 0
+    for name, member in members.items():
+        if not bundle.is_member(name) or bundle.parse_video(name):
+            continue
+        total += member.size
+        if member.size > MAX_SMALL_BYTES or total > MAX_SMALL_TOTAL:
+            raise MalformedError(f"{member.size} bytes are more than such a file has", where=name)
+        with _reading(member.path), member.path.open("rb") as file:
+            file.seek(member.offset)
+            out[name] = file.read(member.size)
+    return out
+
+
+def hash_all(
+    members: Mapping[str, Member], small: Mapping[str, bytes], marks: Mapping[str, Sequence[int]], progress: Callable[[int], None]
+) -> dict[str, Hashed]:
+    """Hash every file, videos with their prefixes at `marks`, on two threads; `progress` takes bytes as they are done.
+
+    Raises StorageError.
+    """
+    hashed = {name: Hashed(len(data), bundle.sha256(data)) for name, data in small.items()}
+    rest = [member for name, member in members.items() if name not in small]
+
+    def one(member: Member) -> tuple[str, Hashed]:
+        result = hash_file(member, marks.get(member.name, ()))
+        progress(member.size)
+        return member.name, result
+
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="hash") as pool:
+        hashed.update(pool.map(one, rest))
+    return hashed
+
+
+def hash_file(member: Member, marks: Sequence[int]) -> Hashed:
+    """Hash a file once, keeping the running hash at each mark inside it; raise StorageError."""
+    digest = hashlib.sha256()
+    prefixes: dict[int, bytes] = {}
+    due = [mark for mark in sorted(set(marks)) if 0 <= mark <= member.size][::-1]
+    buffer = memoryview(bytearray(min(READ_BYTES, max(member.size, 1))))
+    at = 0
+    with _reading(member.path):
+        fd = os.open(member.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            while True:
+                while due and due[-1] == at:
+                    prefixes[due.pop()] = digest.digest()
+                wanted = min(len(buffer), member.size - at, (due[-1] if due else member.size) - at)
+                count = os.preadv(fd, [buffer[:wanted]], member.offset + at) if wanted else 0
+                if not count:
+                    break
+                digest.update(buffer[:count])
+                at += count
+        finally:
+            os.close(fd)
+    return Hashed(at, digest.digest(), prefixes)

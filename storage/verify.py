@@ -1,0 +1,242 @@
+"""Verify an exported bundle against trust from outside it: the program `portwitness-verify`.
+
+Needs the bundle and a trust file, no network and none of our servers; imports `protocol` and `storage` only, so that an outside
+party can read all it runs. Exit 0: valid; 1: not valid, every fault named with its file; 2: unreadable input.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any, TextIO
+
+from protocol.errors import MalformedError, PortwitnessError, StorageError
+from protocol.examination import Faults, examine
+from protocol.instants import MILLISECOND_NS, iso
+from protocol.reckoning import expect
+from protocol.trust import MAX_TRUST_BYTES, Trust
+from protocol.verdict import Report, SegmentFinding, StreamFinding, judge
+from storage.bundles import hash_all, list_bundle, read_small
+
+VALID, NOT_VALID, UNREADABLE = 0, 1, 2
+_EPILOG = """example:
+  portwitness-verify case-T-20261123-0001.zip --trust trust.json
+  portwitness-verify case-T-20261123-0001/ --trust trust.json --json | jq .faults
+
+exit status: 0 valid, 1 not valid (each fault names its file), 2 unreadable input"""
+_ZH = {
+    "task": "查验任务",
+    "segment": "分段",
+    "integrity": "完整性",
+    "origin": "来源",
+    "completeness": "完备性",
+    "box time": "盒内时间",
+    "not before": "不早于",
+    "not after": "不晚于",
+    "signer": "签名者",
+    "stream": "视频流",
+    "recorded": "已录",
+    "gaps": "间断",
+    "unexplained": "无说明",
+    "idle": "未录制",
+    "late pairing": "补绑定",
+    "faults": "问题",
+    "not checked": "未核验",
+    "VALID": "有效",
+    "NOT VALID": "无效",
+    "ok": "完好",
+    "altered": "被改动",
+    "missing": "缺失",
+    "unknown": "未知",
+    "checkpoint": "检查点",
+}
+
+
+def verify(path: Path, trust: Trust, progress: Callable[[int, int], None] | None = None) -> Report:
+    """Verify a bundle (folder or zip); `progress` takes bytes done and in all.
+
+    Raises StorageError or MalformedError when the bundle cannot be read at all; whatever else is wrong is in the report.
+    """
+    members = list_bundle(path)
+    small = read_small(members)
+    faults = Faults()
+    exhibits = examine(small, trust, faults)
+    wanted = expect(exhibits, faults)
+    meter = _Meter(sum(member.size for name, member in members.items() if name not in small), progress)
+    hashed = hash_all(members, small, wanted.marks(), meter.add)
+    return judge(exhibits, wanted, small, hashed, faults)
+
+
+@dataclass(slots=True)
+class _Meter:
+    """Add up progress from several threads."""
+
+    total: int
+    show: Callable[[int, int], None] | None
+    done: int = 0
+    lock: Lock = field(default_factory=Lock)
+
+    def add(self, count: int) -> None:
+        """Note bytes that are done."""
+        with self.lock:
+            self.done += count
+            if self.show is not None:
+                self.show(self.done, self.total)
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Give the report as plain values."""
+    return {
+        "task": report.task,
+        "valid": report.valid,
+        "checkpoint": {"size": report.checkpoint_size, "time": _time(report.checkpoint_ns)},
+        "faults": [{"file": one.file, "what": one.what} for one in report.faults],
+        "segments": [_segment_json(one) for one in report.segments],
+        "streams": [_stream_json(one) for one in report.streams],
+        "not_checked": list(report.unchecked),
+    }
+
+
+def _time(at_ns: int | None) -> str | None:
+    return None if at_ns is None else iso(at_ns)
+
+
+def _segment_json(one: SegmentFinding) -> dict[str, Any]:
+    return {
+        "file": one.file,
+        "stream": one.stream,
+        "number": one.number,
+        "integrity": one.integrity,
+        "origin": one.origin,
+        "completeness": one.completeness,
+        "box_time": [iso(one.wall_from), iso(one.wall_to)],
+        "not_before": _time(one.not_before),
+        "not_after": _time(one.not_after),
+        "signer": one.signer,
+    }
+
+
+def _stream_json(one: StreamFinding) -> dict[str, Any]:
+    gaps = [gap for coverage in one.coverage for gap in coverage.gaps]
+    return {
+        "stream": one.stream,
+        "stretches": [[iso(part.start), iso(part.end)] for part in one.stretches],
+        "recorded_ms": sum(coverage.recorded_ns for coverage in one.coverage) // MILLISECOND_NS,
+        "percent": round(one.percent, 4),
+        "gaps": [{"from": iso(gap.interval.start), "to": iso(gap.interval.end), "cause": gap.cause} for gap in gaps],
+        "unexplained_ms": one.unexplained_ns // MILLISECOND_NS,
+        "idle": [[iso(part.start), iso(part.end)] for part in one.idle],
+        "late_pairing": one.late,
+    }
+
+
+def report_text(report: Report, *, chinese: bool) -> str:
+    """Give the report as a table."""
+
+    def word(text: str) -> str:
+        return _ZH.get(text, text) if chinese else text
+
+    def time(at_ns: int | None) -> str:
+        return iso(at_ns)[:19] + "Z" if at_ns is not None else word("unknown")
+
+    lines = [f"{word('task')}: {report.task or word('unknown')}"]
+    lines.append(f"{word('checkpoint')}: {report.checkpoint_size}, {time(report.checkpoint_ns)}")
+    if report.segments:
+        heads = ("segment", "integrity", "completeness", "box time", "not before", "not after", "origin", "signer")
+        rows = [tuple(word(head) for head in heads)]
+        for one in report.segments:
+            times = (time(one.wall_from), time(one.not_before), time(one.not_after))
+            rows.append((f"{one.stream}/{one.number}", word(one.integrity), one.completeness, *times, one.origin, one.signer))
+        lines += ["", *_table(rows)]
+    for stream in report.streams:
+        lines += ["", *_stream_lines(stream, word)]
+    if report.faults:
+        lines += ["", f"{word('faults')}:", *(f"  {fault.file}: {fault.what}" for fault in report.faults)]
+    lines += ["", f"{word('not checked')}:", *(f"  {one}" for one in report.unchecked)]
+    lines += ["", word("VALID") if report.valid else word("NOT VALID")]
+    return "\n".join(lines) + "\n"
+
+
+def _stream_lines(stream: StreamFinding, word: Callable[[str], str]) -> list[str]:
+    gaps = [gap for coverage in stream.coverage for gap in coverage.gaps]
+    late = f", {word('late pairing')}" if stream.late else ""
+    unexplained = stream.unexplained_ns // MILLISECOND_NS
+    lines = [f"{word('stream')} {stream.stream}: {word('recorded')} {stream.percent:.2f} %, {word('unexplained')} {unexplained} ms{late}"]
+    lines += [f"  {iso(gap.interval.start)} - {iso(gap.interval.end)}  {word('gaps')}: {gap.cause}" for gap in gaps]
+    lines += [f"  {iso(part.start)} - {iso(part.end)}  {word('idle')}" for part in stream.idle]
+    return lines
+
+
+def _width(text: str) -> int:
+    return sum(2 if ord(character) > 0x2E7F else 1 for character in text)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def read_trust(path: Path) -> Trust:
+    """Read a trust file; raise StorageError or MalformedError."""
+    try:
+        with path.open("rb") as file:
+            return Trust.parse(file.read(MAX_TRUST_BYTES + 1))
+    except OSError as error:
+        raise StorageError(f"cannot read the trust file: {error.strerror}", where=str(path)) from error
+
+
+def parser() -> argparse.ArgumentParser:
+    """Give the command line of `portwitness-verify`."""
+    made = argparse.ArgumentParser(
+        prog="portwitness-verify",
+        description="Verify an exported evidence bundle offline, against trust that comes from outside it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle: a folder or a zip file")
+    made.add_argument("--trust", type=Path, required=True, metavar="FILE", help="trust file (JSON) obtained from outside the bundle")
+    made.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    made.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the table (default: en)")
+    made.add_argument("--quiet", action="store_true", help="show no progress")
+    return made
+
+
+def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO) -> int:
+    """Run the program with these streams; give the exit status."""
+    options = parser().parse_args(arguments)
+
+    def show(done: int, total: int) -> None:
+        err.write(f"\r{100 * done // max(total, 1):3d} %  {done >> 20} of {total >> 20} MiB")
+        if done >= total:
+            err.write("\n")
+
+    try:
+        trust = read_trust(options.trust)
+        report = verify(options.bundle, trust, show if err.isatty() and not options.quiet else None)
+    except (StorageError, MalformedError) as error:
+        return _refuse(error, out if options.json else err, as_json=options.json)
+    if options.json:
+        out.write(json.dumps(report_json(report), ensure_ascii=False) + "\n")
+    else:
+        out.write(report_text(report, chinese=options.lang == "zh"))
+    return VALID if report.valid else NOT_VALID
+
+
+def _refuse(error: PortwitnessError, out: TextIO, *, as_json: bool) -> int:
+    if as_json:
+        out.write(json.dumps({"valid": False, "unreadable": {"where": error.where, "what": error.what}}, ensure_ascii=False) + "\n")
+    else:
+        out.write(f"portwitness-verify: {error}\n")
+    return UNREADABLE
+
+
+def main() -> None:
+    """Run `portwitness-verify`."""
+    sys.exit(run(None, sys.stdout, sys.stderr))
+
+
+if __name__ == "__main__":
+    main()
