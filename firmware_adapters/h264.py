@@ -41,6 +41,9 @@ class H264Depacketizer:
             raise MalformedError(f"access unit exceeds {MAX_UNIT_BYTES} bytes", where="h264")
         kind = data[start] & _KIND
         if kind == _FU_A:
+            if self._parts and end - start > 2 and data[start + 1] < _LAST:
+                self._parts.append(data[start + 2 : end])  # the middle of a NAL unit: nearly all packets
+                return False
             self._push_fragment(data, start, end)
         elif 1 <= kind < _STAP_A:
             self._append(bytes(data[start:end]))
@@ -60,7 +63,11 @@ class H264Depacketizer:
 
     def flush(self) -> tuple[Piece, ...]:
         """End the unit because a new timestamp came without a marker before it."""
-        return self._piece() if self._has_slice or self._broken or self._parts else ()
+        if not self._has_slice and not self._broken and not self._parts:
+            return ()
+        piece = self._piece()
+        self._doubtful = False
+        return piece
 
     def spoil(self) -> None:
         """Know that packets of the current unit are missing: it will not leave."""

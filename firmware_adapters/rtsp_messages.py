@@ -157,7 +157,7 @@ class InterleavedReader:
 
     def _check_beginning(self, at: int, end: int) -> None:
         beginning = self._view[at : at + 4].tobytes()
-        if not beginning.replace(b"_", b"").isalpha():
+        if not (beginning.isupper() and beginning.replace(b"_", b"").isalpha()):
             raise MalformedError("bytes are neither a message nor a packet", where="rtsp")
         if end - at >= MAX_HEAD_BYTES:
             raise MalformedError(f"head exceeds {MAX_HEAD_BYTES} bytes", where="rtsp")

@@ -184,8 +184,10 @@ class Track:
         depacketizer = self._depacketizer
         if has_gap:
             depacketizer.drop()  # the end of the unit before, or the beginning of this one, may be among the lost
-        elif self._timestamp >= 0:
-            self._leave(depacketizer.flush(), now_ns)
+        else:
+            pieces = depacketizer.flush()
+            if pieces:
+                self._leave(pieces, now_ns)
         if not self._timeline.advance(timestamp, now_ns, self._origin_ns):
             ssrc, expected = self._ssrc, self._expected
             self._on_restart(now_ns)

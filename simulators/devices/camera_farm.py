@@ -8,6 +8,7 @@ import asyncio
 import base64
 import secrets
 import socket
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -84,6 +85,7 @@ class Camera:
         self._sound_n = 0
         self._start_ns = 0
         self._slow_until_ns = 0
+        self._late: deque[tuple[int, int, _Reel, int]] = deque()
         self._skew_began_ns = 0
         self._run: Run | None = None
         self._last_pts = 0
@@ -156,6 +158,7 @@ class Camera:
         """Stop filming."""
         if self._timer is not None:
             self._timer.cancel()
+        self._late.clear()
         self._end_run()
 
     def begin(self, kind: str, value: float) -> None:
@@ -183,7 +186,8 @@ class Camera:
             self._change(self._first)
 
     def _change(self, reel: _Reel) -> None:
-        self._base_ticks = self._ticks(self._n)
+        # Behind everything that reordered pictures of the old reel were shown at.
+        self._base_ticks = self._ticks(self._n) + max(unit.pts - unit.dts for unit in self._reel.footage.units)
         self._base_n = self._n
         self._reel = reel
 
@@ -204,14 +208,20 @@ class Camera:
         at_ns = monotonic_ns()
         if self.viewers and "stall" not in self.faults:
             delay_s = self.faults.get("slow", 0.0)
-            if delay_s or self._slow_until_ns > at_ns:
+            if delay_s or self._late:
                 self._slow_until_ns = max(self._slow_until_ns, at_ns + int(delay_s * SECOND_NS))
-                self._farm.loop.call_later((self._slow_until_ns - at_ns) / SECOND_NS, self._send, n, index, reel, ticks)
+                self._late.append((n, index, reel, ticks))
+                self._farm.loop.call_later((self._slow_until_ns - at_ns) / SECOND_NS, self._send_late)
             else:
                 self._send(n, index, reel, ticks)
         else:
             self._sound_n = self._sound_due(at_ns)
         self._schedule()
+
+    def _send_late(self) -> None:
+        # Timers of the same moment may fire in any order; pictures must not.
+        if self._late:
+            self._send(*self._late.popleft())
 
     def _send(self, n: int, index: int, reel: _Reel, due_ticks: int) -> None:
         unit, payloads = self._picture(n, index, reel)
