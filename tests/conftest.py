@@ -54,6 +54,12 @@ def footage() -> tuple[Path, ...]:
 
 
 @pytest.fixture(scope="session")
+def port_footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder in which whole-port tests keep their synthetic footage, so that it is made once."""
+    return tmp_path_factory.mktemp("port-footage")
+
+
+@pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[Path]:
     """Run a PostgreSQL server of our own, reached by a socket in the directory that is given."""
     programs = _postgresql_programs()
