@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ async def test_device_time_is_the_sending_time_of_the_ledger(tmp_path: Path) -> 
         assert frame.is_key == unit.is_key
         assert unit.device_ns is not None
         assert frame.mono_ns <= unit.mono_ns + 1000  # kept in microseconds
-    steps = [later.pts - frame.pts for frame, later in zip(frames, frames[1:], strict=False)]
+    steps = [later.pts - frame.pts for frame, later in pairwise(frames)]
     assert steps == [3600] * len(steps)
     assert len(truth.camera(1).intervals(10**9)) == 1
     assert truth.camera(1).connections[0].ended_ns is not None
@@ -100,11 +101,13 @@ async def test_probe_names_what_a_camera_offers() -> None:
 
 
 async def test_session_is_kept_alive_and_reported() -> None:
-    async with Farm(FarmPlan(footage(), session_s=1.0, guard=Guard("u", "p", nonce_s=0.5))) as farm:
-        async with watching(farm.url(0), username="u", password="p") as memory:
-            await memory.until(lambda: len(memory.pictures) >= 75)  # three seconds: three sessions, six nonces
-            (connection,) = farm.connections
-            packets = connection.control_packets
+    async with (
+        Farm(FarmPlan(footage(), session_s=1.0, guard=Guard("u", "p", nonce_s=0.5))) as farm,
+        watching(farm.url(0), username="u", password="p") as memory,
+    ):
+        await memory.until(lambda: len(memory.pictures) >= 75)  # three seconds: three sessions, six nonces
+        (connection,) = farm.connections
+        packets = connection.control_packets
     assert memory.causes == ["stopped"]
     assert packets
     assert packets[-1][1] == 201
@@ -181,9 +184,8 @@ def test_command_line_makes_a_farm(tmp_path: Path) -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     assert "portwitness-sim camera --cameras 4" in parser.format_help()
-    args = parser.parse_args(
-        "--cameras 3 --port 0 --size 320x180 --loop 1 --kbit 400 --gop 25 --auth u:p --fault cam=1,at=2,kind=bframes,seconds=3".split()
-    )
+    sizes = ["--size", "320x180", "--loop", "1", "--kbit", "400", "--gop", "25"]
+    args = parser.parse_args(["--cameras", "3", "--auth", "u:p", "--fault", "cam=1,at=2,kind=bframes,seconds=3", *sizes])
     plan = make_plan(args, tmp_path)
     assert plan.cameras == 3
     assert plan.guard.user == "u"

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -105,7 +106,7 @@ def test_losses_never_give_a_unit_that_was_not_sent(found: list[tuple[bytes, ...
     for payloads in receiver.payloads:
         # A lost delimiter or SEI ahead of a picture cannot always be known; a slice of it always is.
         assert tuple(item for item in payloads if item[0] & 31 <= 5) in slices
-    known = sum(later - earlier - 1 for earlier, later in zip(seen, seen[1:], strict=False))
+    known = sum(later - earlier - 1 for earlier, later in pairwise(seen))
     assert sum(unit.lost_before for unit in receiver.units) <= known
 
 
