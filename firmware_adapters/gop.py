@@ -81,12 +81,12 @@ class Feed:
     interruption: Interruption | None = None
     frames: int = 0
     lost: int = 0
-    _listeners: list[FrameListener] = field(default_factory=list)
-    _gop: list[Frame] = field(default_factory=list)
-    _gop_size: int = 0
-    _timelines: dict[FrameKind, _Timeline] = field(default_factory=dict)
-    _tracks: dict[int, TrackFormat] = field(default_factory=dict)
-    _first_listener: int = 0
+    _listeners: list[FrameListener] = field(default_factory=list, init=False)
+    _gop: list[Frame] = field(default_factory=list, init=False)
+    _gop_size: int = field(default=0, init=False)
+    _timelines: dict[FrameKind, _Timeline] = field(default_factory=dict, init=False)
+    _tracks: dict[int, TrackFormat] = field(default_factory=dict, init=False)
+    _first_listener: int = field(default=0, init=False)
 
     def on_formats(self, formats: Sequence[TrackFormat]) -> None:
         """Take the tracks of a new connection; the cached group of the old one is dropped."""
@@ -209,8 +209,8 @@ class Lane:
     bytes_limit: int = LANE_BYTES
     dropped: int = 0
     needs_key: bool = True
-    _queue: deque[Frame] = field(default_factory=deque)
-    _size: int = 0
+    _queue: deque[Frame] = field(default_factory=deque, init=False)
+    _size: int = field(default=0, init=False)
 
     def __len__(self) -> int:
         return len(self._queue)

@@ -83,14 +83,14 @@ HOOKS: tuple[tuple[type, str, tuple[str, ...]], ...] = (
 )
 
 
-def check_hooks() -> None:
+def check_hooks(hooks: Sequence[tuple[type, str, tuple[str, ...]]] = HOOKS) -> None:
     """Check that the library has every private name used here.
 
     Raises UnavailableError naming the first that is missing.
     """
     if not aiortc.__version__.startswith("1.16."):
         raise UnavailableError(f"needs version 1.16, found {aiortc.__version__}", where="aiortc")
-    for owner, function, names in HOOKS:
+    for owner, function, names in hooks:
         where = f"{owner.__module__}.{owner.__name__}.{function}"
         code = getattr(getattr(owner, function, None), "__code__", None)
         if code is None:

@@ -264,8 +264,8 @@ class Recorder:
         if self._pictures is not None:
             self._pictures.change(footage)
 
-    def lose(self, choose: Callable[[int], bool]) -> None:
-        """Fault: drop outgoing packets for whose count `choose` says so, repairs included."""
+    def lose(self, choose: Callable[[int], bool], *, repaired: bool = True) -> None:
+        """Fault: drop outgoing packets for whose count `choose` says so; unless `repaired` nothing is sent again."""
         if self._connection is None:
             return
         transport = self._connection.getTransceivers()[0].sender.transport
@@ -282,7 +282,12 @@ class Recorder:
                     return
             await send(data)
 
+        async def repair_nothing(sequence: int) -> None:
+            return
+
         vars(transport)["_send_rtp"] = send_some
+        if not repaired:
+            vars(self._connection.getTransceivers()[0].sender)["_retransmit"] = repair_nothing
 
     def vanish(self) -> None:
         """Fault: cut the network without a word."""
