@@ -126,12 +126,9 @@ class RtspConnection(asyncio.BufferedProtocol):
         return answer
 
     def send(self, method: str, url: str, headers: tuple[str, ...] = ()) -> "asyncio.Future[Message]":
-        """Send a request without waiting; the future gets its answer.
-
-        Raises InterruptedStreamError when too many answers are missing.
-        """
+        """Send a request without waiting; the future gets its answer, or is cancelled when too many answers are missing."""
         if len(self._waiting) >= MAX_WAITING_REQUESTS:
-            raise InterruptedStreamError("stalled", f"{MAX_WAITING_REQUESTS} requests without an answer")
+            self._waiting.pop(next(iter(self._waiting))).cancel()
         self._sequence += 1
         lines = [f"{method} {url} RTSP/1.0", f"CSeq: {self._sequence}", f"User-Agent: {USER_AGENT}", *headers]
         authorization = self._login.authorization(method, url)

@@ -22,6 +22,8 @@ DEFAULT_SESSION_S = 60  # RFC 2326 12.37
 LONGEST_KEEPALIVE_S = 30.0
 TICKS_PER_STALL = 5  # how finely silence is noticed
 MAX_TOKEN_CHARS = 256
+RESTART_PAUSE_S = 10
+MAX_RESTARTS = 4  # so close upon each other; every one cuts a recording
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +129,8 @@ class Session:
         self._ssrc = secrets.randbits(32)
         self._name = f"portwitness-{secrets.token_hex(4)}".encode()
         self._began_ns = 0
+        self._restarted_ns = 0
+        self._restarts = 0
         self.has_started = False
 
     @property
@@ -158,10 +162,7 @@ class Session:
     def close(self) -> None:
         """Tell the camera that it is over, as far as that is possible at once."""
         if self._id and self._connection.is_open:
-            try:
-                self._connection.send("TEARDOWN", self._url, (self._session_header,))
-            except InterruptedStreamError:
-                self._connection.abort()
+            self._connection.send("TEARDOWN", self._url, (self._session_header,))
         self._connection.close()
 
     @property
@@ -209,6 +210,13 @@ class Session:
         self._sink.on_unit(unit)
 
     def _restart(self, now_ns: int) -> None:
+        if now_ns - self._restarted_ns < RESTART_PAUSE_S * SECOND_NS:
+            self._restarts += 1
+            if self._restarts > MAX_RESTARTS:
+                raise MalformedError("timestamps restart without end", where="rtp")
+        else:
+            self._restarts = 0
+        self._restarted_ns = now_ns
         for track, _ in self._tracks:
             track.reset(now_ns)
         if self.has_started:
@@ -256,9 +264,10 @@ class Session:
 
     def _needs_login_again(self) -> bool:
         """Read the answer to the last keep-alive; silence is forgiven while pictures come."""
-        if self._keepalive is None or not self._keepalive.done():
+        keepalive = self._keepalive
+        if keepalive is None or not keepalive.done() or keepalive.cancelled():
             return False
-        answer, self._keepalive = self._keepalive.result(), None
+        answer, self._keepalive = keepalive.result(), None
         if answer.status == 454:
             raise InterruptedStreamError("closed", "the camera forgot the session")
         if answer.status == 401:

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import struct
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +17,8 @@ PLAIN_ANSWER = OK + b"\r\n"
 SDP = b"v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:t\r\n"
 SET_UP = OK + b"Session: 7;timeout=30\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n"
 KEY = b"$\0\0\x10" + bytes.fromhex("80e00001000000010000000765") + b"\x80\x01\x02"
+
+OTHER_SOURCES = b"".join(KEY[:15] + bytes([number]) + KEY[16:] for number in range(20))
 
 
 def described(sdp: bytes) -> bytes:
@@ -86,6 +90,7 @@ def but(**changes: bytes) -> dict[bytes, bytes]:
         (but(PLAY=PLAIN_ANSWER + KEY + b"$\0\0\x05short"), "protocol", "shorter"),
         (but(PLAY=PLAIN_ANSWER + KEY + b"$\1\0\x04\x80\xc8\xff\xff"), "protocol", "cut short"),
         (but(PLAY=PLAIN_ANSWER + KEY), "stalled", "no picture"),
+        (but(PLAY=PLAIN_ANSWER + OTHER_SOURCES), "protocol", ""),
         (but(PLAY=PLAIN_ANSWER + KEY + b"$\1\0\x08" + bytes.fromhex("81cb000100000007")), "closed", "goodbye"),
         ({key: value for key, value in HONEST.items() if key != b"DESCRIBE"}, "stalled", "no answer to DESCRIBE"),
     ],
@@ -95,6 +100,24 @@ async def test_bad_server_ends_in_its_interruption(answers: dict[bytes, bytes], 
         await memory.until(lambda: bool(memory.interruptions))
     assert memory.interruptions[0][0] == cause
     assert says in memory.interruptions[0][1]
+
+
+async def test_endless_restarts_end_the_connection() -> None:
+    async with serving(but(PLAY=PLAIN_ANSWER + OTHER_SOURCES)) as url, watching(url, settings=replace(QUICK, stall_s=30)) as memory:
+        await memory.until(lambda: any("without end" in detail for _, detail in memory.interruptions))
+    assert all(unit.is_key for unit in memory.units)
+
+
+async def test_unanswered_keepalives_are_forgiven_while_pictures_come() -> None:
+    follow = b"".join(b"$\0\0\x10" + struct.pack("!BBHII", 0x80, 0xE0, at, at * 3600, 7) + b"\x65\x80\x01\x02" for at in range(2, 61))
+    short = SET_UP.replace(b"timeout=30", b"timeout=1")
+    async with (
+        serving(but(SETUP=short, PLAY=PLAIN_ANSWER + KEY + follow)) as url,
+        watching(url, settings=replace(QUICK, stall_s=1.5)) as memory,
+    ):
+        await memory.until(lambda: bool(memory.interruptions))
+    assert memory.interruptions[0] == ("stalled", "no picture for 1.5 s")
+    assert len(memory.units) == 60
 
 
 async def test_server_may_ask_and_packets_may_overtake_the_answer() -> None:
