@@ -330,3 +330,37 @@ login_failures = Table(  # by name and by address
 )  # fmt: skip
 
 # --------------------------------------------------------------- enrolment and exports (hub/enrolment.py, export.py add here)
+
+enrolment_tokens = Table(  # one-time, for one box; spent when `request` is set
+    "enrolment_tokens", METADATA,
+    Column("token", LargeBinary(32), primary_key=True),  # SHA-256
+    Column("box", String(32), nullable=False),
+    Column("by", String(40), nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),
+    Column("request", String(32)),
+)  # fmt: skip
+
+enrolment_requests = Table(
+    "enrolment_requests", METADATA,
+    Column("request", String(32), primary_key=True),
+    Column("box", String(32), nullable=False),
+    Column("token", LargeBinary(32)),  # SHA-256; None: a renewal over the device port
+    Column("identity_csr", LargeBinary),  # None: a renewal, the identity stays
+    Column("tls_csr", LargeBinary, nullable=False),
+    Column("state", String(10), nullable=False),  # waiting, issued, refused
+    Column("at_ns", BigInteger, nullable=False),
+    Column("certificates", LargeBinary),
+    Column("by", String(40)),
+    Column("reason", Text, nullable=False),
+    Index("enrolment_requests_state", "state", "at_ns"),
+)  # fmt: skip
+
+tls_certificates = Table(  # with which boxes may open connections
+    "tls_certificates", METADATA,
+    Column("fingerprint", LargeBinary(32), primary_key=True),
+    Column("box", String(32), nullable=False),
+    Column("since_ns", BigInteger, nullable=False),
+    Column("until_ns", BigInteger, nullable=False),
+    Column("revoked", Boolean, nullable=False),
+    Index("tls_certificates_box", "box"),
+)  # fmt: skip
