@@ -17,7 +17,7 @@ MAX_STEP = 3000  # a larger jump of the sequence number is a restart, not a loss
 
 STAP_A = 24
 FU_A = 28
-SLICE, IDR, SEI, SPS, PPS, AUD = 1, 5, 6, 7, 8, 9
+IDR, SPS, PPS, AUD = 5, 7, 8, 9
 
 
 def nal_type(nal: bytes) -> int:
@@ -132,15 +132,14 @@ def _split(payload: bytes) -> list[bytes]:
 
 
 def starts_picture(payload: bytes) -> bool:
-    """Tell whether a payload can be the first of an access unit (its first slice starts at macroblock 0)."""
+    """Tell whether a payload is surely the first of an access unit: a delimiter or an SPS stands at its front (H.264 7.4.1.2.3).
+
+    A slice may follow a lost SEI or parameter set, so it proves nothing.
+    """
     kind = nal_type(payload)
-    if kind == FU_A and len(payload) > 2:
-        return bool(payload[1] & 0x80) and (payload[1] & 0x1F not in (SLICE, IDR) or bool(payload[2] & 0x80))
-    if kind == STAP_A and len(payload) > 4:
-        return starts_picture(payload[3:])
-    if kind in (SLICE, IDR):
-        return len(payload) > 1 and bool(payload[1] & 0x80)  # first_mb_in_slice is ue(v): 0 is the single bit 1
-    return kind in (SEI, SPS, PPS, AUD)
+    if kind == STAP_A and len(payload) > 3:
+        kind = payload[3] & 0x1F
+    return kind in (AUD, SPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,8 @@ class PictureAssembler:
     _part_bytes: int = 0
     _hole_since: int | None = None
     _hole_at: int | None = None
-    _resync: bool = False
+    _resync: bool = True
+    _skipped_timestamp: int | None = None
 
     def add(self, sequence: int, timestamp: int, marker: bool, payload: bytes, now_ns: int) -> bool:
         """Take one packet; True when pictures were given up and a keyframe should be asked for."""
@@ -207,7 +207,7 @@ class PictureAssembler:
         self.lost += first - self._next
         self._next = first
         self._part, self._part_bytes = [], 0
-        self._resync = True
+        self._resync, self._skipped_timestamp = True, None
         self._drain(now_ns)
         return True
 
@@ -223,7 +223,7 @@ class PictureAssembler:
             self._part, self._part_bytes = [], 0
             self._next = number if step > 0 else self._next + 0x10000 + step
             self._last_emitted = self._next - 1
-            self._resync, self._hole_since = True, None
+            self._resync, self._skipped_timestamp, self._hole_since = True, None, None
             return self._next
         return None if step < 0 or number in self._held else number
 
@@ -246,10 +246,8 @@ class PictureAssembler:
             if not self._part and self._last_emitted == number - 1:
                 self._last_emitted = number
             return
-        if self._resync:
-            if not starts_picture(payload):
-                return
-            self._resync = False
+        if self._resync and not self._is_whole_from(timestamp, marker, payload):
+            return
         if not self._part:
             self._part_first, self._part_timestamp = number, timestamp
         self._part.append(payload)
@@ -259,6 +257,16 @@ class PictureAssembler:
         elif self._part_bytes > PICTURE_LIMIT:
             self._part, self._part_bytes, self._resync = [], 0, True
             self.broken += 1
+
+    def _is_whole_from(self, timestamp: int, marker: bool, payload: bytes) -> bool:
+        """After a hole, tell whether a whole picture starts here; else skip to the end of the one that may lack its front."""
+        if starts_picture(payload) or self._skipped_timestamp not in (None, timestamp):
+            self._resync, self._skipped_timestamp = False, None
+            return True
+        self._skipped_timestamp = timestamp
+        if marker:
+            self._resync, self._skipped_timestamp = False, None
+        return False
 
     def _flush(self, last: int, now_ns: int) -> None:
         payloads, first = self._part, self._part_first

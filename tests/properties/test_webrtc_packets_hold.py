@@ -46,7 +46,7 @@ def test_arbitrary_payloads_are_joined_or_refused(payloads: list[bytes]) -> None
     st.data(),
 )
 def test_under_loss_and_disorder_whole_pictures_come_in_order(sizes: list[int], first: int, data: st.DataObject) -> None:
-    units: list[tuple[bytes, ...]] = [(bytes((0x41, 0x80, number)) * size,) for number, size in enumerate(sizes)]
+    units: list[tuple[bytes, ...]] = [(b"\x09\xf0", bytes((0x41, 0x80, number)) * size) for number, size in enumerate(sizes)]
     packets: list[tuple[int, int, bool, bytes]] = []
     for at, nals in enumerate(units):
         payloads = packetize(nals)

@@ -18,11 +18,10 @@ from protocol.errors import MalformedError
 SPS = b"\x67\x42\x00\x1f"
 PPS = b"\x68\xce\x3c\x80"
 IDR = b"\x65\x88" + bytes(range(1, 250)) * 20
-SLICE = b"\x41\x9a" + b"\x55" * 300
 
 
 def pictures(count: int, *, size: int = 3000) -> list[tuple[bytes, ...]]:
-    return [(b"\x41\x80" + bytes([number]) * size,) for number in range(count)]
+    return [(b"\x09\xf0", b"\x41\x80" + bytes([number]) * size) for number in range(count)]
 
 
 class Receiver:
@@ -80,12 +79,29 @@ def test_bad_payloads_are_named(payloads: list[bytes], what: str) -> None:
         depacketize(payloads)
 
 
-def test_a_picture_starts_at_its_first_macroblock() -> None:
-    first, *rest = packetize((b"\x65\x88" + bytes(5000),))
-    assert starts_picture(first)
-    assert not any(starts_picture(payload) for payload in rest)
-    assert starts_picture(packetize((SPS, PPS, SLICE))[0])
-    assert not starts_picture(b"\x41\x20second slice")
+def test_a_delimiter_or_sps_surely_starts_a_picture() -> None:
+    assert starts_picture(packetize((SPS, PPS, IDR))[0])
+    assert starts_picture(b"\x09\xf0")
+    assert not any(starts_picture(payload) for payload in packetize((IDR,)))
+    assert not starts_picture(b"\x41\x80")
+    assert not starts_picture(b"")
+
+
+def test_after_a_hole_a_picture_that_may_lack_its_front_is_not_handed_out() -> None:
+    receiver = Receiver()
+    for number in (1, 2, 4, 5, 6):
+        receiver.add((number, number * 3600, True, b"\x09\xf0" if number == 1 else b"\x41\x80%d" % number))
+    receiver.assembler.expire(receiver.now_ns + 1_000_000_000)
+    assert [unit.nals[0][2:] for unit in receiver.got[1:]] == [b"2", b"5", b"6"]
+    assert [unit.lost_before for unit in receiver.got] == [0, 0, 2, 0]
+
+
+def test_a_stream_joined_in_the_middle_starts_with_a_whole_picture() -> None:
+    units = pictures(3)
+    receiver = Receiver()
+    for packet in packets_of(units)[1:]:
+        receiver.add(packet)
+    assert [unit.nals for unit in receiver.got] == units[1:]
 
 
 def test_order_is_restored_over_the_wrap_of_sequence_numbers() -> None:
@@ -176,7 +192,7 @@ def test_a_sender_that_starts_anew_goes_on(restart: int) -> None:
 
 def test_held_packets_are_bounded() -> None:
     receiver = Receiver()
-    wants = [receiver.add((number & 0xFFFF, number * 90, True, b"\x41\x80x")) for number in range(HELD_LIMIT * 2) if number != 5]
+    wants = [receiver.add((number & 0xFFFF, number * 90, True, b"\x09\xf0")) for number in range(HELD_LIMIT * 2) if number != 5]
     assert wants.count(True) == 1
     assert receiver.assembler.lost == 1
     assert len(receiver.got) == HELD_LIMIT * 2 - 1
@@ -184,9 +200,9 @@ def test_held_packets_are_bounded() -> None:
 
 def test_garbage_between_markers_is_counted_and_skipped() -> None:
     receiver = Receiver()
-    receiver.add((1, 0, True, b"\x41\x80a"))
+    receiver.add((1, 0, True, b"\x09\xf0"))
     receiver.add((2, 3600, True, b"\x1f\x00"))
     receiver.add((3, 7200, True, b"\x41\x80b"))
-    assert [unit.nals for unit in receiver.got] == [(b"\x41\x80a",), (b"\x41\x80b",)]
+    assert [unit.nals for unit in receiver.got] == [(b"\x09\xf0",), (b"\x41\x80b",)]
     assert receiver.got[1].lost_before == 1
     assert receiver.assembler.broken == 1
