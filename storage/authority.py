@@ -1,0 +1,336 @@
+"""Be the site's certificate authority: the program `portwitness-ca`, apart from the serving hub.
+
+Guarantees: keys stay in its own folder; it checks itself what it signs (proof of possession, names, P-256) and whoever runs the
+hub cannot make it sign unseen; what it signed is in its ledger. The root key is needed once, at `init`, and can then be moved
+offline. Imports `protocol` and `storage` only.
+"""
+
+import argparse
+import json
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from protocol.certificates import (
+    IDENTITY_NS,
+    ROOT_NS,
+    SITE_CA_NS,
+    TLS_NS,
+    Authority,
+    Certificate,
+    Validity,
+    encode_pem,
+    issue_box,
+    issue_port,
+    issue_root,
+    issue_site_ca,
+    parse_pem,
+)
+from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError
+from protocol.identifiers import HubId, SiteId
+from protocol.instants import Clock, iso
+from protocol.issuance import Issued, Request, decode_request
+from protocol.notes import NoteKey
+from protocol.trust import Trust
+from storage.clock import SystemClock
+from storage.hub_calls import HubCalls
+from storage.keys import PUBLIC, create_p256, load_p256, replace_whole, write_new
+
+_ROOT_KEY, _SITE_KEY = "root.key", "site.key"
+_ROOT, _SITE = "root.pem", "site.pem"
+_LEDGER, _PIN = "ledger.jsonl", "log.vkey"
+_MAX_FILE = 1 << 20
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteAuthority:
+    """The key store of one site's CA: a folder."""
+
+    folder: Path
+    clock: Clock
+
+    def init(self, site: SiteId) -> Answer:
+        """Make the root and the site CA; raise StorageError when there is one already."""
+        root_key = create_p256(self.folder / _ROOT_KEY)
+        site_key = create_p256(self.folder / _SITE_KEY)
+        root = issue_root(root_key, site, self._validity(ROOT_NS))
+        site_ca = issue_site_ca(site_key.public, site, Authority(root, root_key), self._validity(SITE_CA_NS))
+        write_new(self.folder / _ROOT, root.pem(), PUBLIC)
+        write_new(self.folder / _SITE, site_ca.pem(), PUBLIC)
+        self._note("init", site_ca, site)
+        return {"site": site, "root_sha256": root.fingerprint, "root_key": str(self.folder / _ROOT_KEY)}
+
+    def server(self, hub: HubId, names: Sequence[str], out: Path) -> Answer:
+        """Make keys and certificates of the hub's device port, of the broker, and of the hub as the broker's client."""
+        authority, root = self._authority(), self._root()
+        made = {}
+        for name, hosts in (("device", names), ("broker", names), ("client", ())):
+            key = create_p256(out / f"{name}.key")
+            certificate = issue_port(key.public, hub, hosts, authority, self._validity(TLS_NS))
+            write_new(out / f"{name}.pem", encode_pem([certificate, authority.certificate]), PUBLIC)
+            self._note(f"{name} certificate", certificate, hub)
+            made[name] = certificate.fingerprint
+        replace_whole(out / _SITE, encode_pem([authority.certificate, root]))
+        return {"hub": hub, "folder": str(out), "certificates": made, "root_sha256": root.fingerprint}
+
+    def sign(self, request: Request, hub: HubId, log: NoteKey) -> Issued:
+        """Check a box's request and issue its certificates; raise MalformedError or VerificationError when it is wrong."""
+        authority, root = self._authority(), self._root()
+        if request.identity.site != authority.certificate.site:
+            raise RefusedError(f"this is the CA of {authority.certificate.site}", where=f"request of {request.identity.urn()}")
+        signing, tls = request.check()
+        self._pin(log)
+        identity = None
+        if signing is not None:
+            identity = issue_box(signing, request.identity, "records", authority, self._validity(IDENTITY_NS))
+            self._note("identity certificate", identity, request.identity.urn())
+        client = issue_box(tls, request.identity, "client", authority, self._validity(TLS_NS))
+        self._note("TLS certificate", client, request.identity.urn())
+        trust = Trust(request.identity.site, hub, root.fingerprint, log)
+        return Issued(identity, client, authority.certificate, root, trust.sign(authority.signer))
+
+    def trust(self, hub: HubId) -> Trust:
+        """Give the trust file, once the hub's log key is pinned; raise StorageError before."""
+        root = self._root()
+        try:
+            text = (self.folder / _PIN).read_text()
+        except OSError as error:
+            raise StorageError("no log key is pinned yet (see `pin`)", where=str(self.folder / _PIN)) from error
+        return Trust(root.site, hub, root.fingerprint, NoteKey.parse(text))
+
+    def pin(self, log: NoteKey) -> Answer:
+        """Pin the hub's log key; raise RefusedError when another is pinned."""
+        self._pin(log)
+        return {"log": log.vkey()}
+
+    def _pin(self, log: NoteKey) -> None:
+        path = self.folder / _PIN
+        if not path.exists():
+            write_new(path, (log.vkey() + "\n").encode(), PUBLIC)
+        elif path.read_text().strip() != log.vkey():
+            raise RefusedError(f"another log key is pinned; if the hub's key changed on purpose, remove {path}", where="log key")
+
+    def _authority(self) -> Authority:
+        return Authority(self._certificate(_SITE), load_p256(self.folder / _SITE_KEY))
+
+    def _root(self) -> Certificate:
+        return self._certificate(_ROOT)
+
+    def _certificate(self, name: str) -> Certificate:
+        try:
+            return parse_pem((self.folder / name).read_bytes())[0]
+        except OSError as error:
+            raise StorageError(
+                f"cannot read it: {error.strerror} (run `portwitness-ca init` first)", where=str(self.folder / name)
+            ) from error
+
+    def _validity(self, length_ns: int) -> Validity:
+        return Validity.backdated(self.clock.now().wall_ns, length_ns, secrets.randbits(158) | 1)
+
+    def _note(self, act: str, certificate: Certificate, subject: str) -> None:
+        """Append to the ledger, flushed, before the certificate leaves the house."""
+        line = {
+            "at": iso(self.clock.now().wall_ns),
+            "act": act,
+            "subject": subject,
+            "serial": certificate.serial,
+            "sha256": certificate.fingerprint,
+            "not_after": iso(certificate.not_after_ns),
+        }
+        path = self.folder / _LEDGER
+        known = path.read_bytes() if path.exists() else b""
+        replace_whole(path, known + json.dumps(line).encode() + b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What each command does; each gives what is printed."""
+
+    clock: Clock
+
+    def init(self, options: argparse.Namespace) -> Answer:
+        """Make root and site CA."""
+        return self._store(options).init(SiteId(options.site))
+
+    def server(self, options: argparse.Namespace) -> Answer:
+        """Make the hub's certificates."""
+        return self._store(options).server(HubId(options.hub), options.name or ["127.0.0.1", "localhost"], options.out)
+
+    def pin(self, options: argparse.Namespace) -> Answer:
+        """Pin the hub's log key."""
+        return self._store(options).pin(NoteKey.parse(options.log))
+
+    def trust(self, options: argparse.Namespace) -> Answer:
+        """Write the trust file."""
+        trust = self._store(options).trust(HubId(options.hub))
+        if options.out is not None:
+            replace_whole(options.out, trust.encode())
+        answer: Answer = json.loads(trust.encode())
+        return answer
+
+    def pending(self, options: argparse.Namespace) -> Answer:
+        """List what waits at the hub."""
+        return {"waiting": [_shown(one) for one in self._calls(options).waiting()]}
+
+    def approve(self, options: argparse.Namespace) -> Answer:
+        """Sign one waiting request, or all with `all`, and hand the certificates to the hub."""
+        calls, done = self._calls(options), []
+        for one in calls.waiting():
+            if options.request in (one.get("request"), "all"):
+                issued = self._sign(options, one)
+                calls.issue(str(one["request"]), issued.encode())
+                done.append(
+                    {**_shown(one), "identity": issued.identity.fingerprint if issued.identity else None, "tls": issued.tls.fingerprint}
+                )
+        if not done and options.request != "all":
+            raise RefusedError("does not wait at the hub", where=f"request {options.request}")
+        return {"approved": done}
+
+    def refuse(self, options: argparse.Namespace) -> Answer:
+        """Refuse a waiting request."""
+        self._calls(options).refuse(options.request, options.reason)
+        return {"refused": options.request}
+
+    def sign(self, options: argparse.Namespace) -> Answer:
+        """Sign a request from a file, for a CA without network."""
+        issued = self._sign(options, _read_json(options.request))
+        text = {"request": _read_json(options.request).get("request"), "certificates": issued.encode()}
+        replace_whole(options.out, (json.dumps(text) + "\n").encode())
+        return {"request": text["request"], "out": str(options.out), "tls": issued.tls.fingerprint}
+
+    def revoke(self, options: argparse.Namespace) -> Answer:
+        """Have the hub revoke all certificates of a box."""
+        self._calls(options).revoke(options.box, options.reason)
+        return {"revoked": options.box}
+
+    def _sign(self, options: argparse.Namespace, one: Answer) -> Issued:
+        log = NoteKey.parse(str(one.get("log", "")))
+        return self._store(options).sign(decode_request(one), HubId(log.name.rpartition("/")[2]), log)
+
+    def _store(self, options: argparse.Namespace) -> SiteAuthority:
+        return SiteAuthority(options.folder, self.clock)
+
+    def _calls(self, options: argparse.Namespace) -> HubCalls:
+        return HubCalls(options.hub, options.token, options.ca_file)
+
+
+def _shown(one: Answer) -> Answer:
+    return {key: one.get(key) for key in ("request", "site", "box", "known")}
+
+
+def _read_json(path: Path) -> Answer:
+    try:
+        with path.open("rb") as file:
+            value = json.loads(file.read(_MAX_FILE))
+    except OSError as error:
+        raise StorageError(f"cannot read it: {error.strerror}", where=str(path)) from error
+    except ValueError as error:
+        raise MalformedError("not JSON", where=str(path)) from error
+    if not isinstance(value, dict):
+        raise MalformedError("not a JSON object", where=str(path))
+    return value
+
+
+_EPILOG = """examples:
+  portwitness-ca init ca/ --site dayaowan
+  portwitness-ca server ca/ --hub hub-1 --name 127.0.0.1 --name localhost --out hub-state/keys
+  portwitness-ca pending --hub https://hub:8080 --token TOKEN
+  portwitness-ca approve REQUEST --ca ca/ --hub https://hub:8080 --token TOKEN
+  portwitness-ca sign request.json --ca ca/ --out issued.json        (without network)
+  portwitness-ca trust ca/ --hub hub-1 --out trust.json              (for verifiers)
+
+After `init`, move root.key offline: no other command needs it."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Give the command line of `portwitness-ca`."""
+    made = argparse.ArgumentParser(
+        prog="portwitness-ca",
+        description="The site's certificate authority, apart from the serving hub.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    init = _command(commands, "init", "make root and site CA", "portwitness-ca init ca/ --site dayaowan")
+    init.add_argument("folder", type=Path, help="folder of the key store")
+    init.add_argument("--site", required=True, help="site id")
+    server = _command(commands, "server", "make the hub's port certificates", "portwitness-ca server ca/ --hub hub-1 --out hub-state/keys")
+    server.add_argument("folder", type=Path, help="folder of the key store")
+    server.add_argument("--hub", required=True, help="hub id")
+    server.add_argument("--name", action="append", help="DNS name or address of the hub; repeatable (default: 127.0.0.1, localhost)")
+    server.add_argument("--out", type=Path, required=True, help="the hub's key folder")
+    pin = _command(commands, "pin", "pin the hub's log key", "portwitness-ca pin ca/ --log portwitness.port/dayaowan/hub-1+...")
+    pin.add_argument("folder", type=Path, help="folder of the key store")
+    pin.add_argument("--log", required=True, help="the log's verifier key (vkey)")
+    trust = _command(commands, "trust", "write the trust file for verifiers", "portwitness-ca trust ca/ --hub hub-1 --out trust.json")
+    trust.add_argument("folder", type=Path, help="folder of the key store")
+    trust.add_argument("--hub", required=True, help="hub id")
+    trust.add_argument("--out", type=Path, help="where to write it")
+    _hub_commands(commands)
+    sign = _command(commands, "sign", "sign a request from a file", "portwitness-ca sign request.json --ca ca/ --out issued.json")
+    sign.add_argument("request", type=Path, help="request as the hub lists it (JSON)")
+    sign.add_argument("--ca", dest="folder", type=Path, required=True, help="folder of the key store")
+    sign.add_argument("--out", type=Path, required=True, help="where to write what was issued")
+    return made
+
+
+def _hub_commands(commands: Any) -> None:  # noqa: ANN401 - argparse keeps this type to itself
+    example = "--hub https://hub:8080 --token TOKEN"
+    _add_hub(_command(commands, "pending", "list the requests that wait", f"portwitness-ca pending {example}"))
+    approve = _command(commands, "approve", "sign a waiting request", f"portwitness-ca approve REQUEST --ca ca/ {example}")
+    approve.add_argument("request", help="name of the request, or `all`")
+    approve.add_argument("--ca", dest="folder", type=Path, required=True, help="folder of the key store")
+    refuse = _command(commands, "refuse", "refuse a waiting request", f"portwitness-ca refuse REQUEST --reason unknown {example}")
+    refuse.add_argument("request", help="name of the request")
+    refuse.add_argument("--reason", default="refused by the site CA", help="what the box is told")
+    revoke = _command(commands, "revoke", "revoke a box", f"portwitness-ca revoke box-1 --reason stolen {example}")
+    revoke.add_argument("box", help="box id")
+    revoke.add_argument("--reason", required=True, help="why; it becomes part of the record")
+    for command in (approve, refuse, revoke):
+        _add_hub(command)
+
+
+def _command(commands: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:  # noqa: ANN401
+    made: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}")
+    made.add_argument("--json", action="store_true", help="print one JSON object")
+    return made
+
+
+def _add_hub(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--hub", required=True, metavar="URL", help="the hub's browser port")
+    command.add_argument("--token", required=True, help="API token of an administrator")
+    command.add_argument("--ca-file", type=Path, help="PEM file of the authority of the hub's browser port, when it is not a public one")
+
+
+def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO, clock: Clock) -> int:
+    """Run the program with these streams; give the exit status: 0 done, 1 refused or failed."""
+    options = parser().parse_args(arguments)
+    act: Callable[[argparse.Namespace], Answer] = getattr(Commands(clock), options.command)
+    try:
+        answer = act(options)
+    except PortwitnessError as error:
+        err.write(f"portwitness-ca: {error}\n")
+        return 1
+    if options.json:
+        out.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    else:
+        out.write(
+            "".join(
+                f"{key}: {json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value}\n"
+                for key, value in answer.items()
+            )
+        )
+    return 0
+
+
+def main() -> None:
+    """Run `portwitness-ca`."""
+    sys.exit(run(None, sys.stdout, sys.stderr, SystemClock()))
+
+
+if __name__ == "__main__":
+    main()
