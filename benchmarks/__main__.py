@@ -1,0 +1,40 @@
+"""Run the benchmarks by name, or all of them: `python -m benchmarks [record|ingest|verify|live] [--json]`."""
+
+import argparse
+import subprocess
+import sys
+
+NAMES = {
+    "record": "many cameras against FFmpeg",
+    "ingest": "blobs and records at a hub against bare loops",
+    "verify": "portwitness-verify against OpenSSL",
+    "live": "a hundred viewers against Janus",
+}
+
+
+def main() -> int:
+    """Run benchmarks one after the other; give 1 when one missed its goal."""
+    listed = "\n".join(f"  {name:8} {text}" for name, text in NAMES.items())
+    parser = argparse.ArgumentParser(
+        prog="./run bench",
+        description="Measure speed and memory against other programs, in one run.\n\n" + listed,
+        epilog="example: ./run bench ingest --json      further arguments go to the benchmark",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="?", choices=NAMES, help="which one (default: all, one after the other)")
+    parser.add_argument("--json", action="store_true", help="print JSON objects only, one a line")
+    args, rest = parser.parse_known_args()
+    failed = []
+    for name in [args.name] if args.name else NAMES:
+        if not args.json:
+            print(f"== {name}: {NAMES[name]}", flush=True)
+        command = [sys.executable, "-m", f"benchmarks.{name}", *(["--json"] if args.json else []), *rest]
+        if subprocess.run(command, check=False).returncode != 0:
+            failed.append(name)
+    if failed and not args.json:
+        print(f"goal not met: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

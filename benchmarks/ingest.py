@@ -1,0 +1,276 @@
+"""Feed a real hub: blobs over mutual TLS against a bare sha256 + write + fsync loop, records against bare Ed25519 verification.
+
+Blobs: the hub and the bare loop on core 0, the client on core 1, the same disk; the hub decrypts, hashes, writes, flushes, renames,
+commits and acknowledges each blob of 5 MB. Records: heartbeats of a box's own journal with a seal after every 255, in batches of 256;
+the time runs from the first batch to the last receipt (verified, committed, in the published port log, both proofs sent); the hub may
+use all cores, and is compared with verification of the same signatures on one thread and on all cores.
+
+    python -m benchmarks.ingest --json
+"""
+
+import argparse
+import asyncio
+import hashlib
+import http.client
+import json
+import os
+import queue
+import ssl
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks.processes import LOAD_CORE, PROGRAM_CORE, note, pin, role_on, scratch
+from edge.journal import Box, Entry, Journal
+from protocol import canonical, kinds, messages, topics
+from protocol.identifiers import BoxId, StreamId
+from protocol.records import read
+from protocol.signatures import PublicKey
+from simulators.port import BoxPlace, Port, PortPlan
+from storage.clock import SystemClock
+from storage.keys import load_p256
+from storage.spool import Spool
+
+BLOB_BYTES = 5_000_000
+BLOBS = 80
+SENDERS = 2
+RECORDS = 20_480
+PER_SEAL = 256
+BLOB_GOAL, RECORD_GOAL = 0.5, 0.7
+BOX = BoxId("box-1")
+
+
+class Client:
+    """A box's connection to the hub's device port."""
+
+    def __init__(self, place: BoxPlace) -> None:
+        keys = place.state / "keys"
+        facts = json.loads((keys / "box.json").read_text())
+        address = urlsplit(facts["hub_device_url"])
+        context = ssl.create_default_context(cafile=str(keys / "chain.pem"))
+        context.load_cert_chain(keys / "tls.pem", keys / "tls.key")
+        self._connection = http.client.HTTPSConnection(address.hostname or "", address.port, context=context, timeout=60)
+
+    def put(self, name: str, data: bytes) -> None:
+        self._connection.request("PUT", f"{topics.PATH_BLOBS}/{name}", body=data, headers={"Content-Type": "application/octet-stream"})
+        answer = self._connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200, (answer.status, body[:300])
+        messages.expect(messages.StoredBlobs, body)
+
+    def post(self, message: messages.Message) -> list[messages.Message]:
+        self._connection.request("POST", topics.PATH_JOURNAL, body=messages.encode(message), headers={"Content-Type": "application/cbor"})
+        return self._mail()
+
+    def mail(self, wait_s: int) -> list[messages.Message]:
+        self._connection.request("GET", f"{topics.PATH_MAIL}?wait={wait_s}")
+        return self._mail()
+
+    def _mail(self) -> list[messages.Message]:
+        answer = self._connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200, (answer.status, body[:300])
+        return [messages.decode(each) for each in canonical.decode(body, limit=1 << 26)] if body else []
+
+
+# ------------------------------------------------------------------------------------------------------------ blobs
+
+
+def send_blobs(place: BoxPlace) -> float:
+    """Send all blobs over a few connections; give MB/s."""
+    data = [os.urandom(BLOB_BYTES) for _ in range(BLOBS)]
+    waiting: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+    for each in data:
+        waiting.put((hashlib.sha256(each).hexdigest(), each))
+    clients = [Client(place) for _ in range(SENDERS)]
+    for client in clients:
+        warm = os.urandom(1000)
+        client.put(hashlib.sha256(warm).hexdigest(), warm)
+    faults: list[BaseException] = []
+
+    def send(client: Client) -> None:
+        try:
+            while True:
+                client.put(*waiting.get_nowait())
+        except queue.Empty:
+            return
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=send, args=(client,)) for client in clients]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise faults[0]
+    return BLOBS * BLOB_BYTES / 1e6 / (time.monotonic() - began)
+
+
+def bare_loop(folder: Path) -> dict[str, float]:
+    """Hash, write and flush the same amount; give MB/s."""
+    data = [os.urandom(BLOB_BYTES) for _ in range(BLOBS)]
+    began = time.monotonic()
+    for each in data:
+        path = folder / f"bare-{hashlib.sha256(each).hexdigest()}"
+        with path.open("wb", buffering=0) as out:
+            out.write(each)
+            os.fsync(out.fileno())
+    took = time.monotonic() - began
+    for path in folder.glob("bare-*"):
+        path.unlink()
+    return {"mb_s": BLOBS * BLOB_BYTES / 1e6 / took}
+
+
+# ---------------------------------------------------------------------------------------------------------- records
+
+
+def write_journal(place: BoxPlace) -> tuple[int, list[bytes]]:
+    """Write a new epoch of the box's journal; give its number and its records."""
+    spool = Spool(place.state / "spool.db")
+    spool.open()
+    try:
+        box = Box(BOX, load_p256(place.state / "keys" / "identity.key"), os.urandom(16), "benchmark")
+        journal = Journal(spool, box, SystemClock())
+        journal.start()
+        body = kinds.Heartbeat(tuple(kinds.OpenSegment(StreamId.of(BOX, f"cam-{at}"), 7, 1 << 20, bytes(32), 0, 1) for at in range(4)))
+        while journal.size < RECORDS:
+            journal.append([Entry(BOX, body)] * (PER_SEAL - journal.size % PER_SEAL - 1), seal="interval")
+        rows = spool.records(journal.epoch, 0, journal.size)
+        return journal.epoch, [row.data for row in rows]
+    finally:
+        spool.close()
+
+
+def send_records(place: BoxPlace, epoch: int, records: list[bytes]) -> float:
+    """Send a journal and wait for its last receipt; give records per second."""
+    client = Client(place)
+    while client.mail(0):
+        pass
+    batches = [
+        messages.JournalBatch(BOX, epoch, first, tuple(records[first : first + messages.MAX_BATCH_RECORDS]))
+        for first in range(0, len(records), messages.MAX_BATCH_RECORDS)
+    ]
+    covered = 0
+    began = time.monotonic()
+    for batch in batches:
+        answers = client.post(batch)
+        refused = [each for each in answers if isinstance(each, messages.Resend)]
+        assert not refused, refused
+        covered = max([covered, *(each.end for each in answers if isinstance(each, messages.Receipt) and each.epoch == epoch)])
+    while covered < len(records) - 1:
+        covered = max([covered, *(each.end for each in client.mail(5) if isinstance(each, messages.Receipt) and each.epoch == epoch)])
+        assert time.monotonic() - began < 300, f"receipted {covered} of {len(records)}"
+    return len(records) / (time.monotonic() - began)
+
+
+def verify_records(path: Path) -> dict[str, float]:
+    """Verify the signatures of records one by one, on one thread and on all cores; give signatures per second."""
+    parts: list[bytes] = canonical.decode(path.read_bytes(), limit=1 << 30)
+    key: PublicKey | None = None
+    work: list[tuple[PublicKey, bytes, bytes]] = []
+    for data in parts:
+        signed = read(data)
+        if isinstance(signed.record.body, kinds.Session):
+            key = PublicKey.from_ed25519(signed.record.body.key)
+        elif key is not None:
+            work.append((key, signed.envelope.signature, signed.envelope.signed))
+
+    def verify(some: list[tuple[PublicKey, bytes, bytes]]) -> None:
+        for public, signature, text in some:
+            public.verify(signature, text)
+
+    began = time.monotonic()
+    verify(work)
+    single = len(work) / (time.monotonic() - began)
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as threads:
+        began = time.monotonic()
+        list(threads.map(verify, [work[at::cores] for at in range(cores)]))
+        return {"per_second": single, "per_second_all_cores": len(work) / (time.monotonic() - began)}
+
+
+# -------------------------------------------------------------------------------------------------------- measuring
+
+
+async def compare(rounds: int) -> dict[str, Any]:
+    """Measure both in turns at a hub with one box, whose place we take."""
+    blobs, bare, records = [], [], []
+    with scratch("ingest") as folder:
+        async with Port(PortPlan(folder, "https", boxes=1, cameras_per_box=1), say=note) as port:
+            async with port.supervisor() as supervisor:
+                await port.await_streams(supervisor)
+            await port.programs.stop(BOX)
+            await port.stop_devices()
+            hub = port.programs.running["hub"].process
+            assert hub is not None
+            place = json.dumps({"config": str(port.boxes[0].config), "state": str(port.boxes[0].state)})
+            for _ in range(rounds):
+                pin(hub.pid, PROGRAM_CORE)
+                note("blobs over mutual TLS")
+                blobs.append(await asyncio.to_thread(role_on, LOAD_CORE, "benchmarks.ingest", "--role", "blobs", "--place", place))
+                note("bare sha256 + write + fsync")
+                bare.append(await asyncio.to_thread(role_on, PROGRAM_CORE, "benchmarks.ingest", "--role", "bare", "--place", str(folder)))
+                pin(hub.pid, *range(os.cpu_count() or 1))
+                note("records to their receipts")
+                records.append(await asyncio.to_thread(role_on, None, "benchmarks.ingest", "--role", "records", "--place", place))
+    return summary(blobs, bare, records)
+
+
+def summary(blobs: list[dict[str, Any]], bare: list[dict[str, Any]], records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give the ratios of the means."""
+
+    def mean(rows: list[dict[str, Any]], what: str) -> float:
+        return sum(float(row[what]) for row in rows) / len(rows)
+
+    result: dict[str, Any] = {"benchmark": "ingest", "blob_mb_s": round(mean(blobs, "mb_s"), 1), "bare_mb_s": round(mean(bare, "mb_s"), 1)}
+    result["blob_ratio"] = round(mean(blobs, "mb_s") / mean(bare, "mb_s"), 3)
+    for key in ("records_per_second", "per_second", "per_second_all_cores"):
+        result[key.replace("per_second", "verified_per_second") if key != "records_per_second" else key] = round(mean(records, key), 1)
+    result["record_ratio"] = round(mean(records, "records_per_second") / mean(records, "per_second"), 3)
+    result["record_ratio_all_cores"] = round(mean(records, "records_per_second") / mean(records, "per_second_all_cores"), 3)
+    result["ok"] = result["blob_ratio"] >= BLOB_GOAL and result["record_ratio"] >= RECORD_GOAL
+    return result
+
+
+def play(role: str, place: str) -> dict[str, float]:
+    """Be one part of the benchmark."""
+    if role == "bare":
+        return bare_loop(Path(place))
+    facts = json.loads(place)
+    box = BoxPlace(BOX, Path(facts["config"]), Path(facts["state"]), "", "")
+    if role == "blobs":
+        return {"mb_s": send_blobs(box)}
+    epoch, records = write_journal(box)
+    path = box.state / "benchmark-records"
+    path.write_bytes(canonical.encode(records))
+    rate = send_records(box, epoch, records)
+    return {"records_per_second": rate, **verify_records(path)}
+
+
+def main() -> int:
+    """Measure, or be a part of a measurement."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0], epilog="example: python -m benchmarks.ingest --json")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--json", action="store_true", help="print one JSON object only")
+    parser.add_argument("--role", choices=("blobs", "bare", "records"), help=argparse.SUPPRESS)
+    parser.add_argument("--place", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.role:
+        print(json.dumps(play(args.role, args.place)))
+        return 0
+    result = asyncio.run(compare(args.rounds))
+    if not args.json:
+        print(f"blobs    {result['blob_mb_s']:9.1f} MB/s  bare loop {result['bare_mb_s']:.1f} MB/s")
+        print(f"records  {result['records_per_second']:9.1f} /s    bare verify {result['verified_per_second']:.1f} /s on one thread")
+    print(json.dumps(result))
+    return 0 if result["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
