@@ -239,12 +239,16 @@ class Camera:
                 self._garble(connection)
                 self._report(viewer.video, timestamp)
                 is_whole &= viewer.video.send(payloads, timestamp, self._loses)
-            if viewer.audio is not None and sounds is not None:
-                self._report(viewer.audio, sounds[0])
-                viewer.audio.send(sounds[1], sounds[0], self._loses)
+            if viewer.audio is not None:
+                self._speak(viewer.audio, sounds)
         if clients:
             self.frames_sent += 1
             self._log(n, index, unit, timestamp, clients, is_whole, reel)
+
+    def _speak(self, outlet: Outlet, sounds: list[tuple[int, tuple[bytes]]]) -> None:
+        for timestamp, payloads in sounds:
+            self._report(outlet, timestamp)
+            outlet.send(payloads, timestamp, self._loses)
 
     def _picture(self, n: int, index: int, reel: _Reel) -> tuple[AccessUnit, tuple[bytes, ...]]:
         if self._live is None:
@@ -265,18 +269,18 @@ class Camera:
         sound = self._reel.footage.sound
         return 0 if sound is None else max(0, at_ns - self._start_ns) * sound.frequency // (1024 * SECOND_NS)
 
-    def _sounds(self, at_ns: int) -> tuple[int, list[bytes]] | None:
-        """Return timestamp and payload of the sound since the last picture."""
+    def _sounds(self, at_ns: int) -> list[tuple[int, tuple[bytes]]]:
+        """Return timestamps and payloads of the sound since the last picture."""
         sound = self._reel.footage.sound
         if sound is None or not self.has_sound:
-            return None
-        first, until = self._sound_n, self._sound_due(at_ns)
-        until = min(until, first + MAX_SOUND_FRAMES)
-        if until <= first:
-            return None
-        self._sound_n = until
-        frames = [sound.frames[at % len(sound.frames)] for at in range(first, until)]
-        return self._sound_offset + first * 1024, [sound_payload(frames)]
+            return []
+        first, self._sound_n = self._sound_n, max(self._sound_n, self._sound_due(at_ns))
+        packets: list[tuple[int, tuple[bytes]]] = []
+        for start in range(first, self._sound_n, MAX_SOUND_FRAMES):
+            numbers = range(start, min(start + MAX_SOUND_FRAMES, self._sound_n))
+            payload = sound_payload([sound.frames[at % len(sound.frames)] for at in numbers])
+            packets.append((self._sound_offset + start * 1024, (payload,)))
+        return packets
 
     def _report(self, outlet: Outlet, timestamp: int) -> None:
         at_ns = monotonic_ns()

@@ -27,7 +27,7 @@ from tests.rtsp_parts import DEADLINE_S, PLAIN, QUICK, Memory, SteadyClock, foot
 
 SOUND = replace(PLAIN, has_audio=True)
 REORDERED = replace(PLAIN, b_frames=2, slices=3)
-ENOUGH = 70  # pictures: the seam of the loop of 50 included
+ENOUGH = 60  # pictures: the seam of the loop of 50 included
 
 
 def follows(found: Sequence[Any], loop: Sequence[Any]) -> bool:
@@ -47,8 +47,11 @@ def check_pictures(memory: Memory, source: Footage) -> None:
     assert all(unit.lost_before == 0 for unit in units)
 
 
-@pytest.mark.parametrize("plan", [PLAIN, SOUND, REORDERED], ids=["plain", "sound", "reordered"])
-@pytest.mark.parametrize("guard", [Guard(), Guard("u", "p:w"), Guard("u", "pw", ("SHA-256", "MD5"))], ids=["open", "md5", "sha256"])
+@pytest.mark.parametrize(
+    ("plan", "guard"),
+    [(PLAIN, Guard("u", "p:w")), (SOUND, Guard("u", "pw", ("SHA-256", "MD5"))), (REORDERED, Guard())],
+    ids=["plain-md5", "sound-sha256", "reordered-open"],
+)
 async def test_every_picture_and_sound_arrives_byte_for_byte(plan: Synthetic, guard: Guard) -> None:
     source = footage(plan)
     async with (
@@ -62,10 +65,19 @@ async def test_every_picture_and_sound_arrives_byte_for_byte(plan: Synthetic, gu
     assert all(unit.device_ns is not None for unit in memory.pictures)
     if source.sound is not None:
         sounds = [unit for unit in memory.units if unit.track == 1]
-        assert len(sounds) > 60
+        assert len(sounds) > 50
         assert follows([unit.payloads[0] for unit in sounds], source.sound.frames)
         assert [unit.pts - sounds[0].pts for unit in sounds] == [1024 * at for at in range(len(sounds))]
         assert memory.formats[0][1].config == source.sound.config
+
+
+async def test_sound_keeps_up_with_few_pictures() -> None:
+    source = footage(Synthetic(320, 180, fps=5, seconds=2, kbit=300, gop=5, has_audio=True))
+    async with Farm(FarmPlan(source)) as farm, watching(farm.url(0), settings=replace(QUICK, stall_s=5)) as memory:
+        await memory.until(lambda: len(memory.pictures) >= 12)
+    sounds = [unit for unit in memory.units if unit.track == 1]
+    assert sounds[-1].pts / 48_000 == pytest.approx(memory.pictures[-1].pts / 90_000, abs=0.5)
+    assert [unit.pts - sounds[0].pts for unit in sounds] == [1024 * at for at in range(len(sounds))]
 
 
 async def test_device_time_is_the_sending_time_of_the_ledger(tmp_path: Path) -> None:
