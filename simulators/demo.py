@@ -1,0 +1,141 @@
+"""The demonstration: a whole port on this machine to look at, or one inspection without anybody looking (`--once`).
+
+Guarantees: prints what it started and how to log in; with `--once` the last line of its output is one JSON object, and the exit
+code is 0 only when all is well.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from protocol.errors import PortwitnessError
+from simulators.people.api import HubApi
+from simulators.port import Port, PortPlan, Transport, find_broker, is_free
+from simulators.rehearsal import Script, rehearse
+
+ROOT = Path(__file__).resolve().parent.parent
+FOOTAGE = ROOT.parent / "shared" / "video"
+CLIPS = ("car-detection.mp4", "one-by-one-person-detection.mp4")
+USUAL_PORT = 8080
+STATUS_S = 1.0
+EXAMPLE = """examples:
+  portwitness-sim demo                         a port to look at; Ctrl-C ends it
+  portwitness-sim demo --once                  one inspection with a power cut, exported and verified
+  portwitness-sim demo --once --tamper         the same, the export spoiled by one bit: must end with 1
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `portwitness-sim demo` understands."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLE
+    parser.add_argument(
+        "--once", action="store_true", help="one inspection without anybody looking; the last line printed is its JSON verdict"
+    )
+    parser.add_argument(
+        "--tamper", action="store_true", help="with --once: flip one bit of the export, so that the verifier must refuse it"
+    )
+    parser.add_argument("--seconds", type=float, default=62.0, help="with --once: length of the inspection (default 62)")
+    parser.add_argument("--seed", type=int, default=1, help="chooses the task's facts and the bit of --tamper (default 1)")
+    parser.add_argument("--transport", choices=("mqtt", "https"), help="how records travel (default: mqtt where mosquitto is installed)")
+    parser.add_argument("--port", type=int, help=f"port for browsers (default {USUAL_PORT} if free; any free one with --once)")
+    parser.add_argument("--state", type=Path, default=ROOT / ".state" / "demo", metavar="DIR", help="where the port's state goes")
+    parser.add_argument("--keep", action="store_true", help="keep the state afterwards")
+    parser.add_argument("--synthetic", action="store_true", help="film synthetic pictures even where real footage is present")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demonstration; give the exit code."""
+    try:
+        return asyncio.run(_run(args))
+    except (PortwitnessError, OSError) as error:
+        _say(f"portwitness-sim demo: {error}")
+        return 1
+
+
+async def _run(args: argparse.Namespace) -> int:
+    work = asyncio.current_task()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel if work else sys.exit)
+    if args.state.exists():
+        await asyncio.to_thread(shutil.rmtree, args.state)
+    is_done = False
+    try:
+        async with Port(_plan(args), say=_say) as port:
+            code = await (_once(port, args) if args.once else _show(port))
+        is_done = code == 0 or args.tamper
+        return code
+    except asyncio.CancelledError:
+        _say("stopped")
+        is_done = True
+        return 130 if args.once else 0
+    finally:
+        if is_done and not args.keep:
+            await asyncio.to_thread(shutil.rmtree, args.state, ignore_errors=True)
+        elif args.state.exists():
+            _say(f"state and logs are in {args.state}")
+
+
+def _plan(args: argparse.Namespace) -> PortPlan:
+    transport: Transport = args.transport or ("mqtt" if find_broker() else "https")
+    if transport == "https" and args.transport is None:
+        _say("mosquitto is not installed: records travel by HTTPS")
+    footage = tuple(FOOTAGE / clip for clip in CLIPS if (FOOTAGE / clip).exists()) if not args.synthetic else ()
+    browser = args.port if args.port is not None else (USUAL_PORT if not args.once and is_free(USUAL_PORT) else 0)
+    return PortPlan(args.state.absolute(), transport, browser, footage, seed=args.seed)
+
+
+async def _once(port: Port, args: argparse.Namespace) -> int:
+    findings = await rehearse(port, Script(seconds=args.seconds, tamper=args.tamper, seed=args.seed), _say)
+    for each in findings.accounts:
+        _say(
+            f"{each.stream}: {each.recorded} of {each.sent} frames recorded ({each.percent:.2f} % of the time), "
+            f"{each.in_gaps} in signed gaps, "
+            f"{len(each.unexplained)} unexplained, {each.foreign} foreign, {each.twice} twice"
+        )
+    for fault in findings.faults:
+        _say(f"NOT WELL: {fault}")
+    sys.stdout.write(findings.line() + "\n")
+    sys.stdout.flush()
+    return 0 if findings.is_well else 1
+
+
+async def _show(port: Port) -> int:
+    async with port.supervisor() as supervisor, port.inspector() as inspector:
+        task = await port.open_task(supervisor)
+        await inspector.pair(task, port.boxes[0].recorder)
+        _say(f"\n  {port.url}\n")
+        for login in port.logins:
+            _say(f"  {login.role:<14} {login.name:<12} {login.password}")
+        _say(f"\n  task {task}: two inspectors, {port.boxes[0].recorder} paired. Ctrl-C ends it all.\n")
+        while True:
+            line = await _status(supervisor, task)
+            sys.stderr.write(f"\r\033[K{line}" if sys.stderr.isatty() else f"{line}\n")
+            sys.stderr.flush()
+            await asyncio.sleep(STATUS_S if sys.stderr.isatty() else 10 * STATUS_S)
+
+
+async def _status(api: HubApi, task: str) -> str:
+    with contextlib.suppress(PortwitnessError):
+        shown = await api.timeline(task)
+        devices = (await api.call("GET", "/devices"))["devices"]
+        pieces = [piece for lane in shown["lanes"] for piece in lane["segments"]]
+        verified = sum(1 for piece in pieces if piece["state"] == "verified")
+        receipted = sum(place["receipted"] for box in devices for place in box["journal"])
+        backlog = sum(box["unsent_records"] + box["unsent_blobs"] for box in devices)
+        viewers = sum(stream.get("viewers", 0) for stream in (await api.call("GET", "/streams"))["streams"])
+        online = sum(1 for box in devices if box["online"])
+        return (
+            f"{online} of {len(devices)} boxes online, {len(pieces)} segments ({verified} verified), {receipted} records receipted, "
+            f"backlog {backlog}, {viewers} live viewers"
+        )
+    return "the hub does not answer"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

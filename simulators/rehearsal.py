@@ -1,0 +1,228 @@
+"""Rehearse one inspection from pairing to its verified export, with a power cut in the middle, and judge it by the ledgers.
+
+Guarantees: the verdict is made of what the simulated devices wrote down, what the exported bundle holds and what the stand-alone
+verifier says; nothing the hub says about itself counts but that it is done.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from protocol.errors import PortwitnessError, UnavailableError
+from protocol.instants import MILLISECOND_NS, SECOND_NS, Interval
+from simulators.exhibits import Lane, flip_a_bit, lanes_of, unpack
+from simulators.judgement import Account, Sent, account, frames_of_camera, frames_of_recorder, with_silence
+from simulators.people.api import HubApi
+from simulators.people.watching import watching
+from simulators.port import Port
+from simulators.programs import POLL_S, program
+from storage.clock import SystemClock
+
+SETTLE_S = 90.0
+UNEXPLAINED_LIMIT_MS = 1000  # what a power cut may cost beyond what is signed
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What happens: how long the inspection lasts after pairing, what is killed, whether the export is spoiled."""
+
+    seconds: float = 62.0
+    victims: tuple[str, ...] = ("box-1",)
+    cut_at: float = 0.4  # of the inspection's length
+    tamper: bool = False
+    seed: int = 1
+    watches: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of it, as printed."""
+
+    segments: int
+    receipts: int
+    coverage_percent: float
+    gaps: int
+    unexplained_ms: int
+    verified: bool
+    live_first_picture_ms: float | None
+    seconds: float
+
+
+@dataclass(slots=True)
+class Findings:
+    """The verdict with its grounds."""
+
+    verdict: Verdict
+    accounts: list[Account] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def is_well(self) -> bool:
+        """Tell whether all is well."""
+        return not self.faults
+
+    def line(self) -> str:
+        """Give the verdict as one JSON object."""
+        return json.dumps(asdict(self.verdict))
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """One inspection at a running port."""
+
+    port: Port
+    script: Script
+    say: Say
+    clock: SystemClock = field(default_factory=SystemClock)
+    first_picture_ms: float | None = None
+    faults: list[str] = field(default_factory=list)
+
+    async def run(self) -> Findings:
+        """Do it all and judge."""
+        started = self.clock.monotonic_ns()
+        async with self.port.supervisor() as supervisor:
+            task = await self.port.open_task(supervisor)
+            if self.script.watches:
+                await self._watch(supervisor)
+            await self._inspect(task, supervisor)
+            shown = await self._settle(supervisor, task)
+            await self._look_for_alarms(supervisor)
+            folder = await self._export(supervisor, task)
+        await self.port.stop_devices()
+        spans = {lane["stream"]: _span(lane["linked"]) for lane in shown["lanes"]}
+        lanes = await asyncio.to_thread(lanes_of, folder)
+        accounts = await asyncio.to_thread(self._accounts, lanes, spans)
+        verified = await self._verify(folder)
+        seconds = (self.clock.monotonic_ns() - started) / SECOND_NS
+        return self._judge(lanes, spans, accounts, verified=verified, seconds=seconds)
+
+    async def _watch(self, supervisor: HubApi) -> None:
+        camera = self.port.cameras[0]
+        async with watching(supervisor, camera, self.clock) as first:
+            self.first_picture_ms = first.ms
+            self.say(f"first live picture of {camera} after {first.ms:.0f} ms (cold), {first.width}x{first.height}")
+
+    async def _inspect(self, task: str, supervisor: HubApi) -> None:
+        async with self.port.inspector() as inspector:
+            stream = self.port.boxes[0].recorder
+            await inspector.pair(task, stream)
+            await self.port.await_paired(supervisor, task, stream)
+            self.say(f"{stream} paired with {task}; inspecting for {self.script.seconds:.0f} s")
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            await asyncio.sleep(self.script.seconds * self.script.cut_at)
+            for victim in self.script.victims:
+                await self.port.cut_power(victim)
+                self.say(f"{victim} was killed and is back")
+            await asyncio.sleep(max(0.0, began + self.script.seconds - loop.time()))
+        await supervisor.end_task(task)
+        self.say(f"{task} ended; waiting for its last segments")
+
+    async def _settle(self, api: HubApi, task: str) -> dict[str, Any]:
+        """Wait until everything of the task is stored, verified and receipted; give the timeline."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SETTLE_S
+        while True:
+            shown = await api.timeline(task)
+            waits = _waits_for(shown)
+            if not waits:
+                return shown
+            if loop.time() > deadline:
+                raise UnavailableError(f"not settled after {SETTLE_S:.0f} s: {waits[:5]}", where=task)
+            await asyncio.sleep(10 * POLL_S)
+
+    async def _look_for_alarms(self, api: HubApi) -> None:
+        for alarm in (await api.call("GET", "/alarms"))["alarms"]:
+            self.faults.append(f"alarm {alarm['kind']} on {alarm['subject']}: {alarm['what']}")
+
+    async def _export(self, api: HubApi, task: str) -> Path:
+        job = (await api.call("POST", f"/tasks/{task}/exports", {}))["export"]
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SETTLE_S
+        while (state := await api.call("GET", f"/exports/{job}"))["state"] != "done":
+            if state["state"] == "failed" or loop.time() > deadline:
+                raise UnavailableError(f"export {state}", where=task)
+            await asyncio.sleep(2 * POLL_S)
+        archive = self.port.plan.state / "bundle.zip"
+        await api.download(f"/exports/{job}/bundle.zip", archive)
+        return await asyncio.to_thread(unpack, archive, self.port.plan.state / "bundle")
+
+    async def _verify(self, folder: Path) -> bool:
+        if self.script.tamper:
+            self.say(f"flipped a bit: {await asyncio.to_thread(flip_a_bit, folder, self.script.seed)}")
+        done = await self.port.programs.outcome(program("storage.verify", folder, "--trust", self.port.trust, "--json"))
+        if done.code != 0:
+            self.faults.append(f"portwitness-verify ended with {done.code}: {(done.out + done.err).strip()[:1500]}")
+        return done.code == 0
+
+    def _accounts(self, lanes: dict[str, Lane], spans: dict[str, Interval]) -> list[Account]:
+        found = []
+        for stream, within in spans.items():
+            lane = lanes.get(stream, Lane(stream))
+            sent = with_silence(self._sent(stream), within)
+            found.append(account(stream, sent, lane.samples(), lane.gaps, within))
+        return found
+
+    def _sent(self, stream: str) -> list[Sent]:
+        if stream in self.port.cameras:
+            ledger, number = self.port.camera_ledger(stream)
+            return frames_of_camera(ledger, number)
+        return frames_of_recorder(self.port.recorder_ledger)
+
+    def _judge(
+        self, lanes: dict[str, Lane], spans: dict[str, Interval], accounts: list[Account], *, verified: bool, seconds: float
+    ) -> Findings:
+        pieces = [piece for lane in lanes.values() for piece in lane.pieces]
+        receipts = sum(1 for piece in pieces if piece.is_receipted)
+        gaps = sum(1 for stream, lane in lanes.items() for gap in lane.gaps if stream in spans and gap.interval.overlaps(spans[stream]))
+        sent_ns = sum(each.sent_ns for each in accounts)
+        percent = 100.0 * sum(each.recorded_ns for each in accounts) / sent_ns if sent_ns else 0.0
+        unexplained_ms = sum(each.unexplained_ns for each in accounts) // MILLISECOND_NS
+        verdict = Verdict(
+            len(pieces), receipts, round(percent, 3), gaps, unexplained_ms, verified, self.first_picture_ms, round(seconds, 1)
+        )
+        self.faults += _faults_of(verdict, accounts)
+        return Findings(verdict, accounts, self.faults)
+
+
+def _faults_of(verdict: Verdict, accounts: list[Account]) -> list[str]:
+    found = [] if verdict.segments else ["the bundle holds no segment"]
+    if verdict.receipts != verdict.segments:
+        found.append(f"{verdict.segments - verdict.receipts} segments have no receipt")
+    if verdict.unexplained_ms > UNEXPLAINED_LIMIT_MS:
+        found.append(f"{verdict.unexplained_ms} ms of what was sent are in no segment and no gap")
+    for each in accounts:
+        if each.foreign or each.twice or not each.sent:
+            found.append(f"{each.stream}: {each.sent} frames sent, {each.foreign} foreign samples, {each.twice} stored twice")
+    return found
+
+
+def _span(linked: list[list[float]]) -> Interval:
+    """Give the whole stretch of a stream that belongs to the task."""
+    return Interval(round(linked[0][0] * MILLISECOND_NS), round(linked[-1][1] * MILLISECOND_NS))
+
+
+def _waits_for(shown: dict[str, Any]) -> list[str]:
+    waits = []
+    for lane in shown["lanes"]:
+        states = [piece["state"] for piece in lane["segments"]]
+        if not states or any(state != "verified" for state in states):
+            waits.append(f"{lane['stream']} {states}")
+        if lane["coverage"]["unexplained_ms"] > 0:
+            waits.append(f"{lane['stream']} {lane['coverage']['unexplained_ms']:.0f} ms not accounted for yet")
+    return waits
+
+
+async def rehearse(port: Port, script: Script, say: Say) -> Findings:
+    """Rehearse at a running port; a failure on the way is a fault among the findings."""
+    rehearsal = Rehearsal(port, script, say)
+    try:
+        return await rehearsal.run()
+    except PortwitnessError as error:
+        empty = Verdict(0, 0, 0.0, 0, 0, False, rehearsal.first_picture_ms, 0.0)
+        return Findings(empty, [], [*rehearsal.faults, f"{type(error).__name__}: {error}"])
