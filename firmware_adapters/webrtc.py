@@ -249,9 +249,9 @@ class MediaPeers:
         self.turns.wall_offset_ns = now.wall_ns - now.mono_ns
 
 
-def _make_connection(settings: PeerSettings) -> RTCPeerConnection:
+def _make_connection(settings: PeerSettings, bundle: RTCBundlePolicy) -> RTCPeerConnection:
     servers = [RTCIceServer(server.urls, server.username, server.credential) for server in settings.ice_servers]
-    return RTCPeerConnection(RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+    return RTCPeerConnection(RTCConfiguration(iceServers=servers, bundlePolicy=bundle))
 
 
 # ---------------------------------------------------------------------------------------------------------------- peers
@@ -275,10 +275,10 @@ class _Peer:
         """Wait until the peer is gone, whoever ended it."""
         await self._ended.wait()
 
-    def _open(self) -> RTCPeerConnection:
+    def _open(self, bundle: RTCBundlePolicy = RTCBundlePolicy.BALANCED) -> RTCPeerConnection:
         if self._connection is not None or self._ended.is_set():
             raise RefusedError("a session is used once", where="webrtc")
-        self._connection = connection = _make_connection(self._peers.settings)
+        self._connection = connection = _make_connection(self._peers.settings, bundle)
         self._opened_ns = self._peers.clock.monotonic_ns()
         connection.on("connectionstatechange", self._on_state)
         self._peers._add(self)
@@ -538,7 +538,7 @@ class WhipPublisher(_Peer):
 
         Raises what `post` raises; MalformedError when its answer cannot be read.
         """
-        connection = self._open()
+        connection = self._open(RTCBundlePolicy.MAX_BUNDLE)
         kinds: Sequence[FrameKind] = ("video", "audio") if self._feed.has_audio else ("video",)
         for kind in kinds:
             transceiver = connection.addTransceiver(kind, direction="sendonly")
