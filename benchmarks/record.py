@@ -130,7 +130,7 @@ def camera_urls(config: Path) -> list[str]:
     urls = []
     for camera in tomllib.loads(config.read_text())["cameras"]:
         scheme, _, rest = camera["url"].partition("://")
-        login = f"{camera['user']}:{camera['password']}@" if camera.get("user") else ""
+        login = f"{camera['username']}:{camera['password']}@" if camera.get("username") else ""
         urls.append(f"{scheme}://{login}{rest}")
     return urls
 

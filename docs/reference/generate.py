@@ -7,6 +7,7 @@ Guarantees: the same sources give the same bytes, on any machine.
 """
 
 import argparse
+import asyncio
 import dataclasses
 import importlib
 import inspect
@@ -126,8 +127,9 @@ def asyncapi() -> str:
 
 def openapi() -> str:
     """Give the OpenAPI description of the hub's web face."""
-    describe: Callable[[], dict[str, Any]] = importlib.import_module("web.app").describe_api
-    return json.dumps(describe(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    build: Callable[..., Any] = importlib.import_module("web.browser_app").browser_app
+    app = build(None, secure=True, closing=asyncio.Event())  # no route is called, so no hub is needed
+    return json.dumps(app.openapi(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 PAGES: dict[str, Callable[[], str]] = {
