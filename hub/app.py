@@ -1,6 +1,6 @@
 """Build the hub: the one composition root below the face, and the facade that `web` calls.
 
-    async with open_hub(settings, clock=SystemClock()) as hub: ...
+    async with open_hub(settings, SystemClock()) as hub: ...
 
 The facade (all coroutines unless marked sync; errors are those of protocol.errors):
 
@@ -20,11 +20,161 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.live        view(stream, viewer, offer) -> (view id, answer) ; end(view)
                     publish(box, source, offer) -> (location id, answer) ; unpublish(box, location)
     hub.views       playback_started(task, viewer) -> view id ; ended(view id)
-    hub.log         checkpoint() -> bytes ; tile(path) -> bytes ; proof(index) -> list[bytes] ; vkey (sync property)
+    hub.log         checkpoint() -> bytes ; tile(path) -> bytes ; proof(index) -> list[bytes] ; leaf(index) -> bytes ; vkey (sync)
     hub.records     get(issuer, epoch, position) -> StoredRecord
     hub.access      hub/access.py      class Access(core: Core)
     hub.enrolment   hub/enrolment.py   class Enrolment(core: Core)
     hub.export      hub/export.py      class Export(core: Core, blobs: Blobs)
+
+For other parts: `await core.sequencer.issue(body, subject)` logs a hub record and gives it back signed once published;
+`await core.database.read(fn)` / `.write(fn)` run `fn(connection)` (SQLAlchemy Core) in a transaction off the loop.
 """
-# For other parts: `await core.sequencer.issue(body, subject)` logs a hub record and gives it back signed once published;
-# `await core.database.read(fn)` / `.write(fn)` run `fn(connection)` (SQLAlchemy Core) in a transaction off the loop.
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from firmware_adapters.webrtc import MediaPeers
+from hub.access import Access
+from hub.alarms import Alarms
+from hub.config import HubSettings
+from hub.core import Core
+from hub.devices import Devices, Streams
+from hub.enrolment import Enrolment
+from hub.events import Events
+from hub.ingest import Ingest
+from hub.live import Live, peer_settings
+from hub.lookups import Records
+from hub.mail import Mail
+from hub.pairings import Pairings
+from hub.sequencer import Publication, Sequencer
+from hub.tasks import Tasks
+from hub.timeline import TaskTimeline
+from hub.uploads import Blobs
+from hub.views import Views
+from protocol import kinds
+from protocol.identifiers import BoxId
+from protocol.instants import Clock
+from protocol.messages import BoxReport, Claim, Reply
+from protocol.records import SignedRecord
+from protocol.signatures import Ed25519Signer
+from storage.blobs import open_blobs
+from storage.database import Database
+from storage.keys import load_ed25519
+from storage.logs import LogFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The hub, running: what the face calls."""
+
+    core: Core
+    ingest: Ingest
+    mail: Mail
+    blobs: Blobs
+    tasks: Tasks
+    pairings: Pairings
+    timeline: TaskTimeline
+    devices: Devices
+    streams: Streams
+    live: Live
+    views: Views
+    records: Records
+    access: Access
+    enrolment: Enrolment
+
+    @property
+    def alarms(self) -> Alarms:
+        """Give the alarms."""
+        return self.core.alarms
+
+    @property
+    def events(self) -> Events:
+        """Give the fan-out of events."""
+        return self.core.events
+
+    @property
+    def log(self) -> Sequencer:
+        """Give the port log."""
+        return self.core.sequencer
+
+
+@asynccontextmanager
+async def open_hub(settings: HubSettings, clock: Clock, signer: Ed25519Signer | None = None) -> AsyncIterator[Hub]:
+    """Build the hub, run it, and stop it in reverse order.
+
+    `signer`: the log's key; None reads <state>/keys/log.key. Raises MalformedError for wrong settings, StorageError for state
+    that cannot be used, UnavailableError when the database does not answer.
+    """
+    key = signer if signer is not None else await asyncio.to_thread(load_ed25519, settings.keys / "log.key")
+    async with AsyncExitStack() as stack:
+        hub = await _build(settings, clock, key, stack)
+        await hub.pairings.reconcile()
+        await hub.tasks.reconcile()
+        yield hub
+        await hub.views.close()
+
+
+async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack: AsyncExitStack) -> Hub:
+    database = await stack.enter_async_context(Database(settings.database_url, settings.database.busy_seconds))
+    store = await stack.enter_async_context(open_blobs(settings.blob_url))
+    events = Events()
+    alarms = Alarms(database, clock, events)
+    sequencer = Sequencer(settings, clock, database, key, LogFolder(Path(settings.port.state) / "log"))
+    core = Core(settings, clock, database, sequencer, alarms, events)
+    mail = Mail(database, clock, sequencer)
+    await stack.enter_async_context(sequencer)
+    blobs = await stack.enter_async_context(Blobs(core, store))
+    ingest = await stack.enter_async_context(Ingest(core, mail, blobs))
+    tasks = Tasks(core, mail)
+    pairings = Pairings(core, mail, tasks)
+    devices = await stack.enter_async_context(Devices(core, mail))
+    views = Views(core)
+    peers = await stack.enter_async_context(MediaPeers(clock, peer_settings(settings)))
+    live = await stack.enter_async_context(Live(core, mail, views, peers))
+    devices.viewers = live.count
+    hub = Hub(
+        core=core,
+        ingest=ingest,
+        mail=mail,
+        blobs=blobs,
+        tasks=tasks,
+        pairings=pairings,
+        timeline=TaskTimeline(core, blobs),
+        devices=devices,
+        streams=Streams(devices),
+        live=live,
+        views=views,
+        records=Records(core),
+        access=Access(core),
+        enrolment=Enrolment(core),
+    )
+    _wire(hub)
+    return hub
+
+
+def _wire(hub: Hub) -> None:
+    """Tell the parts of each other what they must know."""
+    handlers: dict[type[Any], Any] = {Reply: hub.pairings.answered, Claim: hub.pairings.claim, BoxReport: hub.devices.reported}
+    hub.ingest.handlers.update(handlers)
+
+    def accepted(box: BoxId, signed: tuple[SignedRecord, ...]) -> None:
+        hub.devices.heard(box)
+        hub.pairings.note(box, signed)
+        pieces = [record.record.subject for record in signed if isinstance(record.record.body, kinds.Segment | kinds.Gap)]
+        if pieces:
+            hub.events.tell("lanes", box=box, streams=sorted(set(pieces)))
+
+    async def published(publication: Publication) -> None:
+        for signed in publication.records:
+            if isinstance(signed.record.body, kinds.Enrolment):
+                hub.ingest.forget(signed.record.subject)
+        await hub.mail.published(publication)
+        boxes = sorted({receipt.box for receipt in publication.receipts})
+        hub.events.tell("checkpoint", size=publication.size, boxes=boxes)
+
+    hub.ingest.listeners.append(accepted)
+    hub.core.sequencer.listeners.append(published)

@@ -1,0 +1,67 @@
+"""Read pairings from orders and the boxes' own records: what is pending, what counts, from when to when."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from hub.values import PairingState
+from protocol.identifiers import StreamId
+from protocol.linking import Bond
+from storage.schema import bonds, commands, orders
+
+
+def pair_command(order_leaf: bytes) -> str:
+    """Give the command's name by which an order is sent."""
+    return f"pair:{order_leaf.hex()[:32]}"
+
+
+def order_state(connection: Connection, order: Row[Any]) -> str | None:
+    """Give the state of the command that carried an order."""
+    return connection.execute(select(commands.c.state).where(commands.c.command == pair_command(bytes(order.leaf)))).scalar()
+
+
+def pairing_states(connection: Connection, task: str) -> tuple[PairingState, ...]:
+    """Give the pairings of a task from orders and the boxes' records."""
+    ordered = connection.execute(select(orders).where(orders.c.task == task).order_by(orders.c.position)).all()
+    said = connection.execute(select(bonds).where(bonds.c.task == task).order_by(bonds.c.wall_ns, bonds.c.position)).all()
+    return tuple(_pairing_state(connection, order, said) for order in ordered if order.state == "paired")
+
+
+def _pairing_state(connection: Connection, order: Row[Any], said: Iterable[Row[Any]]) -> PairingState:
+    mine = [row for row in said if row.stream == order.stream]
+    start = next((row for row in mine if row.state == "paired" and row.order_leaf == order.leaf), None)
+    end = next((row for row in mine if start is not None and row.state == "unpaired" and _after(row, start)), None)
+    state: Any = "pending"
+    if start is not None:
+        state = "paired" if end is None else "unpaired"
+    elif order_state(connection, order) == "refused":
+        state = "refused"
+    return PairingState(
+        task=order.task,
+        stream=order.stream,
+        state=state,
+        by=order.by,
+        ordered_ns=order.wall_ns,
+        effective_ns=start.wall_ns if start is not None else None,
+        ended_ns=end.wall_ns if end is not None else None,
+        late_from=order.late_from,
+        second=order.second,
+        reason=order.reason,
+    )
+
+
+def _after(row: Row[Any], start: Row[Any]) -> bool:
+    return (row.epoch, row.position) > (start.epoch, start.position)
+
+
+def bonds_of(connection: Connection, task: str) -> list[Bond]:
+    """Give the pairings of a task that count, by the boxes' records alone."""
+    said = connection.execute(select(bonds).where(bonds.c.task == task).order_by(bonds.c.epoch, bonds.c.position)).all()
+    found = []
+    for row in said:
+        if row.state == "paired":
+            ends = (other for other in said if other.stream == row.stream and other.state == "unpaired" and _after(other, row))
+            end = next(ends, None)
+            found.append(Bond(StreamId(row.stream), row.wall_ns, None if end is None else max(row.wall_ns, end.wall_ns), row.late_from))
+    return found

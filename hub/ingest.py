@@ -1,0 +1,266 @@
+"""Take what boxes send, verify it, commit it, and only then acknowledge.
+
+Guarantees: a record is acknowledged as persisted after the commit of the transaction that holds it, its place in the mirrored
+journal and what follows from it (projections, promoted blobs, seals for the log); a batch that comes again, late or cut changes
+nothing; a missing position is asked for; what is refused is named, alarmed, and leaves what was accepted alone; a second signed
+record at a known position is kept whole as evidence.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, and_, insert, select
+
+from hub.alarms import ring
+from hub.core import Core
+from hub.judging import Judgement, Mirror, judge
+from hub.mail import Mail
+from hub.mirrors import head_problems, held_records, keep_journal, load_mirror, session_keys
+from hub.projections import project_box
+from hub.sequencer import record_row, stage, stage_seal
+from hub.uploads import Blobs, promote
+from protocol import kinds
+from protocol.errors import EquivocationError, ForbiddenError, MalformedError, PortwitnessError, UnavailableError, VerificationError
+from protocol.identifiers import BoxId, Issuer
+from protocol.journals import check_equal
+from protocol.messages import MAX_BATCH_RECORDS, BoxReport, Claim, JournalBatch, Message, Persisted, Refusal, Reply, Resend, StoredBlobs
+from protocol.records import SignedRecord, read
+from protocol.signatures import PublicKey
+from storage.logs import JournalLog, keep_tile_roots
+from storage.schema import alarms, identities, records, seals
+
+MAX_BATCH_BYTES = 524_288
+EVIDENCE_BYTES = 65_536
+_ISSUED = "enrolment"
+
+Handler = Callable[[BoxId, Any], Awaitable[list[Message]]]
+AfterCommit = Callable[[BoxId, tuple[SignedRecord, ...]], None]
+
+
+@dataclass(slots=True)
+class Ingest:
+    """The door for everything a box says. Use as an async context manager."""
+
+    core: Core
+    mail: Mail
+    blobs: Blobs
+    handlers: dict[type[Any], Handler] = field(default_factory=dict)  # for Reply, Claim, BoxReport
+    listeners: list[AfterCommit] = field(default_factory=list)
+    _mirrors: dict[tuple[str, int], Mirror] = field(default_factory=dict)
+    _identities: dict[str, tuple[PublicKey, ...]] = field(default_factory=dict)
+    _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _walkers: ThreadPoolExecutor | None = None
+    _threads: ThreadPoolExecutor | None = None
+    _width: int = 1
+
+    async def __aenter__(self) -> "Ingest":
+        self._width = max(2, os.cpu_count() or 1)
+        self._walkers = ThreadPoolExecutor(self._width, "ingest")
+        self._threads = ThreadPoolExecutor(self._width, "signatures")
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for threads in (self._walkers, self._threads):
+            if threads is not None:
+                await asyncio.to_thread(threads.shutdown)
+
+    async def accept(self, box: BoxId, message: Message) -> list[Message]:
+        """Take one message of an authenticated box; give what is to be answered at once.
+
+        Raises ForbiddenError when it speaks for another box or is not enrolled, MalformedError for a message that is not a box's,
+        UnavailableError and StorageError when it could not be committed: then nothing is acknowledged.
+        """
+        named = getattr(message, "box", box)
+        if named != box:
+            raise ForbiddenError(f"{box} may not speak for {named}", where="box")
+        if not await self.identities(box):
+            raise ForbiddenError(f"{box} is not enrolled, or was revoked", where="box")
+        if isinstance(message, JournalBatch):
+            return await self._accept_batch(box, message)
+        handler = self.handlers.get(type(message))
+        if handler is None or not isinstance(message, Reply | Claim | BoxReport):
+            raise MalformedError(f"{message.KIND!r} is not for the hub", where="message")
+        return await handler(box, message)
+
+    async def identities(self, box: str) -> tuple[PublicKey, ...]:
+        """Give the identity keys that count for a box; empty for a stranger."""
+        known = self._identities.get(box)
+        if known is None:
+            query = select(identities.c.spki).where(identities.c.box == box, identities.c.until.is_(None)).order_by(identities.c.position)
+            rows = await self.core.database.read(lambda connection: connection.execute(query).scalars().all())
+            known = tuple(PublicKey.from_spki(bytes(spki)) for spki in rows)
+            if known:  # strangers are asked for again, not remembered: their number has no bound
+                self._identities[box] = known
+        return known
+
+    def forget(self, box: str) -> None:
+        """Forget what is remembered of a box's keys: an enrolment record changed them."""
+        self._identities.pop(box, None)
+        for place in [place for place in self._mirrors if place[0] == box]:
+            del self._mirrors[place]
+
+    # ------------------------------------------------------------------------------------------------------- batches
+
+    async def _accept_batch(self, box: BoxId, batch: JournalBatch) -> list[Message]:
+        async with self._locks.setdefault(box, asyncio.Lock()):
+            mirror = await self._mirror(box, batch.epoch)
+            try:
+                _check_batch(batch)
+            except MalformedError as error:
+                return await self._refuse(batch, mirror.size, error, None)
+            if batch.first > mirror.size:
+                return [Resend(box, batch.epoch, mirror.size)]
+            known = min(len(batch.records), mirror.size - batch.first)
+            try:
+                await self._compare(box, batch, known)
+            except (MalformedError, VerificationError) as error:
+                return await self._refuse(batch, mirror.size, error, None)
+            fresh = batch.records[known:]
+            if not fresh:
+                return [Persisted(box, batch.epoch, mirror.size)]
+            return await self._append(box, batch, mirror, fresh)
+
+    async def _append(self, box: BoxId, batch: JournalBatch, mirror: Mirror, fresh: tuple[bytes, ...]) -> list[Message]:
+        walkers, threads = self._walkers, self._threads
+        if walkers is None or threads is None:
+            raise UnavailableError("not started", where="ingest")
+        work = partial(judge, mirror, fresh, threads, self._width)
+        judgement = await asyncio.get_running_loop().run_in_executor(walkers, work)
+        answers: list[Message] = []
+        if judgement.accepted:
+            promoted = await self._commit(box, batch.epoch, mirror, judgement)
+            answers.append(Persisted(box, batch.epoch, judgement.mirror.size))
+            if promoted:
+                answers.append(StoredBlobs(box, tuple(promoted)))
+        if judgement.fault is not None:
+            answers += await self._refuse(batch, judgement.mirror.size, judgement.fault, judgement.refused)
+        return answers
+
+    async def _commit(self, box: BoxId, epoch: int, mirror: Mirror, judgement: Judgement) -> list[bytes]:
+        change = partial(self._keep, box=box, before=mirror, judgement=judgement)
+        try:
+            promoted = await self.core.database.write(change)
+        except BaseException:
+            self._mirrors.pop((box, epoch), None)  # what is committed is read again
+            raise
+        self._mirrors[box, epoch] = judgement.mirror
+        if judgement.seals or promoted or any(isinstance(signed.record.body, kinds.Boot) for signed in judgement.accepted[:1]):
+            self.core.sequencer.wake()
+        if promoted:
+            self.blobs.wake()
+        for listener in self.listeners:
+            listener(box, judgement.accepted)
+        return promoted
+
+    def _keep(self, connection: Connection, *, box: BoxId, before: Mirror, judgement: Judgement) -> list[bytes]:
+        """Commit an accepted run; give the blobs that its records brought out of quarantine."""
+        journal, now = judgement.mirror.journal, self.core.clock.now()
+        keep_journal(connection, before, judgement)
+        connection.execute(insert(records), [record_row(signed) for signed in judgement.accepted])
+        keep_tile_roots(connection, JournalLog(str(Issuer.of_box(box)), journal.epoch), before.size, judgement.mirror.size)
+        taken = [signed.record for signed in judgement.accepted]
+        project_box(connection, taken)
+        for sealing in judgement.seals:
+            row = {"position": sealing.position, "first": sealing.first, "left": sealing.left}
+            connection.execute(insert(seals).values(box=box, epoch=journal.epoch, log_index=None, delivered=False, **row))
+            stage_seal(connection, judgement.accepted[sealing.position - before.size].record)
+        for problem in head_problems(connection, box, journal.epoch):
+            ring(connection, ("lost head", box, problem), now.wall_ns)
+        found = {record.body.sha256: record.body.size for record in taken if isinstance(record.body, kinds.Segment)}
+        promoted, problems = promote(connection, found)
+        for problem in problems:
+            ring(connection, ("blob length", box, problem), now.wall_ns)
+        return promoted
+
+    async def _mirror(self, box: BoxId, epoch: int) -> Mirror:
+        known = self._mirrors.get((box, epoch))
+        if known is None:
+            keys = await self.identities(box)
+            known = await self.core.database.read(lambda connection: load_mirror(connection, box, epoch, keys))
+            self._mirrors[box, epoch] = known
+            self._drop_old_mirrors(box, epoch)
+        return known
+
+    def _drop_old_mirrors(self, box: str, epoch: int) -> None:
+        """Keep the mirrors of at most four epochs of a box in memory."""
+        mine = sorted(place[1] for place in self._mirrors if place[0] == box and place[1] != epoch)
+        for old in mine[:-3]:
+            del self._mirrors[box, old]
+
+    # ------------------------------------------------------------------------------------- what does not fit
+
+    async def _compare(self, box: BoxId, batch: JournalBatch, known: int) -> None:
+        """Compare what overlaps with what is held.
+
+        Raises EquivocationError, after it was kept, or VerificationError when the other record is not the box's.
+        """
+        if known <= 0:
+            return
+        held = await self.core.database.read(lambda connection: held_records(connection, box, batch.epoch, batch.first, known))
+        for mine, other in zip(held, batch.records[:known], strict=True):
+            if mine != other:
+                await self._judge_other(box, batch.epoch, mine, other)
+
+    async def _judge_other(self, box: BoxId, epoch: int, mine: bytes, other: bytes) -> None:
+        signed, held = read(other), read(mine)
+        if (signed.record.issuer, signed.record.epoch, signed.record.position) != (held.record.issuer, epoch, held.record.position):
+            raise VerificationError("is out of place", where=f"{signed.record.issuer} position {signed.record.position}")
+        keys = await self.core.database.read(lambda connection: session_keys(connection, box, epoch))
+        try:
+            check_equal(mine, signed, (*keys, *await self.identities(box)))
+        except EquivocationError:
+            await self._keep_equivocation(box, held, signed)
+            raise
+
+    async def _keep_equivocation(self, box: BoxId, held: SignedRecord, other: SignedRecord) -> None:
+        """Log two signed records for one position, once; keep the other whole beside the alarm."""
+        now = self.core.clock.now()
+        place = f"epoch {held.record.epoch} position {held.record.position}"
+        body = kinds.Equivocation(held.record.epoch, held.record.position, held.leaf, other.data)
+
+        def keep(connection: Connection) -> None:
+            what = ("equivocation", box, f"{place}: {held.leaf.hex()[:16]} and {other.leaf.hex()[:16]} are both signed")
+            if ring_once(connection, what, now.wall_ns, other.data):
+                try:
+                    stage(connection, body, str(held.record.issuer), now)
+                except MalformedError:  # too long for a record: the alarm holds it whole
+                    ring(connection, ("equivocation not logged", box, f"{place}: {len(other.data)} bytes"), now.wall_ns)
+
+        await self.core.database.write(keep)
+        self.core.sequencer.wake()
+        self.core.events.tell("alarm", kind="equivocation", subject=box, detail=place)
+
+    async def _refuse(self, batch: JournalBatch, size: int, error: PortwitnessError, data: bytes | None) -> list[Message]:
+        """Alarm a refused record and give the verdict."""
+        kind = "equivocation refused" if isinstance(error, EquivocationError) else "record refused"
+        evidence = data[:EVIDENCE_BYTES] if data is not None else None
+        await self.core.alarms.ring(kind, batch.box, f"epoch {batch.epoch}: {error}", evidence)
+        return [Resend(batch.box, batch.epoch, size, verdict=str(error)[:1000])]
+
+
+def refusal(claim: Claim, error: PortwitnessError) -> Refusal:
+    """Give the answer to a claim that was refused."""
+    return Refusal(claim.claim, str(error)[:500])
+
+
+def ring_once(connection: Connection, what: tuple[str, str, str], now_ns: int, evidence: bytes) -> bool:
+    """Ring an alarm; tell whether it is the first of its kind, acknowledged ones included."""
+    same = and_(alarms.c.kind == what[0], alarms.c.subject == what[1], alarms.c.detail == what[2])
+    first = connection.execute(select(alarms.c.id).where(same)).first() is None
+    ring(connection, what, now_ns, evidence)
+    return first
+
+
+def _check_batch(batch: JournalBatch) -> None:
+    size = sum(len(data) for data in batch.records)
+    if not 1 <= len(batch.records) <= MAX_BATCH_RECORDS or size > MAX_BATCH_BYTES:
+        limits = f"1 to {MAX_BATCH_RECORDS} records and {MAX_BATCH_BYTES} bytes"
+        raise MalformedError(f"{len(batch.records)} records of {size} bytes, allowed are {limits}", where="batch")
+    if batch.first < 0 or batch.epoch < 0:
+        raise MalformedError("negative position or epoch", where="batch")

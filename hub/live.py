@@ -1,0 +1,193 @@
+"""Relay live pictures: boxes publish by WHIP only while somebody watches, viewers take them by WHEP.
+
+Guarantees: frames pass through encoded; many viewers share one publication; the box is told to stop a while after the last
+viewer left; nothing is shown before the view's start is a record; a viewer that goes, however it goes, ends its view.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal
+
+from firmware_adapters.webrtc import Feed, IceServer, MediaPeers, PeerSettings, WhepViewer, WhipIngest
+from hub.config import HubSettings
+from hub.core import Core
+from hub.mail import Mail
+from hub.views import Views
+from protocol.errors import RefusedError, UnavailableError
+from protocol.identifiers import BoxId, SourceId, StreamId
+from protocol.messages import Live as LiveCommand
+from protocol.topics import PATH_WHIP
+
+ASK_AGAIN_S = 3.0
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One stream while it is watched, and a while after."""
+
+    name: StreamId
+    feed: Feed = field(default_factory=Feed)
+    viewers: dict[str, WhepViewer] = field(default_factory=dict)
+    ingest: WhipIngest | None = None
+    location: str = ""
+    command: str = ""
+    coming: int = 0  # viewers whose start is being recorded
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class Live:
+    """The live pictures of the port. Use as an async context manager."""
+
+    core: Core
+    mail: Mail
+    views: Views
+    peers: MediaPeers
+    _streams: dict[StreamId, _Stream] = field(default_factory=dict)
+    _of_view: dict[str, StreamId] = field(default_factory=dict)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def __aenter__(self) -> "Live":
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for view in list(self._of_view):
+            await self.end(view)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def view(self, stream: str, viewer: str, offer: str) -> tuple[str, str]:
+        """Begin a live view; give its id and the SDP answer.
+
+        Raises MalformedError for a bad offer, RefusedError for a codec or stream that cannot be shown or too many viewers,
+        UnavailableError without a free port.
+        """
+        if len(self._of_view) >= self.core.settings.live.max_viewers:
+            raise RefusedError(f"{len(self._of_view)} viewers watch already", where="live.max_viewers")
+        watched = self._watched(StreamId(stream))
+        watched.coming += 1
+        try:
+            watched.changed.set()
+            peer = self.peers.viewer(watched.feed)
+            answer = await peer.answer(offer)
+            try:
+                view = await self.views.started("live", stream, viewer)
+            except BaseException:
+                await peer.close()
+                raise
+        finally:
+            watched.coming -= 1
+            watched.changed.set()
+        watched.viewers[view] = peer
+        self._of_view[view] = watched.name
+        self._spawn(self._watch_viewer(view, peer))
+        return view, answer
+
+    async def end(self, view: str) -> None:
+        """End a live view; one that is not known changes nothing."""
+        name = self._of_view.pop(view, None)
+        if name is None:
+            return
+        watched = self._streams[name]
+        peer = watched.viewers.pop(view)
+        watched.changed.set()
+        await peer.close()
+        await self.views.ended(view)
+
+    async def publish(self, box: BoxId, source: str, offer: str) -> tuple[str, str]:
+        """Take a box's publication of a stream that somebody watches; give its location and the SDP answer.
+
+        Raises RefusedError when nobody watches, and as `view`.
+        """
+        watched = self._streams.get(StreamId.of(box, SourceId(source)))
+        if watched is None:
+            raise RefusedError("nobody watches", where=f"{box}/{source}")
+        ingest = self.peers.ingest(watched.feed)
+        answer = await ingest.answer(offer)
+        before, watched.ingest, watched.location = watched.ingest, ingest, uuid.uuid4().hex
+        if before is not None:
+            await before.close()
+        watched.changed.set()
+        self._spawn(self._watch_publisher(watched, ingest))
+        return watched.location, answer
+
+    async def unpublish(self, box: BoxId, location: str) -> None:
+        """End a publication; one that is not the box's changes nothing."""
+        for watched in self._streams.values():
+            if watched.name.box == box and watched.location == location and watched.ingest is not None:
+                await watched.ingest.close()
+
+    def count(self, stream: str) -> tuple[int, bool]:
+        """Give the viewers of a stream, and whether it is published here now."""
+        watched = self._streams.get(StreamId(stream))
+        return (0, False) if watched is None else (len(watched.viewers), watched.ingest is not None)
+
+    def _watched(self, name: StreamId) -> _Stream:
+        watched = self._streams.get(name)
+        if watched is None:
+            watched = self._streams[name] = _Stream(name)
+            self._spawn(self._keep(watched))
+        return watched
+
+    async def _keep(self, watched: _Stream) -> None:
+        """Have the box publish while somebody watches, and stop it a while after."""
+        grace_s = self.core.settings.live.grace_seconds
+        while True:
+            watched.changed.clear()
+            if watched.viewers or watched.coming:
+                if watched.ingest is None:
+                    await self._command(watched, "start")
+                    await _changed(watched, ASK_AGAIN_S)
+                else:
+                    await watched.changed.wait()
+            elif not await _changed(watched, grace_s):
+                break
+        del self._streams[watched.name]
+        await self._command(watched, "stop")
+        if watched.ingest is not None:
+            await watched.ingest.close()
+
+    async def _command(self, watched: _Stream, act: Literal["start", "stop"]) -> None:
+        box, source = watched.name.box, watched.name.source
+        self.mail.withdraw(box, watched.command)
+        watched.command = f"live:{uuid.uuid4().hex}"
+        await self.mail.command(box, LiveCommand(watched.command, source, act, f"{PATH_WHIP}/{source}"), lasting=False)
+
+    async def _watch_viewer(self, view: str, peer: WhepViewer) -> None:
+        await peer.wait_closed()
+        try:
+            await self.end(view)
+        except UnavailableError as error:
+            await self.core.alarms.ring("view not recorded", view, str(error))
+
+    async def _watch_publisher(self, watched: _Stream, ingest: WhipIngest) -> None:
+        await ingest.wait_closed()
+        if watched.ingest is ingest:
+            watched.ingest, watched.location = None, ""
+            watched.changed.set()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _changed(watched: _Stream, timeout_s: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await watched.changed.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def peer_settings(settings: HubSettings) -> PeerSettings:
+    """Give how media peers are reached, from the settings."""
+    live = settings.live
+    ports = (live.first_port, live.last_port) if live.first_port and live.last_port else None
+    servers = tuple(IceServer(server.urls, server.username, server.credential) for server in settings.ice)
+    return PeerSettings(ice_servers=servers, ports=ports, hosts=live.hosts)

@@ -1,0 +1,100 @@
+"""Keep what the hub holds of each box journal: the state to judge its next record, and what boot records say of heads.
+
+Guarantees: a journal moves on by compare-and-swap on its size, so that two workers cannot both append; a box that names
+another head than it sent is found out as soon as both are here.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, and_, select, update
+
+from hub.judging import Judgement, Mirror
+from protocol import kinds
+from protocol.errors import UnavailableError
+from protocol.identifiers import BoxId, Issuer
+from protocol.journals import Journal
+from protocol.merkle import Frontier, root_at
+from protocol.signatures import PublicKey
+from storage.database import upsert
+from storage.logs import JournalLog, reader
+from storage.schema import journals, records, sessions
+
+
+def held_records(connection: Connection, box: str, epoch: int, first: int, count: int) -> list[bytes]:
+    """Give records of a box that are held, in order."""
+    mine = and_(records.c.issuer == str(Issuer.of_box(box)), records.c.epoch == epoch)
+    query = select(records.c.data).where(mine, records.c.position >= first, records.c.position < first + count)
+    return [bytes(data) for data in connection.execute(query.order_by(records.c.position)).scalars()]
+
+
+def session_keys(connection: Connection, box: str, epoch: int) -> list[PublicKey]:
+    """Give every session key of an epoch."""
+    query = select(sessions.c.key).where(sessions.c.box == box, sessions.c.epoch == epoch)
+    return [PublicKey.from_ed25519(bytes(key)) for key in connection.execute(query).scalars()]
+
+
+def load_mirror(connection: Connection, box: BoxId, epoch: int, keys: tuple[PublicKey, ...]) -> Mirror:
+    """Give what is held of an epoch; an empty mirror when nothing is."""
+    row = connection.execute(select(journals).where(journals.c.box == box, journals.c.epoch == epoch)).first()
+    if row is None:
+        return Mirror(Journal(box, epoch, keys))
+    journal = Journal(
+        box=box,
+        epoch=epoch,
+        identities=keys,
+        frontier=Frontier.decode(row.size, bytes(row.frontier)),
+        session=PublicKey.from_ed25519(bytes(row.session)) if row.session is not None else None,
+        session_until_ns=row.session_until_ns,
+        last_mono_ns=row.last_mono_ns,
+        sealed=row.sealed,
+    )
+    return Mirror(journal, bytes(row.sealed_frontier))
+
+
+def keep_journal(connection: Connection, before: Mirror, judgement: Judgement) -> None:
+    """Move the journal's row on by compare-and-swap on its size: another worker may have been faster."""
+    journal = judgement.mirror.journal
+    row: dict[str, Any] = {
+        "size": journal.frontier.size,
+        "frontier": journal.frontier.encode(),
+        "session": journal.session.raw() if journal.session else None,
+        "session_until_ns": journal.session_until_ns,
+        "last_mono_ns": journal.last_mono_ns,
+        "sealed": journal.sealed,
+        "sealed_frontier": judgement.mirror.sealed_frontier,
+    }
+    mine = and_(journals.c.box == journal.box, journals.c.epoch == journal.epoch)
+    if before.size == 0:
+        boot = judgement.accepted[0].record.body
+        if isinstance(boot, kinds.Boot):
+            row |= {"previous_epoch": boot.previous_epoch, "previous_size": boot.previous_size, "previous_root": boot.previous_root}
+        if connection.execute(select(journals.c.size).where(mine)).first() is not None:
+            raise UnavailableError("another worker began this epoch", where=journal.box)
+        upsert(connection, journals, {"box": journal.box, "epoch": journal.epoch, **row})
+    elif connection.execute(update(journals).where(mine, journals.c.size == before.size).values(row)).rowcount != 1:
+        raise UnavailableError("another worker moved this journal on", where=journal.box)
+
+
+def head_problems(connection: Connection, box: str, epoch: int) -> list[str]:
+    """Compare what boot records name as the last head of the epoch before with what is held, as soon as both are there."""
+    about = and_(journals.c.box == box, journals.c.previous_epoch.is_not(None))
+    touched = (journals.c.epoch == epoch) | (journals.c.previous_epoch == epoch)
+    rows = connection.execute(select(journals).where(about, touched)).all()
+    found = (_head_problem(connection, box, row) for row in rows)
+    return [problem for problem in found if problem is not None]
+
+
+def _head_problem(connection: Connection, box: str, boot: Any) -> str | None:  # noqa: ANN401 - a row
+    before = and_(journals.c.box == box, journals.c.epoch == boot.previous_epoch)
+    held = connection.execute(select(journals.c.size).where(before)).scalar()
+    if held is None or boot.previous_size is None or held < boot.previous_size:
+        return None  # the tail of the epoch before may still come
+    where = f"epoch {boot.previous_epoch}"
+    if held > boot.previous_size:
+        return f"{where}: the box names {boot.previous_size} records, {held} are here: its disk lost a tail it had sent"
+    if (
+        boot.previous_size
+        and root_at(held, reader(connection, JournalLog(str(Issuer.of_box(box)), boot.previous_epoch))) != boot.previous_root
+    ):
+        return f"{where}: the box names another tree of {held} than it sent"
+    return None

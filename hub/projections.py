@@ -1,0 +1,192 @@
+"""Derive the hub's tables from records: pure rows from a record, and their insertion in the record's own transaction.
+
+Guarantees: a projection row depends on its record alone, never on the order in which journals and log arrive; replaying all
+records gives the same tables (`hub.check` compares, invariant S6).
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, select, update
+
+from protocol import kinds
+from protocol.certificates import Certificate
+from protocol.merkle import leaf_hash
+from protocol.records import Record, SignedRecord
+from storage import schema
+from storage.database import insert_new, upsert
+
+Row = dict[str, Any]
+Rows = list[tuple[Table, Row]]
+
+
+def box_rows(record: Record) -> Rows:
+    """Give the projection rows of a box's record, without the stream's summary."""
+    make = _BOX_ROWS.get(type(record.body))
+    if make is None:
+        return []
+    table, row = make(record, record.body)
+    return [(table, {"box": record.issuer.name, "epoch": record.epoch, "position": record.position, **row})]
+
+
+def _session(_: Record, body: kinds.Session) -> tuple[Table, Row]:
+    return schema.sessions, {"key": body.key}
+
+
+def _segment(record: Record, body: kinds.Segment) -> tuple[Table, Row]:
+    row = {
+        "stream": record.subject,
+        "number": body.number,
+        "sha256": body.sha256,
+        "size": body.size,
+        "wall_from": body.wall_from,
+        "wall_to": body.wall_to,
+        "run": body.run,
+        "media_from": body.media_from,
+        "frames": body.frames,
+        "config": body.config,
+        "state": body.state,
+        "bound": body.bound,
+    }
+    return schema.segments, row
+
+
+def _gap(record: Record, body: kinds.Gap) -> tuple[Table, Row]:
+    row = {"stream": record.subject, "cause": body.cause, "detail": body.detail, "wall_from": body.wall_from, "wall_to": body.wall_to}
+    return schema.gaps, row
+
+
+def _recording(record: Record, body: kinds.Recording) -> tuple[Table, Row]:
+    row = {"stream": record.subject, "state": body.state, "cause": body.cause, "origin": body.origin, "wall_ns": record.at.wall_ns}
+    return schema.recordings, row
+
+
+def _bond(record: Record, body: kinds.Pairing) -> tuple[Table, Row]:
+    row = {
+        "task": record.subject,
+        "stream": body.stream,
+        "state": body.state,
+        "by": body.by,
+        "order_leaf": body.order,
+        "late_from": body.late_from,
+        "wall_ns": record.at.wall_ns,
+    }
+    return schema.bonds, row
+
+
+_BOX_ROWS: dict[type[Any], Callable[[Record, Any], tuple[Table, Row]]] = {
+    kinds.Session: _session,
+    kinds.Segment: _segment,
+    kinds.Gap: _gap,
+    kinds.Recording: _recording,
+    kinds.Pairing: _bond,
+}
+
+
+def project_box(connection: Connection, records: Iterable[Record]) -> None:
+    """Insert the rows of a batch of a box's records."""
+    rows: defaultdict[Table, list[Row]] = defaultdict(list)
+    for record in records:
+        for table, row in box_rows(record):
+            rows[table].append(row)
+    for table, found in rows.items():
+        connection.execute(insert_new(connection, table), found)
+    _summarize(connection, rows)
+
+
+def _summarize(connection: Connection, rows: dict[Table, list[Row]]) -> None:
+    """Keep per stream what makes its queries cheap: origin, last number, longest pieces."""
+    changed: dict[str, Row] = {}
+    for row in rows.get(schema.recordings, ()):
+        changed.setdefault(row["stream"], {})["origin"] = row["origin"]
+    for row in rows.get(schema.segments, ()):
+        summary = changed.setdefault(row["stream"], {})
+        _raise_to(summary, "last_number", row["number"])
+        _raise_to(summary, "longest_segment_ns", row["wall_to"] - row["wall_from"])
+    for row in rows.get(schema.gaps, ()):
+        _raise_to(changed.setdefault(row["stream"], {}), "longest_gap_ns", row["wall_to"] - row["wall_from"])
+    for stream, summary in changed.items():
+        _keep_summary(connection, stream, summary)
+
+
+def _raise_to(summary: Row, name: str, value: int) -> None:
+    summary[name] = max(value, summary.get(name, value))
+
+
+def _keep_summary(connection: Connection, stream: str, found: Row) -> None:
+    known = connection.execute(select(schema.streams).where(schema.streams.c.stream == stream)).mappings().first()
+    row: Row = {"stream": stream, "box": stream.split("/", 1)[0], "origin": "rtsp", "last_number": None}
+    row |= {"longest_segment_ns": 0, "longest_gap_ns": 0}
+    row |= dict(known or {})
+    if "origin" in found:
+        row["origin"] = found["origin"]
+    for name in ("last_number", "longest_segment_ns", "longest_gap_ns"):
+        if name in found:
+            row[name] = found[name] if row[name] is None else max(row[name], found[name])
+    if known is None or row != dict(known):
+        upsert(connection, schema.streams, row)
+
+
+def project_hub(connection: Connection, signed: SignedRecord) -> None:
+    """Insert what a record of the hub means."""
+    body, record = signed.record.body, signed.record
+    position = record.position
+    if isinstance(body, kinds.Task):
+        _project_task(connection, record, body)
+    elif isinstance(body, kinds.Pairing):
+        row = {"task": record.subject, "stream": body.stream, "state": body.state, "by": body.by, "late_from": body.late_from}
+        row |= {"second": body.second, "reason": body.reason, "wall_ns": record.at.wall_ns}
+        _insert(connection, schema.orders, {"position": position, "leaf": signed.leaf, **row})
+    elif isinstance(body, kinds.View):
+        row = {"view": body.view, "state": body.state, "viewer": body.viewer, "way": body.way, "subject": record.subject}
+        _insert(connection, schema.views, {"position": position, "wall_ns": record.at.wall_ns, **row})
+    elif isinstance(body, kinds.Enrolment):
+        _project_enrolment(connection, record, body)
+    elif isinstance(body, kinds.Equivocation):
+        other = leaf_hash(body.other)
+        place = {"issuer": record.subject, "epoch": body.epoch, "record_position": body.position}
+        _insert(connection, schema.equivocations, {"position": position, "other_leaf": other, **place})
+
+
+def _insert(connection: Connection, table: Table, row: Row) -> None:
+    connection.execute(insert_new(connection, table), [row])
+
+
+def _project_task(connection: Connection, record: Record, body: kinds.Task) -> None:
+    if body.state == "ended":
+        change = update(schema.tasks).where(schema.tasks.c.task == record.subject, schema.tasks.c.state == "opened")
+        connection.execute(change.values(state="ended", ended_ns=record.at.wall_ns, ended_at=record.position))
+        return
+    row = {
+        "task": record.subject,
+        "state": "opened",
+        "title": body.title or "",
+        "site": body.site,
+        "bay": body.bay,
+        "by": body.by,
+        "opened_ns": record.at.wall_ns,
+        "ended_ns": None,
+        "opened_at": record.position,
+        "ended_at": None,
+        "inspectors": json.dumps(body.inspectors or ()),
+        "cameras": json.dumps(body.cameras or ()),
+        "facts": json.dumps(body.facts or (), ensure_ascii=False),
+    }
+    _insert(connection, schema.tasks, row)
+
+
+def _project_enrolment(connection: Connection, record: Record, body: kinds.Enrolment) -> None:
+    table = schema.identities
+    if body.state == "revoked":
+        mine = update(table).where(table.c.box == record.subject, table.c.certificate == body.certificate, table.c.until.is_(None))
+        connection.execute(mine.values(until=record.position))
+        return
+    spki = Certificate.parse(body.certificate).public.spki
+    row = {"position": record.position, "box": record.subject, "spki": spki, "certificate": body.certificate, "until": None}
+    _insert(connection, table, row)
+
+
+BOX_TABLES: Sequence[Table] = (schema.sessions, schema.segments, schema.gaps, schema.recordings, schema.bonds, schema.streams)
+HUB_TABLES: Sequence[Table] = (schema.identities, schema.tasks, schema.orders, schema.equivocations, schema.views)

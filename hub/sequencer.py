@@ -1,0 +1,426 @@
+"""Write the port log: the only one who gives positions, signs checkpoints and publishes them.
+
+Guarantees: leaves, size, root, checkpoint and projections are committed in one transaction, by compare-and-swap on (lease,
+size, root), so that of two sequencers one stops; nothing is published that is not committed, nothing is told - a record given
+back, a receipt sent - that is not published; after a crash the same checkpoint is published again. A hub record's position is
+its leaf's index and its root that of the log before it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+
+from hub.config import HubSettings
+from hub.projections import project_hub
+from protocol import canonical, kinds
+from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError, UnavailableError
+from protocol.identifiers import Issuer
+from protocol.instants import SECOND_NS, Clock, Instant
+from protocol.merkle import EMPTY_ROOT, Frontier, inclusion_proof
+from protocol.messages import Receipt
+from protocol.notes import ED25519, Checkpoint, NoteKey, cosign, sign_checkpoint
+from protocol.records import MAX_SUBJECT, Record, SignedRecord
+from protocol.signatures import Ed25519Signer
+from protocol.tiles import parse_path
+from storage.database import Database
+from storage.logs import LogFolder, PortLog, keep_tile_roots, make_tile, port_entries, reader
+from storage.schema import leaves, log_state, records, seals, staged
+
+BATCH = 512  # leaves in one transaction
+RETRY_S = 1.0
+MAX_BODY_BYTES = canonical.MAX_BYTES - 1024  # room for the record around it
+_LOG = logging.getLogger(__name__)
+_NAME = PortLog().name
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What one published checkpoint brings: itself, the receipts it makes possible, the hub's own new records."""
+
+    size: int
+    checkpoint: bytes
+    receipts: tuple[Receipt, ...]
+    records: tuple[SignedRecord, ...]
+
+
+Listener = Callable[[Publication], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Asked:
+    body: kinds.Body
+    subject: str
+    at: Instant
+    done: "asyncio.Future[SignedRecord]"
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    lease: int
+    size: int
+    root: bytes
+    frontier: bytes
+    checkpoint: bytes
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One transaction's work, kept until it is published."""
+
+    state: _State
+    sealed: list[tuple[str, int, int]] = field(default_factory=list)
+    own: list[SignedRecord] = field(default_factory=list)
+    answers: "list[tuple[asyncio.Future[SignedRecord], SignedRecord]]" = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Sequencer:
+    """The writer of the port log. Use as an async context manager."""
+
+    settings: HubSettings
+    clock: Clock
+    database: Database
+    signer: Ed25519Signer
+    folder: LogFolder
+    listeners: list[Listener] = field(default_factory=list)
+    fault: str | None = None
+    _state: _State | None = None
+    _published: _State = _State(0, 0, EMPTY_ROOT, b"", b"")
+    _asked: list[_Asked] = field(default_factory=list)
+    _unpublished: list[_Batch] = field(default_factory=list)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _urgent: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Sequencer":
+        self._state = await self.database.write(self._take_lease)
+        if self._state.size:
+            await self.database.read(self._publish_state)
+            self._published = self._state
+        self._wake.set()
+        self._task = asyncio.create_task(self._run(), name="sequencer")
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        for asked in self._asked:
+            _refuse(asked.done, UnavailableError("the hub is stopping", where="port log"))
+
+    @property
+    def origin(self) -> str:
+        """Give the log's origin line."""
+        return self.settings.log_origin
+
+    @property
+    def key(self) -> NoteKey:
+        """Give the log's verification key."""
+        return NoteKey(self.origin, ED25519, self.signer.public)
+
+    @property
+    def vkey(self) -> str:
+        """Give the log's verification key as text."""
+        return self.key.vkey()
+
+    @property
+    def size(self) -> int:
+        """Give the number of committed leaves."""
+        return self._state.size if self._state else 0
+
+    def published_size(self) -> int:
+        """Give the number of published leaves."""
+        return self._published.size
+
+    def checkpoint_now(self) -> bytes:
+        """Give the newest published checkpoint; empty for an empty log."""
+        return self._published.checkpoint
+
+    async def issue(self, body: kinds.Body, subject: str) -> SignedRecord:
+        """Log a record of the hub; give it back signed once a checkpoint that covers it is published.
+
+        Raises MalformedError for what is no record, UnavailableError when the log cannot be written now; then it may or may not
+        be logged later.
+        """
+        _check(body, subject)
+        done: asyncio.Future[SignedRecord] = asyncio.get_running_loop().create_future()
+        self._asked.append(_Asked(body, subject, self.clock.now(), done))
+        self._urgent.set()
+        self._wake.set()
+        return await done
+
+    def wake(self) -> None:
+        """Say that something was staged."""
+        self._wake.set()
+
+    async def checkpoint(self) -> bytes:
+        """Give the published checkpoint; raise UnavailableError before the first."""
+        if not self._published.size:
+            raise UnavailableError("nothing is published yet", where="port log")
+        return self._published.checkpoint
+
+    async def tile(self, path: str) -> bytes:
+        """Give a published tile or entry bundle by its C2SP path.
+
+        Raises MalformedError when the path names none, StorageError when the log is not that long.
+        """
+        tile = parse_path(path)
+        data = await asyncio.to_thread(self.folder.tile, path)
+        return data if data is not None else await self.database.read(lambda connection: make_tile(connection, tile))
+
+    async def leaf(self, index: int) -> bytes:
+        """Give a published leaf: a signed record, whole; raises MalformedError outside the log."""
+        if not 0 <= index < self._published.size:
+            raise MalformedError(f"leaf {index} is outside a log of {self._published.size}", where="port log")
+        return (await self.database.read(lambda connection: port_entries(connection, index, index + 1)))[0]
+
+    async def proof(self, index: int) -> list[bytes]:
+        """Give the inclusion proof of a leaf in the published tree; raises MalformedError outside it."""
+        size = self._published.size
+        return await self.database.read(lambda connection: inclusion_proof(index, size, reader(connection, PortLog())))
+
+    # ------------------------------------------------------------------------------------------------------ the loop
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            await self._gather()
+            self._wake.clear()
+            self._urgent.clear()
+            asked, self._asked = self._asked[:BATCH], self._asked[BATCH:]
+            try:
+                await self._step(asked)
+                self.fault = None
+            except (StorageError, UnavailableError, RefusedError) as error:  # supervision: said, and tried again
+                self.fault = str(error)
+                _LOG.error("port log: %s", error)
+                for each in asked:
+                    _refuse(each.done, error)
+                self._wake.set()
+                await asyncio.sleep(RETRY_S)
+                await self._look_again()
+
+    async def _gather(self) -> None:
+        try:
+            async with asyncio.timeout(self.settings.log.batch_ms / 1000):
+                await self._urgent.wait()
+        except TimeoutError:
+            pass
+
+    async def _look_again(self) -> None:
+        """Take up what is committed: a commit whose answer was lost may have happened."""
+        try:
+            row = await self.database.read(lambda connection: connection.execute(select(log_state).where(log_state.c.name == _NAME)).one())
+        except (StorageError, UnavailableError) as error:
+            _LOG.error("port log: %s", error)
+            return
+        if row.lease == self._held().lease:
+            self._state = _State(row.lease, row.size, bytes(row.root), bytes(row.frontier), bytes(row.checkpoint))
+
+    async def _step(self, asked: list[_Asked]) -> None:
+        batch, more = await self.database.write(lambda connection: self._commit(connection, asked))
+        if batch is not None:
+            self._state = batch.state
+            self._unpublished.append(batch)
+        if more or self._asked:
+            self._wake.set()
+        if self._unpublished:
+            await self._publish()
+
+    async def _publish(self) -> None:
+        """Publish what is committed, then tell of it."""
+        batches = list(self._unpublished)
+        receipts = await self.database.read(lambda connection: self._publish_batches(connection, batches))
+        del self._unpublished[: len(batches)]
+        self._published = batches[-1].state
+        for batch in batches:
+            for done, signed in batch.answers:
+                if not done.done():
+                    done.set_result(signed)
+        own = tuple(signed for batch in batches for signed in batch.own)
+        newest = batches[-1].state
+        for listener in self.listeners:
+            await listener(Publication(newest.size, newest.checkpoint, tuple(receipts), own))
+
+    def _publish_batches(self, connection: Connection, batches: list[_Batch]) -> list[Receipt]:
+        state = batches[-1].state
+        self.folder.publish(connection, state.size, state.checkpoint)
+        sealed = [place for batch in batches for place in batch.sealed]
+        return make_receipts(connection, sealed, state.checkpoint, state.size)
+
+    def _publish_state(self, connection: Connection) -> None:
+        state = self._held()
+        if self.folder.checkpoint() != state.checkpoint:
+            self.folder.publish(connection, state.size, state.checkpoint)
+
+    # ------------------------------------------------------------------------------------------- inside a transaction
+
+    def _take_lease(self, connection: Connection) -> _State:
+        row = connection.execute(select(log_state).where(log_state.c.name == _NAME)).first()
+        if row is None:
+            empty = {"name": _NAME, "lease": 1, "size": 0, "root": EMPTY_ROOT, "frontier": b"", "checkpoint": b""}
+            connection.execute(insert(log_state).values(empty))
+            return _State(1, 0, EMPTY_ROOT, b"", b"")
+        mine = and_(log_state.c.name == _NAME, log_state.c.lease == row.lease)
+        if connection.execute(update(log_state).where(mine).values(lease=row.lease + 1)).rowcount != 1:
+            raise UnavailableError("another sequencer took the lease", where="port log")
+        return _State(row.lease + 1, row.size, bytes(row.root), bytes(row.frontier), bytes(row.checkpoint))
+
+    def _commit(self, connection: Connection, asked: list[_Asked]) -> tuple[_Batch | None, bool]:
+        """Append what was asked and what is staged; tell whether more is staged."""
+        rows = connection.execute(select(staged).order_by(staged.c.id).limit(BATCH + 1)).all()
+        more, rows = len(rows) > BATCH, rows[:BATCH]
+        if not rows and not asked:
+            return None, False
+        held = self._held()
+        appending = _Appending(connection, Issuer.of_hub(self.settings.port.id), self.signer, Frontier.decode(held.size, held.frontier))
+        for row in rows:
+            appending.staged(row)
+        for each in asked:
+            appending.answers.append((each.done, appending.own(each.body, each.subject, each.at)))
+        appending.insert()
+        if rows:
+            connection.execute(delete(staged).where(staged.c.id.in_([row.id for row in rows])))
+        state = self._advance(connection, held, appending.frontier)
+        return _Batch(state, appending.sealed, appending.signed, appending.answers), more
+
+    def _advance(self, connection: Connection, held: _State, frontier: Frontier) -> _State:
+        root, size = frontier.root(), frontier.size
+        keep_tile_roots(connection, PortLog(), held.size, size)
+        checkpoint = Checkpoint(self.origin, size, root)
+        seconds = self.clock.now().wall_ns // SECOND_NS
+        note = sign_checkpoint(checkpoint, self.signer, (cosign(checkpoint.text(), f"{self.origin}/time", self.signer, seconds),))
+        same = and_(
+            log_state.c.name == _NAME, log_state.c.lease == held.lease, log_state.c.size == held.size, log_state.c.root == held.root
+        )
+        new = {"size": size, "root": root, "frontier": frontier.encode(), "checkpoint": note}
+        if connection.execute(update(log_state).where(same).values(new)).rowcount != 1:
+            raise RefusedError("another sequencer writes this log; this one stops", where="port log")
+        return _State(held.lease, size, root, frontier.encode(), note)
+
+    def _held(self) -> _State:
+        if self._state is None:
+            raise UnavailableError("not started", where="port log")
+        return self._state
+
+
+@dataclass(slots=True)
+class _Appending:
+    """Leaves that one transaction appends."""
+
+    connection: Connection
+    issuer: Issuer
+    signer: Ed25519Signer
+    frontier: Frontier
+    signed: list[SignedRecord] = field(default_factory=list)
+    sealed: list[tuple[str, int, int]] = field(default_factory=list)
+    answers: "list[tuple[asyncio.Future[SignedRecord], SignedRecord]]" = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def staged(self, row: Row[Any]) -> None:
+        if row.box is not None:
+            self._seal(row.box, row.epoch, row.position)
+            return
+        numbered = canonical.decode(bytes(row.body), limit=2 * canonical.MAX_BYTES)
+        at = Instant(row.wall_ns, row.mono_ns, row.sync, row.error_ms)
+        self.own(kinds.decode_body(row.kind, numbered), row.subject, at)
+
+    def own(self, body: kinds.Body, subject: str, at: Instant) -> SignedRecord:
+        position = self.frontier.size
+        signed = Record(self.issuer, 0, position, self.frontier.root(), subject, at, body).sign(self.signer)
+        self.signed.append(signed)
+        self._leaf(signed.leaf, (str(self.issuer), 0, position))
+        return signed
+
+    def _seal(self, box: str, epoch: int, position: int) -> None:
+        issuer = str(Issuer.of_box(box))
+        mine = and_(records.c.issuer == issuer, records.c.epoch == epoch, records.c.position == position)
+        leaf = bytes(self.connection.execute(select(records.c.leaf).where(mine)).scalar_one())
+        here = and_(seals.c.box == box, seals.c.epoch == epoch, seals.c.position == position)
+        self.connection.execute(update(seals).where(here).values(log_index=self.frontier.size))
+        self.sealed.append((box, epoch, position))
+        self._leaf(leaf, (issuer, epoch, position))
+
+    def _leaf(self, leaf: bytes, place: tuple[str, int, int]) -> None:
+        issuer, epoch, position = place
+        row = {"position": self.frontier.size, "leaf": leaf, "issuer": issuer, "epoch": epoch, "record_position": position}
+        self.rows.append(row)
+        self.frontier.append(leaf)
+
+    def insert(self) -> None:
+        if self.signed:
+            self.connection.execute(insert(records), [record_row(signed) for signed in self.signed])
+        self.connection.execute(insert(leaves), self.rows)
+        for signed in self.signed:
+            project_hub(self.connection, signed)
+
+
+def record_row(signed: SignedRecord) -> dict[str, Any]:
+    """Give a record's row."""
+    record = signed.record
+    row = {"issuer": str(record.issuer), "epoch": record.epoch, "position": record.position, "leaf": signed.leaf}
+    return row | {"kind": record.kind, "subject": record.subject, "wall_ns": record.at.wall_ns, "data": signed.data}
+
+
+def stage(connection: Connection, body: kinds.Body, subject: str, at: Instant) -> None:
+    """Leave a record of the hub for the sequencer, in the transaction that made it necessary; `wake` it after.
+
+    Raises MalformedError for what is no record: better here than where all others would wait behind it.
+    """
+    encoded = _check(body, subject)
+    row = {"kind": body.KIND, "subject": subject, "wall_ns": at.wall_ns, "mono_ns": at.mono_ns, "sync": at.sync}
+    connection.execute(insert(staged).values(**row, error_ms=at.error_ms, body=encoded))
+
+
+def _check(body: kinds.Body, subject: str) -> bytes:
+    encoded = canonical.encode(kinds.encode_body(body))
+    if len(encoded) > MAX_BODY_BYTES or len(subject) > MAX_SUBJECT:
+        raise MalformedError(f"body of {len(encoded)} bytes, subject of {len(subject)} characters", where=body.KIND)
+    return encoded
+
+
+def stage_seal(connection: Connection, record: Record) -> None:
+    """Leave a box's verified seal for the sequencer."""
+    at = record.at
+    row = {"kind": record.kind, "subject": record.subject, "wall_ns": at.wall_ns, "mono_ns": at.mono_ns, "sync": at.sync}
+    place = {"box": record.issuer.name, "epoch": record.epoch, "position": record.position}
+    connection.execute(insert(staged).values(**row, **place, error_ms=at.error_ms))
+
+
+def make_receipts(connection: Connection, places: list[tuple[str, int, int]], checkpoint: bytes, size: int) -> list[Receipt]:
+    """Give the receipts under seals (box, epoch, position) that the published checkpoint of `size` covers."""
+    read = reader(connection, PortLog())
+    found = (_receipt(connection, place, checkpoint, lambda index: inclusion_proof(index, size, read)) for place in places)
+    return [receipt for receipt in found if receipt is not None]
+
+
+def _receipt(connection: Connection, place: tuple[str, int, int], checkpoint: bytes, prove: Callable[[int], list[bytes]]) -> Receipt | None:
+    box, epoch, position = place
+    here = and_(seals.c.box == box, seals.c.epoch == epoch, seals.c.position == position)
+    seal = connection.execute(select(seals).where(here)).one()
+    if seal.first == position:
+        return None  # two seals side by side: nothing new below the second
+    mine = and_(records.c.issuer == str(Issuer.of_box(box)), records.c.epoch == epoch, records.c.position == position)
+    return Receipt(
+        box=box,
+        epoch=epoch,
+        first=seal.first,
+        end=position,
+        left=tuple(Frontier.decode(seal.first, bytes(seal.left)).hashes),
+        right=(),  # the range ends where the sealed tree ends
+        seal=bytes(connection.execute(select(records.c.data).where(mine)).scalar_one()),
+        log_index=seal.log_index,
+        path=tuple(prove(seal.log_index)),
+        checkpoint=checkpoint,
+    )
+
+
+def _refuse(done: "asyncio.Future[SignedRecord]", error: PortwitnessError) -> None:
+    if not done.done():
+        done.set_exception(error)

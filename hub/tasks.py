@@ -1,0 +1,199 @@
+"""Open and end inspection tasks, and give the short code by which a recorder joins one.
+
+Guarantees: opening and ending are records of the hub; a task is opened once and ended once; every box that a task concerns is
+told of its end until it answers. Codes live in memory for minutes and name one task.
+"""
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from hub.bonds import pairing_states
+from hub.core import Core
+from hub.mail import Mail
+from hub.values import Code, PairingState, TaskFacts
+from protocol import kinds
+from protocol.errors import MalformedError, RefusedError
+from protocol.identifiers import BayId, PersonId, StreamId, TaskId
+from protocol.instants import SECOND_NS
+from protocol.messages import EndTask
+from storage.schema import commands, orders, tasks
+
+CODE_DIGITS = 6
+MAX_LISTED = 500
+MAX_CAMERAS = 64
+MAX_INSPECTORS = 16
+MAX_FACTS = 64
+MAX_TEXT = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDraft:
+    """What a new task is about. `cameras`: the bay's streams; `facts`: named texts of the declaration."""
+
+    task: str
+    title: str
+    bay: str | None = None
+    cameras: tuple[str, ...] = ()
+    inspectors: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+    def body(self, by: str, site: str) -> kinds.Task:
+        """Give the record's body; raise MalformedError naming the field that is wrong."""
+        TaskId(self.task)
+        if self.bay is not None:
+            BayId(self.bay)
+        if len(self.cameras) > MAX_CAMERAS or len(self.inspectors) > MAX_INSPECTORS or len(self.facts) > MAX_FACTS:
+            raise MalformedError(f"more than {MAX_CAMERAS} cameras, {MAX_INSPECTORS} inspectors or {MAX_FACTS} facts", where="task")
+        texts = (self.title, *(text for fact in self.facts for text in fact))
+        if any(len(text) > MAX_TEXT for text in texts) or not self.title.strip():
+            raise MalformedError(f"texts have 1 to {MAX_TEXT} characters", where="task")
+        cameras = tuple(StreamId(camera) for camera in self.cameras)
+        inspectors = tuple(PersonId(person) for person in self.inspectors)
+        return kinds.Task("opened", by, site, self.bay, self.title, inspectors, cameras, self.facts)
+
+
+@dataclass(slots=True)
+class _Codes:
+    """The codes that hold now; both ways, bounded by the number of open tasks."""
+
+    by_code: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def find(self, task: str, now_ns: int) -> Code | None:
+        self.by_code = {code: (name, until) for code, (name, until) in self.by_code.items() if until > now_ns}
+        return next((Code(code, until) for code, (name, until) in self.by_code.items() if name == task), None)
+
+    def make(self, task: str, until_ns: int) -> Code:
+        while (code := f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}") in self.by_code:
+            pass
+        self.by_code[code] = (task, until_ns)
+        return Code(code, until_ns)
+
+    def drop(self, task: str) -> None:
+        self.by_code = {code: value for code, value in self.by_code.items() if value[0] != task}
+
+
+@dataclass(slots=True)
+class Tasks:
+    """The tasks of the port."""
+
+    core: Core
+    mail: Mail
+    _codes: _Codes = field(default_factory=_Codes)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def open(self, draft: TaskDraft, by: str) -> TaskFacts:
+        """Open a task; raise MalformedError for a wrong field, RefusedError when the task is known already."""
+        body = draft.body(by, self.core.site)
+        async with self._lock:
+            if await self.core.database.read(lambda connection: _facts(connection, draft.task)) is not None:
+                raise RefusedError("was opened before", where=f"task {draft.task}")
+            await self.core.sequencer.issue(body, draft.task)
+        self.core.events.tell("task", task=draft.task, state="opened")
+        return await self.get(draft.task)
+
+    async def end(self, task: str, by: str) -> TaskFacts:
+        """End a task and tell the boxes that it concerns; ending it again changes nothing.
+
+        Raises RefusedError when there is no such task.
+        """
+        async with self._lock:
+            known = await self.get(task)
+            if known.state == "opened":
+                await self.core.sequencer.issue(kinds.Task("ended", by, self.core.site), task)
+                self._codes.drop(task)
+                self.core.events.tell("task", task=task, state="ended")
+        known = await self.get(task)
+        await self._tell_boxes(known)
+        return known
+
+    async def get(self, task: str) -> TaskFacts:
+        """Give a task; raise RefusedError when there is none of this name."""
+        facts = await self.core.database.read(lambda connection: _facts(connection, task))
+        if facts is None:
+            raise RefusedError("is not known", where=f"task {task[:64]}")
+        return facts
+
+    async def list(self, state: str | None = None, limit: int = 100) -> list[TaskFacts]:
+        """Give tasks, newest first."""
+        query = select(tasks).order_by(tasks.c.opened_ns.desc()).limit(min(limit, MAX_LISTED))
+        if state is not None:
+            query = query.where(tasks.c.state == state)
+        return [facts_of(row) for row in await self.core.database.read(lambda connection: connection.execute(query).all())]
+
+    async def code(self, task: str) -> Code:
+        """Give an open task's short code: the one that still holds for a while, or a new one.
+
+        Raises RefusedError for a task that is not open.
+        """
+        if (await self.get(task)).state != "opened":
+            raise RefusedError("has ended", where=f"task {task}")
+        now_ns = self.core.clock.now().mono_ns
+        life_ns = self.core.settings.tasks.code_seconds * SECOND_NS
+        found = self._codes.find(task, now_ns)
+        if found is None or found.expires_ns - now_ns < life_ns // 2:
+            self._codes.drop(task)
+            found = self._codes.make(task, now_ns + life_ns)
+        return replace(found, expires_ns=found.expires_ns - now_ns + self.core.clock.now().wall_ns)
+
+    def task_of(self, code: str) -> str | None:
+        """Give the task that a code names now."""
+        found = self._codes.by_code.get(code)
+        return found[0] if found is not None and found[1] > self.core.clock.monotonic_ns() else None
+
+    async def reconcile(self) -> None:
+        """Tell boxes of ends that a crash kept from them."""
+        for task in await self.list("ended", MAX_LISTED):
+            await self._tell_boxes(task)
+
+    async def _tell_boxes(self, task: TaskFacts) -> None:
+        for box in await self.core.database.read(lambda connection: _untold(connection, task)):
+            await self.mail.command(box, EndTask(end_command(task.task, box), task.task))
+
+
+def end_command(task: str, box: str) -> str:
+    """Give the command's name by which a box is told of a task's end."""
+    return f"end:{hash_name(task, box)}"
+
+
+def hash_name(*parts: str) -> str:
+    """Give a short name made of long ones."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _facts(connection: Connection, task: str) -> TaskFacts | None:
+    row = connection.execute(select(tasks).where(tasks.c.task == task)).first()
+    return None if row is None else facts_of(row, pairing_states(connection, task))
+
+
+def _untold(connection: Connection, task: TaskFacts) -> list[str]:
+    """Give the boxes that a task concerns and that have no command of its end."""
+    streams = connection.execute(select(orders.c.stream).where(orders.c.task == task.task)).scalars()
+    concerned = {StreamId(stream).box for stream in (*streams, *task.cameras)}
+    names = {end_command(task.task, box): box for box in concerned}
+    known = set(connection.execute(select(commands.c.command).where(commands.c.command.in_(names))).scalars())
+    return sorted(box for name, box in names.items() if name not in known)
+
+
+def facts_of(row: Row[Any], pairings: Sequence[PairingState] = ()) -> TaskFacts:
+    """Give a task from its row."""
+    return TaskFacts(
+        task=row.task,
+        state=row.state,
+        title=row.title,
+        site=row.site,
+        bay=row.bay,
+        by=row.by,
+        opened_ns=row.opened_ns,
+        ended_ns=row.ended_ns,
+        inspectors=tuple(json.loads(row.inspectors)),
+        cameras=tuple(json.loads(row.cameras)),
+        facts=tuple((name, text) for name, text in json.loads(row.facts)),
+        pairings=tuple(pairings),
+    )
