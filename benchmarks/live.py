@@ -26,10 +26,10 @@ from typing import Any
 import httpx
 import psutil
 
+from firmware_adapters.abilities import MediaUnit, TrackFormat
 from firmware_adapters.webrtc import Feed, MediaPeers, WhepViewer, install_hooks
 from firmware_adapters.webrtc_packets import packetize
 from simulators.devices.footage import HZ, Footage, Synthetic, synthesize
-from simulators.devices.recorder import Recorder, SentList
 from simulators.devices.viewer import LightViewer, SwarmReport, count, gather_viewers
 from storage.clock import SystemClock
 
@@ -117,26 +117,26 @@ def source(role: str, port: int) -> AbstractAsyncContextManager[asyncio.subproce
 # ------------------------------------------------------------------------------------------------------ the sources
 
 
-class ViaServer:
-    """WHIP over the server's pipe."""
+async def send_whip(port: int) -> None:
+    """Publish as a box does, by WHIP to the load process, which hands the offer on."""
+    footage, clock, feed = synthesize(PLAN, CACHE), SystemClock(), Feed()
+    feed.on_formats((TrackFormat(0, "h264", HZ, (footage.sps, footage.pps)),))
 
-    def __init__(self, port: int) -> None:
-        self._port = port
-
-    async def post(self, offer: str) -> tuple[str, str]:
+    async def post(offer: str) -> tuple[str, str]:
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            reply = await client.post(f"http://127.0.0.1:{self._port}/", content=offer)
-            return reply.text, ""
+            return (await client.post(f"http://127.0.0.1:{port}/", content=offer)).text, ""
 
-    async def delete(self, location: str) -> None:
+    async def delete(location: str) -> None:
         return
 
-
-async def send_whip(port: int) -> None:
-    """Publish to the load process, which hands the offer on."""
-    recorder = Recorder(ViaServer(port), synthesize(PLAN, CACHE), ledger=SentList())
-    async with recorder:
-        await recorder.wait_ended()
+    loop = asyncio.get_running_loop()
+    async with MediaPeers(clock) as peers, peers.publisher(feed, post, delete):
+        started, base = loop.time(), 0
+        while True:
+            for unit in footage.units:
+                await asyncio.sleep(max(0.0, started + (base + unit.dts) / HZ - loop.time()))
+                feed.on_unit(MediaUnit(0, unit.nals, base + unit.pts, unit.is_key, clock.monotonic_ns()))
+            base += footage.duration
 
 
 async def send_rtp(port: int) -> None:

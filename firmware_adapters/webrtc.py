@@ -131,7 +131,8 @@ class PeerSettings:
     """How peers are reached and held.
 
     `ports`: first and last UDP port for media, None for any; each peer takes one per address. `hosts`: the addresses to
-    offer, empty for all of this machine. `relay_only`: use the TURN server alone.
+    offer, empty for all of this machine. `stall_s`: without media an ingest ends. `connect_s`: without a connection a peer ends.
+    `silence_s`: without reports a viewer that used to send them ends.
     """
 
     ice_servers: tuple[IceServer, ...] = ()

@@ -8,6 +8,7 @@ import asyncio
 import errno
 import random
 import socket
+from functools import partial
 from typing import Any, TypeAlias
 
 import aioice.ice
@@ -34,7 +35,7 @@ def bind_within(connection: Foreign, hosts: tuple[str, ...], ports: tuple[int, i
 
     Gathering raises UnavailableError when every port is taken.
     """
-    gather = connection.get_component_candidates
+    gather = partial(aioice.ice.Connection.get_component_candidates, connection)  # the class's: this may run twice on one object
 
     async def get_component_candidates(component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
         chosen = list(hosts) or addresses or ["127.0.0.1"]
