@@ -18,7 +18,7 @@ from protocol.certificates import Identity, encode_pem, make_request
 from protocol.errors import MalformedError, RefusedError, StorageError, UnavailableError
 from protocol.identifiers import BoxId, SiteId
 from protocol.instants import SECOND_NS, Clock
-from protocol.issuance import Issued, Request, encode_bytes
+from protocol.issuance import Issued, Request
 from protocol.topics import PATH_ENROL
 from protocol.trust import Trust
 from storage.hub_calls import call_json

@@ -312,6 +312,8 @@ def _encode(body: Any) -> dict[int, Any]:  # noqa: ANN401
 def _plain(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return str(value)  # a validated identifier becomes plain text
     return _encode(value) if hasattr(value, "__dataclass_fields__") else value
 
 

@@ -109,9 +109,15 @@ class Expectation:
         return (json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
 
 
-def expect(exhibits: Exhibits, faults: Faults) -> Expectation:
-    """Work out what belongs to the task; faults name what the records leave open."""
-    task, facts, span = _task(exhibits, faults)
+def expect(exhibits: Exhibits, faults: Faults, task: str | None = None) -> Expectation:
+    """Work out what belongs to the task; faults name what the records leave open.
+
+    Without `task` it is the one that the export record names.
+    """
+    export_index = max((index for index, one in exhibits.leaves.items() if isinstance(one.record.body, kinds.Export)), default=None)
+    if export_index is not None and task is None:
+        task = exhibits.leaves[export_index].record.subject
+    named, facts, span = _task(task, exhibits, faults)
     streams: dict[StreamId, Stream] = {}
     bonds: list[Bond] = []
     for box, ranges in sorted(exhibits.ranges.items()):
@@ -122,8 +128,8 @@ def expect(exhibits: Exhibits, faults: Faults) -> Expectation:
                     usage = signed.record.body.usage
                 with faults.of(range_.file):
                     _take(range_, signed, usage, streams)
-        if task is not None:
-            bonds += _bonds(task, box, ranges, exhibits, faults)
+        if named is not None:
+            bonds += _bonds(named, box, ranges, exhibits, faults)
     linked = stretches(span, bonds)
     wanted: dict[str, Piece] = {}
     for stream in sorted(linked):
@@ -133,33 +139,27 @@ def expect(exhibits: Exhibits, faults: Faults) -> Expectation:
         _check_numbers(stream, found, faults)
         wanted |= {piece.name: piece for piece in found.pieces if belongs(piece.interval, stream, linked)}
     late = {bond.stream for bond in bonds if bond.late_from is not None}
-    export_index = max((index for index, one in exhibits.leaves.items() if isinstance(one.record.body, kinds.Export)), default=None)
-    return Expectation(task, facts, span, linked, streams, wanted, late, export_index)
+    return Expectation(named, facts, span, linked, streams, wanted, late, export_index)
 
 
-def _task(exhibits: Exhibits, faults: Faults) -> tuple[TaskId | None, kinds.Task | None, TaskSpan]:
+def _task(name: str | None, exhibits: Exhibits, faults: Faults) -> tuple[TaskId | None, kinds.Task | None, TaskSpan]:
     found: dict[str, tuple[int, SignedRecord, kinds.Task]] = {}
     for index, signed in sorted(exhibits.leaves.items()):
         body = signed.record.body
-        if isinstance(body, kinds.Task):
+        if isinstance(body, kinds.Task) and signed.record.subject == name:
             if body.state in found:
                 faults.add(bundle.leaf_name(index), f"the task is {body.state} twice")
             found.setdefault(body.state, (index, signed, body))
-    if "opened" not in found or "ended" not in found:
-        missing = " and ".join(state for state in ("opened", "ended") if state not in found)
-        faults.add("data/log", f"missing: no record that the task was {missing}")
+    missing = [state for state in ("opened", "ended") if state not in found]
+    if missing:
+        faults.add("data/log", f"missing: no record that the task was {' and '.join(missing)}")
     if "opened" not in found:
         return None, None, TaskSpan(0, 0, ())
-    _, opening, facts = found["opened"]
-    ended = None
-    if "ended" in found:
-        index, ending, _ = found["ended"]
-        ended = max(opening.record.at.wall_ns, ending.record.at.wall_ns)
-        if ending.record.subject != opening.record.subject:
-            faults.add(bundle.leaf_name(index), f"ends {ending.record.subject}, not {opening.record.subject}")
+    index, opening, facts = found["opened"]
+    ended = max(opening.record.at.wall_ns, found["ended"][1].record.at.wall_ns) if "ended" in found else None
     task: TaskId | None = None
     cameras: tuple[StreamId, ...] = ()
-    with faults.of(bundle.leaf_name(found["opened"][0])):
+    with faults.of(bundle.leaf_name(index)):
         task = TaskId(opening.record.subject)
         cameras = tuple(StreamId(camera) for camera in facts.cameras or ())
     return task, facts, TaskSpan(opening.record.at.wall_ns, ended, cameras)

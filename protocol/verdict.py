@@ -93,7 +93,7 @@ def judge(exhibits: Exhibits, wanted: Expectation, files: Mapping[str, bytes], h
     bounds = _Bounds.of(exhibits)
     segments = tuple(_segment(piece, wanted, hashed, bounds, faults) for piece in wanted.wanted.values())
     _check_signers(wanted, exhibits, segments, faults)
-    streams = tuple(_account(stream, wanted, faults) for stream in sorted(wanted.linked))
+    streams = tuple(account_stream(stream, wanted, faults) for stream in sorted(wanted.linked))
     found = tuple(sorted(set(faults.found), key=lambda fault: (fault.file, fault.what)))
     head = exhibits.checkpoint
     unchecked = _unchecked(exhibits, segments)
@@ -245,7 +245,8 @@ def _check_signers(wanted: Expectation, exhibits: Exhibits, segments: Sequence[S
             faults.add(piece.range.file, f"{piece.stream} segment {finding.number} was signed after the box's certificate ended")
 
 
-def _account(name: str, wanted: Expectation, faults: Faults) -> StreamFinding:
+def account_stream(name: str, wanted: Expectation, faults: Faults) -> StreamFinding:
+    """Account for every instant of a stream that belongs to the task; each hole is a fault that names a segment."""
     stream = next(one for one in wanted.linked if one == name)
     known = wanted.streams[stream]
     stretches = wanted.linked[stream]

@@ -1,11 +1,12 @@
-"""Read an exported bundle, a folder or a zip file, as untrusted input: bounded, every byte read and hashed once.
+"""Write exported bundles; read them, a folder or a zip file, as untrusted input: bounded, every byte hashed once.
 
-A zip file must be exactly what `hub.export` writes (entries stored one after another, no comments, no extra fields), so that
+A zip file must be exactly what `write_zip` writes (entries stored one after another, no comments, no extra fields), so that
 its size bounds what it holds and no bit of it can change unseen.
 """
 
 import hashlib
 import os
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from protocol import bundle
 from protocol.errors import MalformedError, StorageError
 from protocol.verdict import Hashed
+from storage.files import sync_folder
 
 MAX_FILES = 1_000_000
 MAX_SMALL_BYTES = 512 << 20  # of one file that is read whole
@@ -233,3 +235,53 @@ def hash_file(member: Member, marks: Sequence[int]) -> Hashed:
         finally:
             os.close(fd)
     return Hashed(at, digest.digest(), prefixes)
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes], videos: Mapping[str, tuple[Path, bytes]]) -> None:
+    """Write a bundle's files, flushed; `videos` maps names to a stored blob and its SHA-256, which is checked while copying.
+
+    Raises StorageError, also when a blob does not have its hash any more.
+    """
+    for name, data in files.items():
+        _write(folder / name, data)
+    for name, (source, digest) in videos.items():
+        with _reading(source):
+            size = source.stat().st_size
+        found = hash_file(Member(name, source, 0, size), ())
+        if found.sha256 != digest:
+            raise StorageError("the stored blob does not hash to its name any more", where=str(source))
+        _link(source, folder / name)
+    for path in sorted({(folder / name).parent for name in (*files, *videos)}, reverse=True):
+        sync_folder(path)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a blob, which is never changed, a second name; copy it where that cannot be."""
+    with _reading(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with _reading(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def write_zip(folder: Path, path: Path) -> None:
+    """Write a bundle folder as the one zip file there is of it, flushed; raise StorageError."""
+    top = folder.name
+    with _reading(path), path.open("w+b") as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name in sorted(one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file()):
+                entry = plain_entry(f"{top}/{name}", (folder / name).stat().st_size, 0)
+                with archive.open(entry, "w") as target, (folder / name).open("rb") as source:
+                    shutil.copyfileobj(source, target, READ_BYTES)
+        file.flush()
+        os.fsync(file.fileno())

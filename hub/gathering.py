@@ -1,0 +1,312 @@
+"""Gather what a task's bundle must hold, from whoever keeps journals, log and blobs.
+
+The choice is made with the verifier's own rules (`protocol.reckoning`, `protocol.verdict`): a journal range ends at the first
+logged seal under which every instant of the task is explained. What is missing is said before anything is exported.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from protocol import bundle, kinds
+from protocol.certificates import Certificate
+from protocol.errors import RefusedError, UnavailableError
+from protocol.examination import Exhibits, Faults, Range
+from protocol.identifiers import BoxId, StreamId
+from protocol.instants import SECOND_NS
+from protocol.merkle import NodeReader, consistency_proof, inclusion_proof, subtrees
+from protocol.notes import SignedCheckpoint
+from protocol.reckoning import Expectation, Piece, expect
+from protocol.records import SignedRecord, read
+from protocol.trust import Trust
+from protocol.verdict import account_stream
+
+TIME_STEP_NS = 60 * SECOND_NS  # how densely times are bounded: a seal and a checkpoint seen per minute of a box
+BATCH = 2048
+
+
+class Port(Protocol):
+    """What is asked of a port's records; positions and indices as in `protocol.records`."""
+
+    def task_leaves(self, task: str) -> list[int]:
+        """Give the log indices of the task's opening, end and pairing orders."""
+
+    def enrolment_leaves(self, box: str) -> list[int]:
+        """Give the log indices of a box's enrolments and revocations."""
+
+    def leaf(self, index: int) -> bytes:
+        """Give a leaf of the port log."""
+
+    def hub_leaf_before(self, index: int) -> int | None:
+        """Give the last `stored` record below `index`: the hub's own and the most frequent, so its time bounds others'."""
+
+    def hub_leaf_after(self, index: int) -> int | None:
+        """Give the first `stored` record above `index`."""
+
+    def log_nodes(self) -> NodeReader:
+        """Read the port log's tree."""
+
+    def epochs(self, box: str) -> list[tuple[int, int]]:
+        """Give (epoch, size) of a box's journals, in order."""
+
+    def first_after(self, box: str, epoch: int, wall_ns: int) -> int | None:
+        """Give the first position whose wall time is later; None when there is none."""
+
+    def session_before(self, box: str, epoch: int, position: int) -> int | None:
+        """Give the position of the newest session record below `position`."""
+
+    def records(self, box: str, epoch: int, first: int, end: int) -> list[bytes]:
+        """Give records [first, end) of a journal, as far as they are here."""
+
+    def seals(self, box: str, epoch: int, first: int) -> list[tuple[int, int]]:
+        """Give (position, log index) of the logged seals from `first` on, in order."""
+
+    def journal_nodes(self, box: str, epoch: int) -> NodeReader:
+        """Read a journal's tree."""
+
+    def blob(self, sha256: bytes) -> Path | None:
+        """Give the file of a stored blob."""
+
+    def authorities(self) -> tuple[Certificate, Certificate]:
+        """Give (site CA, root)."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """All of a bundle that exists before its export record: `files` by name, `videos` by name and where their bytes are."""
+
+    task: str
+    exhibits: Exhibits
+    wanted: Expectation
+    indices: set[int]
+    missing: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    videos: dict[str, tuple[Path, Piece]] = field(default_factory=dict)
+
+    def hashes(self) -> dict[str, bytes]:
+        """Give the hashes of all evidence; a video's is its record's, checked when it was stored and again when it is copied."""
+        small = {name: bundle.sha256(data) for name, data in self.files.items()}
+        return small | {name: piece.body.sha256 for name, (_, piece) in self.videos.items()}
+
+    def manifest(self) -> bytes:
+        """Give data/evidence-sha256.txt."""
+        return bundle.encode_manifest(self.hashes())
+
+
+def gather(port: Port, task: str, trust: Trust) -> Gathered:
+    """Gather a task's evidence.
+
+    Raises RefusedError when the task is not known or not ended.
+    """
+    exhibits = Exhibits(trust)
+    indices = set(port.task_leaves(task))
+    _show(port, indices, exhibits)
+    opened, ended = _span(task, exhibits)
+    start, boxes = _reach(exhibits, opened)
+    missing: list[str] = []
+    for box in boxes:
+        indices |= set(port.enrolment_leaves(box))
+        missing += _take_box(port, box, _Aim(task, start, ended), exhibits)
+    wanted = expect(exhibits, Faults(), task)
+    gathered = Gathered(task, exhibits, wanted, indices, missing)
+    gathered.indices |= _bounds(port, exhibits, wanted)
+    _show(port, gathered.indices, exhibits)
+    _write_records(port, gathered)
+    _find_videos(port, gathered)
+    return gathered
+
+
+def _show(port: Port, indices: Iterable[int], exhibits: Exhibits) -> None:
+    for index in indices:
+        if index not in exhibits.leaves:
+            exhibits.leaves[index] = read(port.leaf(index))
+
+
+def _span(task: str, exhibits: Exhibits) -> tuple[int, int]:
+    times: dict[str, int] = {}
+    for _, signed in sorted(exhibits.leaves.items()):
+        if isinstance(signed.record.body, kinds.Task):
+            times.setdefault(signed.record.body.state, signed.record.at.wall_ns)
+    if "opened" not in times:
+        raise RefusedError("is not known", where=f"task {task}")
+    if "ended" not in times:
+        raise RefusedError("has not ended; end it first", where=f"task {task}")
+    return times["opened"], times["ended"]
+
+
+def _reach(exhibits: Exhibits, opened: int) -> tuple[int, list[BoxId]]:
+    """Give how far back the records must reach, and whose."""
+    start, boxes = opened, set()
+    for signed in exhibits.leaves.values():
+        body = signed.record.body
+        if isinstance(body, kinds.Task):
+            boxes |= {StreamId(camera).box for camera in body.cameras or ()}
+        elif isinstance(body, kinds.Pairing):
+            boxes.add(StreamId(body.stream).box)
+            start = min(start, body.late_from if body.late_from is not None else start)
+    return start, sorted(boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """Which task, and the wall times that its records must reach over."""
+
+    task: str
+    start: int
+    end: int
+
+
+def _take_box(port: Port, box: BoxId, aim: _Aim, exhibits: Exhibits) -> list[str]:
+    """Add the ranges of a box; give what is still missing."""
+    epochs = port.epochs(box)
+    places = [(epoch, size, port.first_after(box, epoch, aim.start)) for epoch, size in epochs]
+    later = [(epoch, size, position) for epoch, size, position in places if position is not None]
+    if not later:
+        return [f"the journal of {box} does not reach the task yet"]
+    ranges = exhibits.ranges[box] = []
+    for epoch, size, position in later:
+        first = max(0, position - 1) if not ranges else 0
+        range_ = Range(box, epoch, first, [], b"", whole=True)
+        ranges.append(range_)
+        if _fill(port, range_, size, aim, exhibits):
+            return []
+    last = ranges[-1]
+    sealed = port.seals(box, last.epoch, last.first)
+    if sealed:
+        _cut(last, sealed)
+    else:
+        ranges.pop()
+    return [f"the journal of {box} does not explain the whole task yet"]
+
+
+def _fill(port: Port, range_: Range, size: int, aim: _Aim, exhibits: Exhibits) -> bool:
+    """Read records up to the first logged seal under which the box's part of the task is explained; False when there is none."""
+    sealed = port.seals(range_.box, range_.epoch, range_.first)
+    for first in range(range_.first, size, BATCH):
+        range_.records += [read(data) for data in port.records(range_.box, range_.epoch, first, min(first + BATCH, size))]
+    everything = range_.records
+    for count, (position, _) in enumerate(sealed, 1):
+        if position >= range_.end or everything[position - range_.first].record.at.wall_ns < aim.end:
+            continue
+        range_.records = everything[: position - range_.first + 1]
+        range_.sealed = sealed[:count]
+        if _explained(range_.box, aim.task, exhibits):
+            return True
+        range_.records = everything
+    range_.sealed = sealed
+    return False
+
+
+def _cut(range_: Range, sealed: Sequence[tuple[int, int]]) -> None:
+    range_.records = range_.records[: sealed[-1][0] - range_.first + 1]
+    range_.sealed = list(sealed)
+
+
+def _explained(box: BoxId, task: str, exhibits: Exhibits) -> bool:
+    wanted = expect(exhibits, Faults(), task)
+    mine = [stream for stream in wanted.linked if stream.box == box]
+    return all(account_stream(stream, wanted, Faults()).unexplained_ns == 0 for stream in mine)
+
+
+def _bounds(port: Port, exhibits: Exhibits, wanted: Expectation) -> set[int]:
+    """Choose, about a minute apart, the seals and the hub's own records that bound when segments were made."""
+    chosen: set[int] = set()
+    for ranges in exhibits.ranges.values():
+        for range_ in ranges:
+            kept = _thin(range_)
+            for _position, index in kept:
+                after = port.hub_leaf_after(index)
+                chosen |= {index} | ({after} if after is not None else set())
+            range_.sealed = kept
+    for size in _sizes(wanted):
+        before = port.hub_leaf_before(size)
+        if before is not None:
+            chosen.add(before)
+            exhibits.seen.add(size)
+    return chosen
+
+
+def _thin(range_: Range) -> list[tuple[int, int]]:
+    out: list[tuple[int, int]] = []
+    next_ns = 0
+    for position, index in range_.sealed:
+        wall = range_.records[position - range_.first].record.at.wall_ns
+        if wall >= next_ns or position == range_.end - 1:
+            out.append((position, index))
+            next_ns = wall + TIME_STEP_NS
+    return out
+
+
+def _sizes(wanted: Expectation) -> list[int]:
+    """Give sizes of checkpoints that boxes had seen when they signed segments, about a minute apart per box."""
+    out: set[int] = set()
+    next_ns: dict[BoxId, int] = {}
+    for piece in sorted(wanted.wanted.values(), key=_position):
+        record = piece.signed.record
+        if record.seen is not None and record.seen.size and record.at.wall_ns >= next_ns.get(piece.range.box, 0):
+            out.add(record.seen.size)
+            next_ns[piece.range.box] = record.at.wall_ns + TIME_STEP_NS
+    return sorted(out)
+
+
+def _position(piece: Piece) -> tuple[str, int, int]:
+    return piece.range.box, piece.range.epoch, piece.signed.record.position
+
+
+def _write_records(port: Port, gathered: Gathered) -> None:
+    files = gathered.files
+    site_ca, root = port.authorities()
+    files[bundle.ROOT], files[bundle.SITE_CA] = root.pem(), site_ca.pem()
+    for index in gathered.indices:
+        files[bundle.leaf_name(index)] = port.leaf(index)
+    for box, ranges in gathered.exhibits.ranges.items():
+        for range_ in ranges:
+            files[bundle.journal_name(box, range_.epoch)] = bundle.encode_records(one.data for one in range_.records)
+            files[bundle.journal_name(box, range_.epoch, "range")] = _place(port, range_).encode()
+
+
+def _place(port: Port, range_: Range) -> bundle.JournalRange:
+    nodes = port.journal_nodes(range_.box, range_.epoch)
+    first = range_.first
+    left = tuple(nodes(level, index) for level, index in subtrees(0, first))
+    session = port.session_before(range_.box, range_.epoch, first) if first else None
+    if session is None:
+        return bundle.JournalRange(first, left)
+    data = port.records(range_.box, range_.epoch, session, session + 1)[0]
+    return bundle.JournalRange(first, left, data, tuple(inclusion_proof(session, first, nodes)))
+
+
+def _find_videos(port: Port, gathered: Gathered) -> None:
+    for name, piece in gathered.wanted.wanted.items():
+        path = port.blob(piece.body.sha256)
+        if path is None:
+            gathered.missing.append(f"{piece.stream} segment {piece.body.number} has not arrived yet")
+        else:
+            gathered.videos[name] = (path, piece)
+
+
+def check_complete(gathered: Gathered) -> None:
+    """Raise UnavailableError naming what has not arrived yet."""
+    if gathered.missing:
+        more = f" (and {len(gathered.missing) - 3} more)" if len(gathered.missing) > 3 else ""
+        raise UnavailableError("; ".join(gathered.missing[:3]) + more, where=f"export of {gathered.task}")
+
+
+def finish(port: Port, gathered: Gathered, export: SignedRecord, checkpoint: bytes) -> dict[str, bytes]:
+    """Give every file but the videos, once the export record is logged and `checkpoint` covers it."""
+    index, head = export.record.position, SignedCheckpoint.parse(checkpoint).checkpoint
+    nodes = port.log_nodes()
+    files = dict(gathered.files)
+    files[bundle.EVIDENCE] = gathered.manifest()
+    files[bundle.CHECKPOINT] = checkpoint
+    files[bundle.leaf_name(index)] = export.data
+    for leaf in sorted({*gathered.indices, index}):
+        path = tuple(inclusion_proof(leaf, head.size, nodes))
+        files[bundle.leaf_name(leaf, "tlog-proof")] = bundle.LogProof(leaf, path, checkpoint).encode()
+    for size in sorted(gathered.exhibits.seen):
+        files[bundle.seen_name(size)] = bundle.encode_hash_lines(consistency_proof(size, head.size, nodes))
+    files[bundle.SUMMARY] = gathered.wanted.summary()
+    files[bundle.README] = bundle.readme(gathered.task)
+    hashes = {name: bundle.sha256(data) for name, data in files.items()} | gathered.hashes()
+    return files | bundle.wrap(hashes)
