@@ -19,7 +19,9 @@ import ssl
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,7 +29,8 @@ from urllib.parse import urlsplit
 from benchmarks.processes import LOAD_CORE, PROGRAM_CORE, note, pin, role_on, scratch
 from edge.journal import Box, Entry, Journal
 from protocol import canonical, kinds, messages, topics
-from protocol.identifiers import BoxId, StreamId
+from protocol.identifiers import BoxId
+from protocol.instants import SECOND_NS
 from protocol.records import read
 from protocol.signatures import PublicKey
 from simulators.port import BoxPlace, Port, PortPlan
@@ -81,15 +84,15 @@ class Client:
 
 
 def send_blobs(place: BoxPlace) -> float:
-    """Send all blobs over a few connections; give MB/s."""
-    data = [os.urandom(BLOB_BYTES) for _ in range(BLOBS)]
+    """Send all blobs over a few connections, their records first; give MB/s."""
+    named = {hashlib.sha256(each).digest(): each for each in [os.urandom(BLOB_BYTES) for _ in range(BLOBS)]}
     waiting: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-    for each in data:
-        waiting.put((hashlib.sha256(each).hexdigest(), each))
+    for sha256, each in named.items():
+        waiting.put((sha256.hex(), each))
     clients = [Client(place) for _ in range(SENDERS)]
-    for client in clients:
-        warm = os.urandom(1000)
-        client.put(hashlib.sha256(warm).hexdigest(), warm)
+    epoch, records = write_segments(place, list(named))
+    clients[0].post(messages.JournalBatch(BOX, epoch, 0, tuple(records)))
+    clients[1].mail(0)
     faults: list[BaseException] = []
 
     def send(client: Client) -> None:
@@ -112,6 +115,22 @@ def send_blobs(place: BoxPlace) -> float:
     return BLOBS * BLOB_BYTES / 1e6 / (time.monotonic() - began)
 
 
+def write_segments(place: BoxPlace, blobs: list[bytes]) -> tuple[int, list[bytes]]:
+    """Write an epoch with a segment record for each blob; give its number and its records."""
+    now = SystemClock().now()
+    with opened_journal(place) as (journal, first):
+        stream = f"{BOX}/bench-{journal.epoch}"
+        entries = [Entry(stream, kinds.Recording("started", "benchmark", "rtsp", 0))]
+        for number, sha256 in enumerate(blobs):
+            at = number * SECOND_NS
+            body = kinds.Segment(
+                number=number, sha256=sha256, size=BLOB_BYTES, mono_from=now.mono_ns + at, mono_to=now.mono_ns + at + SECOND_NS,
+                wall_from=now.wall_ns + at, run=0, media_from=0, frames=25, config=bytes(32), state="live",
+            )  # fmt: skip
+            entries.append(Entry(stream, body))
+        return journal.epoch, first + [signed.data for signed in journal.append(entries, seal="interval")]
+
+
 def bare_loop(folder: Path) -> dict[str, float]:
     """Hash, write and flush the same amount; give MB/s."""
     data = [os.urandom(BLOB_BYTES) for _ in range(BLOBS)]
@@ -130,21 +149,28 @@ def bare_loop(folder: Path) -> dict[str, float]:
 # ---------------------------------------------------------------------------------------------------------- records
 
 
-def write_journal(place: BoxPlace) -> tuple[int, list[bytes]]:
-    """Write a new epoch of the box's journal; give its number and its records."""
+@contextmanager
+def opened_journal(place: BoxPlace) -> Iterator[tuple[Journal, list[bytes]]]:
+    """Begin a new epoch of the box's own journal; give it and its first records."""
     spool = Spool(place.state / "spool.db")
     spool.open()
     try:
         box = Box(BOX, load_p256(place.state / "keys" / "identity.key"), os.urandom(16), "benchmark")
         journal = Journal(spool, box, SystemClock())
         journal.start()
-        body = kinds.Heartbeat(tuple(kinds.OpenSegment(StreamId.of(BOX, f"cam-{at}"), 7, 1 << 20, bytes(32), 0, 1) for at in range(4)))
-        while journal.size < RECORDS:
-            journal.append([Entry(BOX, body)] * (PER_SEAL - journal.size % PER_SEAL - 1), seal="interval")
-        rows = spool.records(journal.epoch, 0, journal.size)
-        return journal.epoch, [row.data for row in rows]
+        yield journal, [row.data for row in spool.records(journal.epoch, 0, journal.size)]
     finally:
         spool.close()
+
+
+def write_journal(place: BoxPlace) -> tuple[int, list[bytes]]:
+    """Write a new epoch of heartbeats and seals; give its number and its records."""
+    with opened_journal(place) as (journal, written):
+        body = kinds.Heartbeat(tuple(kinds.OpenSegment(f"{BOX}/cam-{at}", 7, 1 << 20, bytes(32), 0, 1) for at in range(4)))
+        while journal.size < RECORDS:
+            beats = [Entry(BOX, body)] * (PER_SEAL - journal.size % PER_SEAL - 1)
+            written += [signed.data for signed in journal.append(beats, seal="interval")]
+        return journal.epoch, written
 
 
 def send_records(place: BoxPlace, epoch: int, records: list[bytes]) -> float:
@@ -243,7 +269,7 @@ def play(role: str, place: str) -> dict[str, float]:
     if role == "bare":
         return bare_loop(Path(place))
     facts = json.loads(place)
-    box = BoxPlace(BOX, Path(facts["config"]), Path(facts["state"]), "", "")
+    box = BoxPlace(BOX, Path(facts["config"]), Path(facts["state"]), 0, "")
     if role == "blobs":
         return {"mb_s": send_blobs(box)}
     epoch, records = write_journal(box)
