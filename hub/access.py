@@ -9,14 +9,17 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError as WrongPassword, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import VerificationError as WrongPassword
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hub.core import Core
+from hub.sequencer import stage
 from protocol import kinds
 from protocol.errors import ForbiddenError, MalformedError, RefusedError, StorageError
 from protocol.identifiers import PersonId
@@ -24,6 +27,7 @@ from protocol.instants import SECOND_NS
 from storage.database import upsert
 from storage.schema import api_tokens, login_failures, logins, people
 
+T = TypeVar("T")
 Role = Literal["supervisor", "inspector", "administrator"]
 ROLES: tuple[Role, ...] = get_args(Role)
 LEAST_PASSWORD = 10
@@ -101,7 +105,7 @@ class Access:
             connection.execute(insert(logins).values(row))
             self._record(connection, person.name, "logged in", by=person.name, detail=address)
 
-        await self.core.database.write(begin)
+        await self._write(begin)
         return Session(person, csrf_of(token), min(now + self._idle_ns(), now + LONGEST_SESSION_NS), token)
 
     async def vouch(self, name: str, password: str, address: str) -> Person:
@@ -137,7 +141,7 @@ class Access:
                 connection.execute(delete(logins).where(logins.c.token == digest))
                 self._record(connection, row.name, "logged out", by=row.name)
 
-        await self.core.database.write(end)
+        await self._write(end)
 
     # ------------------------------------------------------------------------------------------------ people
 
@@ -171,10 +175,12 @@ class Access:
             connection.execute(insert(people).values(row | {"password": hashed}))
             self._record(connection, name, "added", by=by, detail=person.role)
 
-        await self.core.database.write(put)
+        await self._write(put)
         return person, None if draft.password else password
 
-    async def change(self, name: str, by: str, *, role: Role | None = None, display: str | None = None, disabled: bool | None = None) -> Person:
+    async def change(
+        self, name: str, by: str, *, role: Role | None = None, display: str | None = None, disabled: bool | None = None
+    ) -> Person:
         """Change what is given; raise RefusedError when nobody would be left to administer."""
 
         def put(connection: Connection) -> Person:
@@ -194,7 +200,7 @@ class Access:
             self._record(connection, before.name, "changed", by=by, detail=_difference(before, after))
             return after
 
-        return await self.core.database.write(put)
+        return await self._write(put)
 
     async def set_password(self, name: str, by: str, password: str | None = None) -> str | None:
         """Set a password and end the person's sessions; give the generated one if none was told."""
@@ -209,7 +215,7 @@ class Access:
             connection.execute(delete(login_failures).where(login_failures.c.key == f"name:{person.name}"))
             self._record(connection, person.name, "password set", by=by)
 
-        await self.core.database.write(put)
+        await self._write(put)
         return None if password else chosen
 
     # ------------------------------------------------------------------------------------------------ API tokens
@@ -227,7 +233,7 @@ class Access:
             self._record(connection, owner.name, "token made", by=by, detail=f"{identifier} {label}")
             return made
 
-        return await self.core.database.write(put)
+        return await self._write(put)
 
     async def tokens(self) -> list[ApiToken]:
         """Give all tokens that still hold, without their secrets."""
@@ -246,7 +252,7 @@ class Access:
             connection.execute(delete(api_tokens).where(api_tokens.c.id == identifier))
             self._record(connection, row.person, "token revoked", by=by, detail=f"{identifier} {row.label}")
 
-        await self.core.database.write(end)
+        await self._write(end)
 
     async def by_token(self, token: str) -> Person | None:
         """Give the person a token acts for; None when it does not hold."""
@@ -264,8 +270,14 @@ class Access:
     def _idle_ns(self) -> int:
         return self.core.settings.browser.session_minutes * MINUTE_NS
 
+    async def _write(self, change: Callable[[Connection], T]) -> T:
+        """Commit a change with the records it stages, and have them logged."""
+        result = await self.core.database.write(change)
+        self.core.sequencer.wake()
+        return result
+
     def _record(self, connection: Connection, subject: str, act: str, *, by: str, detail: str = "") -> None:
-        self.core.sequencer.stage(connection, kinds.Access(act=act, by=by, detail=detail[:200]), subject)
+        stage(connection, kinds.Access(act=act, by=by, detail=detail[:200]), subject, self.core.clock.now())
 
     def _candidate(self, connection: Connection, name: str, keys: tuple[str, ...]) -> "_Candidate | None":
         now = self._now()
@@ -282,14 +294,16 @@ class Access:
         def put(connection: Connection) -> None:
             for key, allowed in zip(keys, (limit, limit * PER_ADDRESS), strict=True):
                 row = connection.execute(select(login_failures).where(login_failures.c.key == key)).first()
-                count = 1 if row is None or now - row.last_ns > DAY_NS else row.count + 1
+                count = 1 if row is None or now - row.last_ns > DAY_NS else int(row._mapping["count"]) + 1
                 until = now + wait_after(count, allowed, lock_ns)
                 upsert(connection, login_failures, {"key": key, "count": count, "last_ns": now, "until_ns": until})
                 if person is not None and key == keys[0] and count == allowed:
-                    self._record(connection, person.name, "locked", by=str(self.core.issuer), detail=f"{count} failures, last from {address}")
+                    self._record(
+                        connection, person.name, "locked", by=str(self.core.issuer), detail=f"{count} failures, last from {address}"
+                    )
             connection.execute(delete(login_failures).where(login_failures.c.last_ns < now - DAY_NS, login_failures.c.until_ns < now))
 
-        await self.core.database.write(put)
+        await self._write(put)
 
     async def _hash(self, password: str) -> str:
         async with self._turns:
@@ -329,7 +343,7 @@ def wait_after(count: int, allowed: int, lock_ns: int) -> int:
     """Give how long the next try must wait in ns: nothing at first, then seconds, then the lock, doubled by each further failure."""
     if count >= allowed:
         return min(lock_ns << min(count - allowed, 20), max(DAY_NS, lock_ns))
-    return SECOND_NS << (count - FREE_FAILURES) if FREE_FAILURES < count and count < 8 else 0
+    return SECOND_NS << (count - FREE_FAILURES) if count > FREE_FAILURES and count < 8 else 0
 
 
 def _digest(token: str) -> bytes:

@@ -70,17 +70,18 @@ class TaskAsk(Shape):
 
 
 class BondAnswer(Shape):
-    """A recorder bound to a task. `effective` is false until the box has signed its own pairing record."""
+    """A recorder's pairing with a task: `pending` until the box has signed its own pairing record, from which it counts."""
 
     stream: str
+    state: Literal["pending", "paired", "unpaired", "refused"]
     by: str
-    effective: bool
-    from_ms: float | None = None
-    to_ms: float | None = None
-    late_from_ms: float | None = None
-    second: str | None = None
-    reason: str | None = None
-    record: RecordPlace | None = None
+    ordered_ms: float
+    from_ms: float | None
+    to_ms: float | None
+    late_from_ms: float | None
+    second: str | None
+    reason: str | None
+    detail: str
 
 
 class TaskAnswer(Shape):
@@ -98,7 +99,6 @@ class TaskAnswer(Shape):
     cameras: list[str]
     facts: dict[str, str]
     paired: list[BondAnswer]
-    record: RecordPlace | None = None
 
 
 class TasksAnswer(Shape):
@@ -118,8 +118,9 @@ class SegmentPiece(Shape):
     number: int
     run: int
     media_from: int
-    frames: int
+    config: str = Field(description="SHA-256 of its initialisation part")
     recovered: bool
+    bound: int | None = Field(description="Bytes a heartbeat had signed before a crash")
     why: str = Field(description="What it waits for, or what failed; empty when verified")
     record: RecordPlace
 
@@ -150,6 +151,7 @@ class LaneAnswer(Shape):
 
     stream: str
     role: Literal["camera", "recorder"]
+    late: bool = Field(description="Linked by a late pairing")
     linked: list[tuple[float, float]] = Field(description="The stretches that belong to the task")
     segments: list[SegmentPiece]
     gaps: list[GapPiece]
@@ -208,14 +210,15 @@ class StreamAnswer(Shape):
     box: str
     source: str
     role: Literal["camera", "recorder"]
-    state: Literal["recording", "waiting", "lost", "refused", "stopped", "unknown"]
+    state: str = Field(description="recording, waiting, lost, refused, stopped; offline when its box is")
     detail: str
-    last_unit_ms: float | None
+    task: str | None
     bitrate: int
     frames: int
     lost: int
-    task: str | None
-    online: bool
+    viewers: int
+    live: bool
+    last_number: int | None
 
 
 class StreamsAnswer(Shape):
@@ -224,21 +227,23 @@ class StreamsAnswer(Shape):
     streams: list[StreamAnswer]
 
 
-class JournalPlace(Shape):
-    """How far an epoch of a box's journal is at the hub."""
+class SourceAnswer(Shape):
+    """A source as its box reports it."""
 
-    epoch: int
-    persisted: int
-    receipted: int
+    source: str
+    role: Literal["camera", "recorder"]
+    state: str
+    detail: str
+    last_unit_ms: float | None
+    bitrate: int
+    frames: int
+    lost: int
+    task: str | None
 
 
-class DeviceAnswer(Shape):
-    """A box: its newest report and how far its journal is."""
+class ReportAnswer(Shape):
+    """What a box last told of itself."""
 
-    box: str
-    online: bool
-    reported_ms: float | None
-    clock_offset_ms: float | None
     sync: str
     software: str
     transport: str
@@ -248,10 +253,22 @@ class DeviceAnswer(Shape):
     unsent_bytes: int
     unreceipted: int
     free_bytes: int
-    disk: str
-    revoked: bool
-    journal: list[JournalPlace]
-    sources: list[StreamAnswer]
+    disk: Literal["ok", "low", "full"]
+    sources: list[SourceAnswer]
+
+
+class DeviceAnswer(Shape):
+    """A box: how far its journal is at the hub, and its newest report."""
+
+    box: str
+    enrolled: bool
+    online: bool
+    last_seen_ms: float | None
+    clock_offset_ms: float | None = Field(description="Box clock minus hub clock when its report arrived")
+    epoch: int | None
+    persisted: int
+    receipted: int
+    report: ReportAnswer | None
 
 
 class DevicesAnswer(Shape):
@@ -263,11 +280,13 @@ class DevicesAnswer(Shape):
 class AlarmAnswer(Shape):
     """Something a person must look at."""
 
-    id: str
+    id: int
     kind: str
     subject: str
-    what: str
-    raised_ms: float
+    detail: str
+    first_ms: float
+    last_ms: float
+    count: int
     acknowledged_ms: float | None
     acknowledged_by: str | None
 
@@ -360,8 +379,68 @@ class EnrolmentAsk(Shape):
     tls_csr: Annotated[str, Field(max_length=16_384)]
 
 
+class EnrolmentAsked(Shape):
+    """The name of a box's request."""
+
+    request: str
+
+
+class EnrolmentStanding(Shape):
+    """How a box's request stands; the rest is null until it is issued."""
+
+    state: Literal["waiting", "issued", "refused"]
+    reason: str
+    certificates: str | None
+    hub_device_url: str | None
+    hub_mqtt_url: str | None
+
+
+class EnrolmentShape(Shape):
+    """A box's request as administrators and the site CA see it. `known`: the box is enrolled already, its key changes or renews."""
+
+    request: str
+    site: str
+    box: str
+    identity_csr: str | None
+    tls_csr: str
+    state: Literal["waiting", "issued", "refused"]
+    asked_ms: float
+    by: str | None
+    reason: str
+    known: bool
+    log: str = Field(description="The port log's verifier key, for the trust file the site CA signs")
+    fingerprint: str = Field(description="SHA-256 of the key that will sign records (SubjectPublicKeyInfo)")
+
+
+class EnrolmentsAnswer(Shape):
+    """Requests, newest first."""
+
+    enrolments: list[EnrolmentShape]
+
+
+class RevokedAnswer(Shape):
+    """How many identities of a box stopped counting."""
+
+    box: str
+    identities: int
+
+
+class IceServer(Shape):
+    """A STUN or TURN server, as browsers take it."""
+
+    urls: str
+    username: str | None
+    credential: str | None
+
+
+class IceAnswer(Shape):
+    """The STUN and TURN servers; none unless the settings name some."""
+
+    servers: list[IceServer]
+
+
 class IssueAsk(Shape):
-    """Certificates that the site CA signed for a request (PEM, the box's two first, then the chain)."""
+    """What the site CA issued for a request: PEM certificates and the signed trust file, as one text."""
 
     certificates: Annotated[str, Field(max_length=65_536)]
 
@@ -389,7 +468,8 @@ class RecordAnswer(Shape):
     state: Literal["logged", "persisted"]
     log_index: int | None
     log_size: int | None
-    path: list[str]
+    log_leaf: str | None = Field(description="Hash of the leaf that covers it: the record itself, or the seal over it")
+    path: list[str] = Field(description="Inclusion proof of that leaf in the checkpoint")
     checkpoint: str | None
 
 

@@ -1,6 +1,6 @@
 // Follow the hub's server-sent events and tell the page; say when the line is down and since when.
 
-/** @typedef {{kind: string, subject?: string, [more: string]: unknown}} Change */
+/** @typedef {{event: string, subject?: string, [more: string]: unknown}} Change */
 
 /** The line of events. Dispatches `change` (detail: Change) and `line` (detail: since when it is down, or null). */
 export class Changes extends EventTarget {
@@ -45,7 +45,7 @@ export function whenChanged(kinds, refresh, pause = 1000) {
   let timer = 0;
   const heard = (/** @type {Event} */ event) => {
     const change = /** @type {CustomEvent<Change>} */ (event).detail;
-    if (timer || (kinds.length && !kinds.includes(change.kind))) return;
+    if (timer || (kinds.length && !kinds.includes(change.event))) return;
     timer = window.setTimeout(() => {
       timer = 0;
       void refresh();

@@ -1,0 +1,78 @@
+"""Open a record and its proof; read the port log's checkpoint and tiles (public, as C2SP tlog-tiles)."""
+
+from dataclasses import fields, is_dataclass
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from hub.app import Hub
+from hub.values import StoredRecord
+from protocol import records
+from protocol.errors import ForbiddenError
+from protocol.identifiers import Issuer
+from protocol.notes import SignedCheckpoint
+from web import schemas, shaping
+from web.guards import INSPECTOR, Anyone, TheHub
+
+router = APIRouter(tags=["records"])
+TILES = {"Cache-Control": "public, max-age=31536000, immutable"}
+_PRIVATE = ("access", "view", "enrolment", "export")  # what an inspector has no business with
+
+
+@router.get("/records/{issuer}/{epoch}/{position}", summary="Open a record")
+async def open_record(issuer: str, epoch: int, position: int, caller: Anyone, hub: TheHub) -> schemas.RecordAnswer:
+    """Give a record's fields and bytes, and where the port log covers it."""
+    stored = await hub.records.get(Issuer(issuer), epoch, position)
+    if caller.role == INSPECTOR and stored.kind in _PRIVATE:
+        raise ForbiddenError("only for supervisor, administrator", where=stored.kind)
+    return await _shape(stored, hub)
+
+
+async def _shape(stored: StoredRecord, hub: Hub) -> schemas.RecordAnswer:
+    record = records.read(stored.data).record
+    proven = stored.receipted and stored.covered is not None
+    checkpoint = await hub.log.checkpoint() if proven else None
+    path = await hub.log.proof(stored.covered) if proven and stored.covered is not None else []
+    size = SignedCheckpoint.parse(checkpoint).checkpoint.size if checkpoint is not None else None
+    covering = await hub.log.leaf(stored.covered) if proven and stored.covered is not None else None
+    return schemas.RecordAnswer(
+        record=schemas.RecordPlace(issuer=stored.issuer, epoch=stored.epoch, position=stored.position),
+        kind=stored.kind,
+        subject=stored.subject,
+        wall_ms=shaping.ms(stored.wall_ns),
+        mono_ns=str(record.at.mono_ns),
+        sync=record.at.sync,
+        error_ms=record.at.error_ms,
+        seen_size=record.seen.size if record.seen else None,
+        body={field.name: _plain(getattr(record.body, field.name)) for field in fields(record.body)},
+        data_hex=stored.data.hex(),
+        leaf=stored.leaf.hex(),
+        state="logged" if stored.receipted else "persisted",
+        log_index=stored.covered,
+        log_size=size,
+        log_leaf=covering.hex() if covering is not None else None,
+        path=[node.hex() for node in path],
+        checkpoint=checkpoint.decode() if checkpoint is not None else None,
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53 else value
+
+
+@router.get("/log/checkpoint", response_class=Response, summary="Get the newest checkpoint (public)")
+async def checkpoint(hub: TheHub) -> Response:
+    """Give the port log's newest signed checkpoint."""
+    return Response(await hub.log.checkpoint(), media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/log/tile/{path:path}", response_class=Response, summary="Get a tile (public)")
+async def tile(path: str, hub: TheHub) -> Response:
+    """Give a hash tile of the port log."""
+    return Response(await hub.log.tile(f"tile/{path}"), media_type="application/octet-stream", headers=TILES)

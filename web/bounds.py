@@ -1,0 +1,91 @@
+"""Bound and dress every exchange of the browser port: body sizes, time to send one, security headers."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+
+from web.peer_certificates import App, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = 131_072
+BODY_S = 20.0
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
+}
+HSTS = "max-age=31536000"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The middleware."""
+
+    app: App
+    secure: bool = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one exchange through."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+                if self.secure:
+                    headers["Strict-Transport-Security"] = HSTS
+            await send(message)
+
+        body = await _read(receive) if _has_body(scope) else b""
+        if isinstance(body, int):
+            error = {"kind": "malformed", "what": f"body of more than {MAX_BODY_BYTES} bytes, or too slow", "where": "body"}
+            await JSONResponse({"error": error}, body, {"Connection": "close"})(scope, receive, dressed)
+            return
+        await self.app(scope, _replay(body, receive), dressed)
+
+
+def _has_body(scope: Scope) -> bool:
+    return scope["method"] not in ("GET", "HEAD", "OPTIONS")
+
+
+async def _read(receive: Receive) -> bytes | int:
+    """Give a whole small body, or the status that refuses it."""
+    held = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            while True:
+                message = await receive()
+                held += message.get("body", b"")
+                if len(held) > MAX_BODY_BYTES:
+                    return 413
+                if not message.get("more_body", False):
+                    return bytes(held)
+    except TimeoutError:
+        return 408
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

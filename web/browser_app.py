@@ -1,0 +1,101 @@
+"""Put the browser port together: JSON API, pages, error answers, bounds.
+
+Guarantees: every API route names its roles or is listed as public; every answer that is not a success has one form; pages load
+nothing from elsewhere.
+"""
+
+import asyncio
+from importlib import metadata
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from hub.app import Hub
+from protocol.errors import PortwitnessError
+from web import (
+    api_devices,
+    api_enrolment,
+    api_events,
+    api_live,
+    api_people,
+    api_playback,
+    api_records,
+    api_sessions,
+    api_tasks,
+    schemas,
+)
+from web.answering import API_ERRORS, on_http_error, on_invalid_request, on_portwitness_error
+from web.bounds import Bounds
+from web.guards import Cookies, TheHub
+from web.watching import Watching
+
+STATIC = Path(__file__).parent / "static"
+PAGES = ("/", "/login", "/wall", "/tasks", "/tasks/{task}", "/pair", "/pair/{task}", "/devices", "/alarms", "/people")
+RECORD_PAGE = "/records/{issuer}/{epoch}/{position}"
+_PARTS = (api_sessions, api_tasks, api_playback, api_live, api_devices, api_events, api_records, api_people, api_enrolment)
+_ABOUT = """Instants are Unix milliseconds, hashes lower-case hex. Log in by `POST /api/v1/session` and send the `csrf` it gives as
+`X-CSRF-Token` with every write, or use `Authorization: Bearer <API token>`. Every error has the form `{"error": {kind, what, where}}`,
+in Chinese or English by `Accept-Language` or `?lang=`."""
+
+
+def browser_app(hub: Hub, *, secure: bool, closing: asyncio.Event) -> FastAPI:
+    """Build the application of the browser port. `secure`: served over TLS. `closing` is set when long answers must end."""
+    app = FastAPI(
+        title="Portwitness hub",
+        version=metadata.version("portwitness"),
+        description=_ABOUT,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.hub = hub
+    app.state.closing = closing
+    app.state.cookies = Cookies(secure)
+    app.state.watching = Watching(hub)
+    app.add_exception_handler(PortwitnessError, on_portwitness_error)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_middleware(Bounds, secure=secure)
+    app.include_router(_api())
+    app.include_router(api_enrolment.boxes)
+    _add_pages(app)
+    return app
+
+
+def _api() -> APIRouter:
+    api = APIRouter(prefix="/api/v1", responses=API_ERRORS)
+    for part in _PARTS:
+        api.include_router(part.router)
+    api.add_api_route("/status", _status, summary="Whether the hub is up (public)", tags=["status"])
+    return api
+
+
+async def _status(hub: TheHub) -> schemas.StatusAnswer:
+    """Tell version, site and whether the hub serves."""
+    core = hub.core
+    return schemas.StatusAnswer(
+        version=metadata.version("portwitness"), ready=core.sequencer.fault is None, site=str(core.site), hub=str(core.hub_id)
+    )
+
+
+def _add_pages(app: FastAPI) -> None:
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    for path in (*PAGES, RECORD_PAGE):
+        app.add_api_route(path, page, include_in_schema=False, response_class=FileResponse)
+    app.mount("/static", _Static(directory=STATIC), name="static")
+
+
+class _Static(StaticFiles):
+    """Files that browsers ask again about: there is no build step that would name them by content."""
+
+    def file_response(self, *args: object, **kwargs: object) -> "FileResponse":
+        """Give a file that must be revalidated."""
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "no-cache"
+        return response  # type: ignore[return-value]

@@ -1,0 +1,212 @@
+"""Turn the hub's values into the JSON shapes of the API: ns to ms, bytes to hex, names as they are."""
+
+from hub.access import ApiToken, Person
+from hub.values import Alarm, Device, Lane, LaneGap, LaneSegment, PairingState, StreamState, TaskFacts, Timeline
+from protocol.identifiers import Issuer, StreamId
+from protocol.instants import MILLISECOND_NS
+from protocol.messages import SourceState
+from web import schemas
+
+
+def ms(instant_ns: int) -> float:
+    """Give ns as ms; a float holds today's instants to the microsecond."""
+    return instant_ns / MILLISECOND_NS
+
+
+def ms_or_none(instant_ns: int | None) -> float | None:
+    """Give ns as ms, None as None."""
+    return None if instant_ns is None else instant_ns / MILLISECOND_NS
+
+
+def ns(instant_ms: float) -> int:
+    """Give ms as ns."""
+    return round(instant_ms * MILLISECOND_NS)
+
+
+def bond(pairing: PairingState) -> schemas.BondAnswer:
+    """Shape a pairing."""
+    return schemas.BondAnswer(
+        stream=pairing.stream,
+        state=pairing.state,
+        by=pairing.by,
+        ordered_ms=ms(pairing.ordered_ns),
+        from_ms=ms_or_none(pairing.effective_ns),
+        to_ms=ms_or_none(pairing.ended_ns),
+        late_from_ms=ms_or_none(pairing.late_from),
+        second=pairing.second,
+        reason=pairing.reason,
+        detail=pairing.detail,
+    )
+
+
+def task(facts: TaskFacts) -> schemas.TaskAnswer:
+    """Shape a task."""
+    return schemas.TaskAnswer(
+        task=facts.task,
+        title=facts.title,
+        site=facts.site,
+        bay=facts.bay,
+        state="open" if facts.state == "opened" else "ended",
+        opened_ms=ms(facts.opened_ns),
+        ended_ms=ms_or_none(facts.ended_ns),
+        by=facts.by,
+        inspectors=list(facts.inspectors),
+        cameras=list(facts.cameras),
+        facts=dict(facts.facts),
+        paired=[bond(pairing) for pairing in facts.pairings],
+    )
+
+
+def timeline(line: Timeline) -> schemas.TimelineAnswer:
+    """Shape a task's lanes."""
+    return schemas.TimelineAnswer(
+        task=line.task.task, from_ms=ms(line.from_ns), to_ms=ms(line.until_ns), lanes=[_lane(lane) for lane in line.lanes]
+    )
+
+
+def _lane(lane: Lane) -> schemas.LaneAnswer:
+    box = StreamId(lane.stream).box
+    signed = [_gap(gap, box) for gap in lane.gaps]
+    unsigned = [
+        schemas.GapPiece(state="failed", from_ms=ms(start), to_ms=ms(end), cause="unexplained", detail="", record=None)
+        for start, end in lane.unexplained
+    ]
+    return schemas.LaneAnswer(
+        stream=lane.stream,
+        role=lane.role,
+        late=lane.late,
+        linked=[(ms(start), ms(end)) for start, end in lane.stretches],
+        segments=[_segment(segment) for segment in lane.segments],
+        gaps=sorted([*signed, *unsigned], key=lambda piece: piece.from_ms),
+        coverage=schemas.CoverageAnswer(
+            period_ms=sum(ms(part.period.length) for part in lane.coverage),
+            recorded_ms=sum(ms(part.recorded_ns) for part in lane.coverage),
+            gap_ms=sum(ms(part.gap_ns) for part in lane.coverage),
+            unexplained_ms=lane.unexplained_ms,
+            percent=lane.percent,
+        ),
+    )
+
+
+def _segment(segment: LaneSegment) -> schemas.SegmentPiece:
+    return schemas.SegmentPiece(
+        state=segment.state,
+        from_ms=ms(segment.wall_from),
+        to_ms=ms(segment.wall_to),
+        sha256=segment.sha256.hex(),
+        size=segment.size,
+        number=segment.number,
+        run=segment.run,
+        media_from=segment.media_from,
+        config=segment.config.hex(),
+        recovered=segment.kind == "recovered",
+        bound=segment.bound,
+        why=segment.detail,
+        record=schemas.RecordPlace(issuer=Issuer.of_box(segment.box), epoch=segment.epoch, position=segment.position),
+    )
+
+
+def _gap(gap: LaneGap, box: str) -> schemas.GapPiece:
+    place = schemas.RecordPlace(issuer=Issuer.of_box(box), epoch=gap.epoch, position=gap.position)
+    return schemas.GapPiece(state="gap", from_ms=ms(gap.wall_from), to_ms=ms(gap.wall_to), cause=gap.cause, detail=gap.detail, record=place)
+
+
+def stream(state: StreamState) -> schemas.StreamAnswer:
+    """Shape a stream as it is now."""
+    name = StreamId(state.stream)
+    return schemas.StreamAnswer(
+        stream=name,
+        box=name.box,
+        source=name.source,
+        role=state.role,
+        state=state.state,
+        detail=state.detail,
+        task=state.task,
+        bitrate=state.bitrate,
+        frames=state.frames,
+        lost=state.lost,
+        viewers=state.viewers,
+        live=state.live,
+        last_number=state.last_number,
+    )
+
+
+def device(box: Device) -> schemas.DeviceAnswer:
+    """Shape a box with its newest report."""
+    return schemas.DeviceAnswer(
+        box=box.box,
+        enrolled=box.enrolled,
+        online=box.online,
+        last_seen_ms=ms_or_none(box.last_seen_ns),
+        clock_offset_ms=box.offset_ms,
+        epoch=box.epoch,
+        persisted=box.journal_size,
+        receipted=box.receipted,
+        report=None if box.report is None else _report(box),
+    )
+
+
+def _report(box: Device) -> schemas.ReportAnswer:
+    report = box.report
+    assert report is not None
+    return schemas.ReportAnswer(
+        sync=report.sync,
+        software=report.software,
+        transport=report.transport,
+        journal_size=report.journal_size,
+        unsent_records=report.unsent_records,
+        unsent_blobs=report.unsent_blobs,
+        unsent_bytes=report.unsent_bytes,
+        unreceipted=report.unreceipted,
+        free_bytes=report.free_bytes,
+        disk=report.disk,
+        sources=[_source(source) for source in report.sources],
+    )
+
+
+def _source(source: SourceState) -> schemas.SourceAnswer:
+    return schemas.SourceAnswer(
+        source=source.source,
+        role=source.role,
+        state=source.state,
+        detail=source.detail,
+        last_unit_ms=ms_or_none(source.last_unit_ns),
+        bitrate=source.bitrate,
+        frames=source.frames,
+        lost=source.lost,
+        task=source.task,
+    )
+
+
+def alarm(found: Alarm) -> schemas.AlarmAnswer:
+    """Shape an alarm."""
+    return schemas.AlarmAnswer(
+        id=found.id,
+        kind=found.kind,
+        subject=found.subject,
+        detail=found.detail,
+        first_ms=ms(found.first_ns),
+        last_ms=ms(found.last_ns),
+        count=found.count,
+        acknowledged_ms=ms_or_none(found.acknowledged_ns),
+        acknowledged_by=found.acknowledged_by,
+    )
+
+
+def person(found: Person, password: str | None = None) -> schemas.PersonAnswer:
+    """Shape a person; the password only where it was just generated."""
+    return schemas.PersonAnswer(
+        name=found.name,
+        display=found.display,
+        role=found.role,
+        disabled=found.disabled,
+        created_ms=ms(found.created_ns),
+        password=password,
+    )
+
+
+def api_token(found: ApiToken) -> schemas.ApiTokenAnswer:
+    """Shape an API token; its secret only where it was just made."""
+    return schemas.ApiTokenAnswer(
+        id=found.id, person=found.person, label=found.label, expires_ms=ms(found.expires_ns), token=found.token or None
+    )

@@ -1,0 +1,20 @@
+// Ask before an act that binds: its effect in one sentence, and a button that comes alive only after a moment.
+import { h } from "./dom.js";
+import { t } from "./words.js";
+
+const WAIT_MS = 600; // a double-tap must not do it
+
+/** @param {string} title @param {string} effect @returns {Promise<boolean>} */
+export function confirmAct(title, effect) {
+  return new Promise((resolve) => {
+    const yes = h("button", { class: "primary", disabled: true, onclick: () => dialog.close("yes") }, title);
+    const dialog = h("dialog", { class: "stack" }, h("h2", {}, title), h("p", {}, effect), h("div", { class: "row" }, yes, h("button", { onclick: () => dialog.close("no") }, t("app.cancel"))));
+    dialog.addEventListener("close", () => {
+      resolve(dialog.returnValue === "yes");
+      dialog.remove();
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    setTimeout(() => (yes.disabled = false), WAIT_MS);
+  });
+}

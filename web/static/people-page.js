@@ -1,0 +1,85 @@
+// People and their roles: add, change, disable, give a fresh password. For administrators.
+import { call, part } from "./api.js";
+import { confirmAct } from "./confirming.js";
+import { fill, h, values } from "./dom.js";
+import { moment, t } from "./words.js";
+
+/** @typedef {{name: string, display: string, role: string, disabled: boolean, created_ms: number, password: string | null}} Person */
+
+const ROLES = ["supervisor", "inspector", "administrator"];
+
+export class PeoplePage extends HTMLElement {
+  constructor() {
+    super();
+    this.said = h("p", { class: "notice hidden", role: "status" });
+    this.body = h("div", { class: "card scroll" }, h("p", { class: "pulse" }, t("app.loading")));
+  }
+
+  connectedCallback() {
+    const form = h(
+      "form",
+      {
+        class: "card row",
+        onsubmit: (/** @type {Event} */ event) => {
+          event.preventDefault();
+          const given = values(form);
+          void this.act(() => call("POST", "people", { name: given["name"], display: given["display"] ?? "", role: given["role"] }));
+        },
+      },
+      h("label", { class: "grow" }, h("span", {}, t("login.name")), h("input", { name: "name", required: true, maxlength: "40", autocapitalize: "none" })),
+      h("label", { class: "grow" }, h("span", {}, t("people.display")), h("input", { name: "display", maxlength: "80" })),
+      h("label", { class: "grow" }, h("span", {}, t("people.role")), h("select", { name: "role" }, ...ROLES.map((role) => h("option", { value: role }, t(`role.${role}`))))),
+      h("button", { class: "primary" }, t("people.add")),
+    );
+    this.classList.add("stack");
+    this.style.display = "block";
+    fill(this, h("div", { class: "page-head" }, h("h1", {}, t("nav.people"))), form, this.said, this.body);
+    void this.refresh();
+  }
+
+  async refresh() {
+    try {
+      const answer = await call("GET", "people");
+      fill(this.body, h("table", { class: "fold" }, h("tbody", {}, .../** @type {Person[]} */ (answer.people).map((person) => this.row(person)))));
+    } catch (error) {
+      fill(this.body, h("p", { class: "notice bad" }, error instanceof Error ? error.message : ""));
+    }
+  }
+
+  /** @param {Person} person */
+  row(person) {
+    const path = `people/${part(person.name)}`;
+    const role = h("select", { "aria-label": t("people.role"), onchange: () => void this.act(() => call("PATCH", path, { role: role.value })) }, ...ROLES.map((one) => h("option", { value: one, selected: one === person.role }, t(`role.${one}`))));
+    const fresh = async () => {
+      if (await confirmAct(t("people.password"), t("people.password-effect", { name: person.name }))) await this.act(() => call("PATCH", path, { new_password: true }));
+    };
+    const disable = async () => {
+      if (person.disabled || (await confirmAct(t("people.disable"), t("people.disable-effect", { name: person.name })))) await this.act(() => call("PATCH", path, { disabled: !person.disabled }));
+    };
+    return h(
+      "tr",
+      {},
+      h("td", { "data-name": t("login.name") }, h("strong", {}, person.name)),
+      h("td", { "data-name": t("people.display") }, person.display),
+      h("td", { "data-name": t("people.role") }, role),
+      h("td", { "data-name": t("task.state") }, h("span", { class: `badge ${person.disabled ? "off" : "good"}` }, h("i"), t(person.disabled ? "people.disabled" : "people.active"))),
+      h("td", { "data-name": t("people.since") }, moment(person.created_ms)),
+      h("td", {}, h("div", { class: "row" }, h("button", { onclick: () => void fresh() }, t("people.password")), h("button", { class: person.disabled ? "" : "danger", onclick: () => void disable() }, t(person.disabled ? "people.enable" : "people.disable")))),
+    );
+  }
+
+  /** @param {() => Promise<Person>} work */
+  async act(work) {
+    try {
+      const person = await work();
+      this.said.className = "notice good";
+      fill(this.said, person.password ? t("people.told", { name: person.name }) : t("people.done", { name: person.name }), " ", person.password && h("code", {}, person.password));
+    } catch (error) {
+      this.said.className = "notice bad";
+      this.said.textContent = error instanceof Error ? error.message : "";
+    }
+    await this.refresh();
+  }
+}
+
+customElements.define("people-page", PeoplePage);

@@ -1,0 +1,201 @@
+// One task: its facts, its lanes over time, its player, its recorders, its export.
+import { call, mayBe, part } from "./api.js";
+import { whenChanged } from "./changes.js";
+import { fill, h } from "./dom.js";
+import { isSegment, verdictOf } from "./evidence-lane.js";
+import { EvidencePlayer } from "./evidence-player.js";
+import { evidenceState } from "./evidence-state.js";
+import { describe, EvidenceTimeline } from "./evidence-timeline.js";
+import { confirmAct } from "./confirming.js";
+import { TaskExport } from "./task-export.js";
+import { TaskPairing } from "./task-pairing.js";
+import { stateBadge } from "./task-list.js";
+import { bytes, clock, moment, stretch, t } from "./words.js";
+
+/** @typedef {import("./task-list.js").Task} Task */
+/** @typedef {import("./evidence-lane.js").Timeline} Timeline */
+/** @typedef {import("./evidence-lane.js").Piece} Piece */
+
+/** Attribute `task`. */
+export class TaskPage extends HTMLElement {
+  constructor() {
+    super();
+    /** @type {Task | null} */
+    this.task = null;
+    /** @type {Timeline | null} */
+    this.line = null;
+    this.stop = () => {};
+    this.head = h("div", { class: "page-head" }, h("span", { class: "pulse" }, t("app.loading")));
+    this.verdict = h("div", { class: "verdict hidden", role: "status" });
+    this.timeline = new EvidenceTimeline();
+    this.player = new EvidencePlayer();
+    this.piece = h("section", { class: "card hidden" });
+    this.facts = h("section", { class: "card" });
+    this.pairing = new TaskPairing();
+    this.exporting = new TaskExport();
+    this.pieces = h("details", { class: "card" });
+  }
+
+  get name() {
+    return this.getAttribute("task") ?? "";
+  }
+
+  connectedCallback() {
+    fill(
+      this,
+      this.head,
+      h(
+        "div",
+        { class: "columns" },
+        h("div", { class: "stack" }, this.verdict, this.timeline, this.piece, this.player, this.pieces),
+        h("div", { class: "stack" }, this.facts, this.pairing, this.exporting),
+      ),
+    );
+    this.timeline.addEventListener("seek", (event) => this.seek(/** @type {CustomEvent} */ (event).detail));
+    this.timeline.addEventListener("choose", (event) => this.choose(/** @type {CustomEvent} */ (event).detail));
+    this.player.addEventListener("position", (event) => {
+      const { stream, ms } = /** @type {CustomEvent} */ (event).detail;
+      this.timeline.point(stream, ms);
+    });
+    const unheard = whenChanged([], () => this.refresh(), 1500);
+    const poll = window.setInterval(() => this.task?.state === "open" && void this.refresh(), 10000);
+    this.stop = () => {
+      unheard();
+      clearInterval(poll);
+    };
+    this.addEventListener("changed", () => void this.refresh());
+    void this.refresh();
+  }
+
+  disconnectedCallback() {
+    this.stop();
+  }
+
+  async refresh() {
+    try {
+      const [task, line] = await Promise.all([call("GET", `tasks/${part(this.name)}`), call("GET", `tasks/${part(this.name)}/timeline`)]);
+      this.task = task;
+      this.line = line;
+      this.draw(task, line);
+    } catch (error) {
+      if (!this.task) fill(this, h("p", { class: "notice bad" }, error instanceof Error ? error.message : ""), h("a", { href: "/tasks" }, t("nav.tasks")));
+    }
+  }
+
+  /** @param {Task} task @param {Timeline} line */
+  draw(task, line) {
+    const ending = task.state === "open" && mayBe("supervisor") && h("button", { class: "danger", onclick: () => void this.endTask() }, t("task.end"));
+    const pairing = task.state === "open" && mayBe("inspector") && h("a", { class: "button primary", href: `/pair/${part(task.task)}` }, t("pair.open"));
+    fill(this.head, h("h1", {}, task.task), h("span", {}, task.title), stateBadge(task), h("span", { class: "grow" }), pairing, ending);
+    this.timeline.show(line);
+    if (this.player.lane) {
+      const lane = line.lanes.find((one) => one.stream === this.player.lane?.stream);
+      if (lane) this.player.show(task.task, lane, this.originOf(line));
+    }
+    this.drawVerdict(line);
+    this.drawFacts(task);
+    this.drawPieces(line);
+    this.pairing.show(task);
+    this.exporting.show(task);
+  }
+
+  /** @param {Timeline} line */
+  drawVerdict(line) {
+    const state = verdictOf(line.lanes);
+    const sum = (/** @type {"gap_ms" | "unexplained_ms"} */ key) => line.lanes.reduce((all, lane) => all + lane.coverage[key], 0);
+    const gaps = line.lanes.reduce((all, lane) => all + lane.gaps.filter((gap) => gap.state === "gap").length, 0);
+    const segments = line.lanes.flatMap((lane) => lane.segments);
+    const count = (/** @type {string} */ wanted) => segments.filter((segment) => segment.state === wanted).length;
+    this.verdict.classList.remove("hidden");
+    this.verdict.dataset["state"] = state;
+    fill(
+      this.verdict,
+      evidenceState(state, t(`verdict.${state}`)),
+      h("span", {}, t("verdict.segments", { verified: count("verified"), pending: count("pending"), failed: count("failed") })),
+      h("span", {}, t("verdict.gaps", { gaps, length: stretch(sum("gap_ms")) })),
+      h("span", { class: sum("unexplained_ms") > 0 ? "badge bad" : "soft" }, t("verdict.unexplained", { length: stretch(sum("unexplained_ms")) })),
+    );
+  }
+
+  /** @param {Task} task */
+  drawFacts(task) {
+    /** @type {[string, string][]} */
+    const rows = [
+      [t("task.site"), task.site],
+      [t("task.bay"), task.bay ?? "—"],
+      [t("task.inspectors"), task.inspectors.join("、") || "—"],
+      [t("task.cameras"), task.cameras.join("、") || "—"],
+      [t("task.opened"), `${moment(task.opened_ms)} (${task.by})`],
+      [t("task.ended-at"), task.ended_ms ? moment(task.ended_ms) : "—"],
+      ...Object.entries(task.facts),
+    ];
+    fill(this.facts, h("h2", {}, t("task.facts")), h("dl", {}, ...rows.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])));
+  }
+
+  /** @param {Timeline} line */
+  drawPieces(line) {
+    if (!this.pieces.open && this.pieces.childElementCount) return;
+    const rows = line.lanes.flatMap((lane) => [...lane.segments, ...lane.gaps].map((piece) => ({ lane, piece }))).sort((one, other) => one.piece.from_ms - other.piece.from_ms);
+    fill(
+      this.pieces,
+      h("summary", {}, t("task.pieces", { count: rows.length })),
+      h(
+        "div",
+        { class: "scroll" },
+        h(
+          "table",
+          {},
+          h("tbody", {}, ...rows.slice(-400).map(({ lane, piece }) => h("tr", {}, h("td", {}, lane.stream), h("td", {}, evidenceState(piece.state)), h("td", {}, describe(piece)), h("td", {}, recordLink(piece))))),
+        ),
+      ),
+    );
+    this.pieces.ontoggle = () => this.pieces.open && this.line && this.drawPieces(this.line);
+  }
+
+  /** The wall instant at media time zero: whole seconds before everything. @param {Timeline} line */
+  originOf(line) {
+    const first = Math.min(line.from_ms, ...line.lanes.flatMap((lane) => lane.segments.slice(0, 1).map((segment) => segment.from_ms)));
+    return Math.floor(first / 1000) * 1000 - 1000;
+  }
+
+  /** @param {{stream: string, ms: number}} detail */
+  seek({ stream, ms }) {
+    const lane = this.line?.lanes.find((one) => one.stream === stream);
+    if (!lane || !this.line) return;
+    this.player.show(this.name, lane, this.player.reel?.origin ?? this.originOf(this.line));
+    void this.player.seek(ms);
+  }
+
+  /** @param {{stream: string, piece: Piece | null}} detail */
+  choose({ stream, piece }) {
+    this.piece.classList.toggle("hidden", !piece);
+    if (!piece) return;
+    /** @type {[string, string | Node][]} */
+    const rows = [[t("segment.time"), `${clock(piece.from_ms, true)} – ${clock(piece.to_ms, true)} (${stretch(piece.to_ms - piece.from_ms)})`]];
+    if (isSegment(piece)) {
+      rows.push([t("segment.number"), `#${piece.number} · ${bytes(piece.size)}${piece.recovered ? ` · ${t("segment.recovered")}` : ""}`]);
+      rows.push(["SHA-256", h("code", {}, piece.sha256)]);
+      if (piece.why) rows.push([t("segment.why"), piece.why]);
+    } else if (piece.detail) rows.push([t("segment.why"), piece.detail]);
+    fill(
+      this.piece,
+      h("div", { class: "row" }, evidenceState(piece.state), h("strong", {}, stream), h("span", { class: "grow" }), recordLink(piece)),
+      h("dl", {}, ...rows.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])),
+    );
+  }
+
+  async endTask() {
+    if (!(await confirmAct(t("task.end"), t("task.end-effect")))) return;
+    await call("POST", `tasks/${part(this.name)}/end`);
+    await this.refresh();
+  }
+}
+
+/** Where a piece's record and its proof are opened. @param {Piece} piece */
+function recordLink(piece) {
+  if (!piece.record) return h("span", { class: "soft" }, t("segment.unsigned"));
+  const { issuer, epoch, position } = piece.record;
+  return h("a", { href: `/records/${part(issuer)}/${epoch}/${position}` }, t("segment.record"));
+}
+
+customElements.define("task-page", TaskPage);
