@@ -128,7 +128,7 @@ class StreamHead:
     """A stream's last closed segment number at a seal (None: none yet)."""
 
     stream: str
-    number: int | None
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

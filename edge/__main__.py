@@ -1,0 +1,128 @@
+"""The program of a box: `portwitness-edge run|enrol|status|fsck --config FILE`. The composition root; nobody imports it."""
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from uuid import UUID
+
+from edge.agent import Agent, Identity, Surroundings, make_rtsp_camera
+from edge.config import EXAMPLE, EdgeSettings, Enrolled, load
+from protocol.errors import PortwitnessError
+from protocol.identifiers import BoxId, SiteId
+from protocol.trust import Trust
+from storage.clock import SystemClock
+from storage.files import read_file
+from storage.keys import load_signer
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+EXIT_OK, EXIT_BAD, EXIT_INPUT = 0, 1, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program; give its exit code: 0 well, 1 something is wrong, 2 unusable input."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "enrol":
+            return _enrol(options)
+        settings = load(options.config)
+        _log(settings)
+        if options.command == "run":
+            asyncio.run(_run(settings))
+            return EXIT_OK
+        return _status(options, settings) if options.command == "status" else _fsck(options, settings)
+    except PortwitnessError as error:
+        print(f"portwitness-edge: {error}", file=sys.stderr)
+        return EXIT_INPUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    example = "example:\n  portwitness-edge run --config /etc/portwitness/edge.toml\n\nsmallest settings file:\n  " + EXAMPLE.replace(
+        "\n", "\n  "
+    )
+    parser = argparse.ArgumentParser(
+        prog="portwitness-edge", description="Record, sign and forward at the dock.", epilog=example,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (
+        ("run", "record until told to stop"),
+        ("status", "show how a running box does (needs its door)"),
+        ("fsck", "check the state folder of a box that does not run"),
+        ("enrol", "make keys and ask the hub for certificates"),
+    ):
+        one = commands.add_parser(
+            name, help=text, description=text.capitalize() + ".", epilog=f"example: portwitness-edge {name} --config edge.toml",
+        )  # fmt: skip
+        one.add_argument("--config", type=Path, required=True, help="settings file (TOML)")
+        if name != "run":
+            one.add_argument("--json", action="store_true", help="print the result as JSON")
+        if name == "enrol":
+            one.add_argument("--hub", required=True, help="the hub's browser address, https://host:port")
+            one.add_argument("--token", required=True, help="one-time token from the administrator")
+            one.add_argument("--root", required=True, help="SHA-256 fingerprint of the site's root certificate, in hex")
+            one.add_argument("--site", required=True, type=SiteId, help="name of the site")
+            one.add_argument("--box", required=True, type=BoxId, help="name of this box")
+            one.add_argument("--authority", type=Path, help="CA certificate of the hub's browser port, when it is not a public one")
+            one.add_argument("--timeout", type=float, default=3600.0, help="how long to wait for the approval, in s (default 3600)")
+    return parser
+
+
+def _log(settings: EdgeSettings) -> None:
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+def _identity(settings: EdgeSettings) -> Identity:
+    keys = settings.state / "keys"
+    enrolled = Enrolled.load(keys / "box.json")
+    trust_file = keys / "trust.json"
+    trust = Trust.parse(read_file(trust_file, 1 << 16)) if trust_file.exists() else None
+    return Identity(enrolled, load_signer(keys / "identity.key"), trust, keys)
+
+
+async def _run(settings: EdgeSettings) -> None:
+    boot_id = UUID(BOOT_ID.read_text().strip()).bytes
+    agent = Agent(settings, _identity(settings), Surroundings(SystemClock(), boot_id, make_rtsp_camera))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.stop)
+    await agent.run()
+
+
+def _status(options: argparse.Namespace, settings: EdgeSettings) -> int:
+    from edge.status import ask, show
+
+    status = ask(settings)
+    print(json.dumps(status, ensure_ascii=False, indent=2) if options.json else show(status))
+    return EXIT_OK
+
+
+def _fsck(options: argparse.Namespace, settings: EdgeSettings) -> int:
+    from edge.fsck import check_box
+
+    found = check_box(settings.state, _identity(settings).enrolled.box, (load_signer(settings.state / "keys" / "identity.key").public,))
+    if options.json:
+        print(json.dumps({"records": found.records, "segments": found.segments, "faults": found.faults}, ensure_ascii=False))
+    else:
+        print("\n".join([*found.faults, f"{found.records} records, {found.segments} segments, {len(found.faults)} faults"]))
+    return EXIT_BAD if found.faults else EXIT_OK
+
+
+def _enrol(options: argparse.Namespace) -> int:
+    from edge.enrolment import EnrolmentPlan, enrol
+
+    settings = load(options.config)
+    plan = EnrolmentPlan(
+        options.box, options.site, options.hub, options.token, options.root, settings.state, options.authority, options.timeout
+    )
+    enrolled = enrol(plan, SystemClock(), lambda line: print(line, file=sys.stderr))
+    print(json.dumps(asdict(enrolled), indent=2) if options.json else f"{enrolled.box} is enrolled at {enrolled.site}")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

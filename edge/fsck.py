@@ -1,0 +1,176 @@
+"""Check a box's state folder against the invariants S1 to S4, reading only.
+
+Guarantees: names every fault it finds; changes nothing. For a box that does not run.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from protocol import kinds
+from protocol.errors import PortwitnessError
+from protocol.identifiers import BoxId, StreamId
+from protocol.instants import MILLISECOND_NS
+from protocol.journals import Journal
+from protocol.records import read
+from protocol.signatures import PublicKey
+from storage.files import SegmentFolder
+from storage.spool import BlobRow, Spool
+
+PAGE = 1000
+SLACK_NS = MILLISECOND_NS
+_CHUNK = 1 << 20
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a check saw. `pieces`: for each stream, [from, to, what] in wall ns, in the order recorded."""
+
+    records: int = 0
+    segments: int = 0
+    faults: list[str] = field(default_factory=list)
+    pieces: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
+    bodies: list[tuple[int, int, str, kinds.Body]] = field(default_factory=list)
+
+
+def check_box(state: Path, box: BoxId, identities: Sequence[PublicKey]) -> Findings:
+    """Check journal, segments, coverage and removals; raise StorageError when the spool cannot be opened."""
+    spool = Spool(state / "spool.db")
+    spool.open()
+    try:
+        out = Findings(faults=[f"spool: {fault}" for fault in spool.check()])
+        _check_journals(spool, box, tuple(identities), out)
+        _check_files(spool, SegmentFolder(state / "segments"), out)
+        _check_removals(spool, out)
+    finally:
+        spool.close()
+    _check_streams(out)
+    return out
+
+
+def _check_journals(spool: Spool, box: BoxId, identities: tuple[PublicKey, ...], out: Findings) -> None:
+    """S3: every record at its place under the right key, each epoch naming the head of the one before."""
+    before: tuple[int, int, bytes] | None = None
+    for row in spool.epochs():
+        journal = Journal(box, row.epoch, identities)
+        while journal.frontier.size < row.size:
+            page = spool.records(row.epoch, journal.frontier.size, PAGE)
+            if not page:
+                out.faults.append(f"S3 epoch {row.epoch}: position {journal.frontier.size} is missing")
+                break
+            try:
+                for stored in page:
+                    signed = read(stored.data)
+                    journal.append(signed)
+                    out.records += 1
+                    out.bodies.append((row.epoch, signed.record.position, signed.record.subject, signed.record.body))
+                    _check_boot(signed.record.body, before, out)
+            except PortwitnessError as error:
+                out.faults.append(f"S3 epoch {row.epoch}: {error}")
+                break
+        if journal.frontier.size == row.size and journal.frontier.encode() != row.frontier:
+            out.faults.append(f"S3 epoch {row.epoch}: the kept head is not that of its records")
+        before = row.epoch, row.size, journal.frontier.root()
+
+
+def _check_boot(body: kinds.Body, before: tuple[int, int, bytes] | None, out: Findings) -> None:
+    if isinstance(body, kinds.Boot) and before is not None:
+        if (body.previous_epoch, body.previous_size, body.previous_root) != before:
+            out.faults.append(f"S3 epoch {before[0] + 1}: names another head of epoch {before[0]}")
+
+
+def _check_files(spool: Spool, folder: SegmentFolder, out: Findings) -> None:
+    """S1: every segment's file is there and hashes to its record, unless it was removed by record."""
+    recorded = {(subject, body.number): body for _, _, subject, body in out.bodies if isinstance(body, kinds.Segment)}
+    disposed = {blob for *_, body in out.bodies if isinstance(body, kinds.Disposal) for blob in body.blobs}
+    rows = {(row.stream, row.number): row for row in spool.blobs()}
+    for key, body in recorded.items():
+        out.segments += 1
+        row = rows.get(key)
+        if row is None or row.sha256 != body.sha256:
+            out.faults.append(f"S1 {key[0]} segment {key[1]}: the spool does not know it")
+        elif row.removed:
+            if body.sha256 not in disposed:
+                out.faults.append(f"S1 {key[0]} segment {key[1]}: removed without a record")
+        else:
+            _check_file(folder.path(StreamId(key[0]).source, key[1]), body, f"{key[0]} segment {key[1]}", out)
+
+
+def _check_file(path: Path, body: kinds.Segment, name: str, out: Findings) -> None:
+    if not path.is_file():
+        out.faults.append(f"S1 {name}: its file is missing")
+        return
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    if digest.digest() != body.sha256 or path.stat().st_size != body.size:
+        out.faults.append(f"S1 {name}: its file does not hash to its record")
+
+
+def _check_removals(spool: Spool, out: Findings) -> None:
+    """S4: nothing is removed that is not stored and receipted."""
+    receipted = {row.epoch: row.receipted for row in spool.epochs()}
+    out.faults += [
+        f"S4 {row.stream} segment {row.number}: removed before it was stored and receipted"
+        for row in spool.blobs()
+        if row.removed and not _may_go(row, receipted)
+    ]
+
+
+def _may_go(row: BlobRow, receipted: dict[int, int]) -> bool:
+    return bool(row.stored) and row.position < receipted.get(row.epoch, 0)
+
+
+@dataclass(slots=True)
+class _Period:
+    """Where the account of one stream stands."""
+
+    number: int = 0
+    wall_to: int | None = None
+    mono_to: int | None = None
+    epoch: int = -1
+    is_open: bool = False
+
+
+def _check_streams(out: Findings) -> None:
+    """S2: numbers without holes; segments and gaps follow each other without hole or overlap."""
+    periods: dict[str, _Period] = {}
+    for epoch, position, subject, body in out.bodies:
+        period = periods.setdefault(subject, _Period())
+        where = f"S2 {subject} epoch {epoch} position {position}"
+        if isinstance(body, kinds.Recording):
+            period.is_open = body.state == "started"
+            period.wall_to = period.mono_to = None
+        elif isinstance(body, kinds.Segment):
+            if body.number != period.number:
+                out.faults.append(f"{where}: segment {body.number}, expected {period.number}")
+            period.number = body.number + 1
+            _follow(
+                period,
+                body.wall_from,
+                body.wall_to,
+                (body.epoch or 0 if body.epoch is not None else epoch, body.mono_from, body.mono_to),
+                where,
+                out,
+            )
+            out.pieces.setdefault(subject, []).append((body.wall_from, body.wall_to, body.state))
+        elif isinstance(body, kinds.Gap):
+            mono = (
+                None
+                if body.mono_from is None or body.mono_to is None
+                else (epoch if body.epoch is None else body.epoch, body.mono_from, body.mono_to)
+            )
+            _follow(period, body.wall_from, body.wall_to, mono, where, out)
+            out.pieces.setdefault(subject, []).append((body.wall_from, body.wall_to, body.cause))
+
+
+def _follow(period: _Period, wall_from: int, wall_to: int, mono: tuple[int, int, int] | None, where: str, out: Findings) -> None:
+    if mono is not None and period.mono_to is not None and period.epoch == mono[0]:
+        if abs(mono[1] - period.mono_to) > SLACK_NS:
+            out.faults.append(f"{where}: begins {(mono[1] - period.mono_to) / 1e6:.1f} ms from the end of what is before")
+    elif period.wall_to is not None and abs(wall_from - period.wall_to) > SLACK_NS:
+        out.faults.append(f"{where}: begins {(wall_from - period.wall_to) / 1e6:.1f} ms from the end of what is before, by the wall clock")
+    period.wall_to = wall_to
+    period.mono_to, period.epoch = (mono[2], mono[0]) if mono is not None else (None, -1)

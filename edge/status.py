@@ -1,0 +1,63 @@
+"""Ask a running box how it does, through its door, and show it in a terminal."""
+
+import http.client
+import json
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from edge.config import DoorSettings, EdgeSettings
+from protocol.errors import MalformedError, RefusedError, UnavailableError
+
+TIMEOUT_S = 5.0
+MAX_BYTES = 1 << 20
+
+
+def ask(settings: EdgeSettings) -> Mapping[str, Any]:
+    """Give the status; raise RefusedError without a door, UnavailableError when nobody answers."""
+    door = settings.door
+    if door is None or not door.port:
+        raise RefusedError("the box has no door with a fixed port: add [door] port to its settings", where="door.port")
+    connection = _connect(door)
+    try:
+        connection.request("GET", "/status")
+        answer = connection.getresponse()
+        body = answer.read(MAX_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise UnavailableError(f"does not answer: {error}", where=f"{door.host}:{door.port}") from error
+    finally:
+        connection.close()
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise MalformedError("not JSON", where=f"{door.host}:{door.port}") from error
+    if answer.status != 200 or not isinstance(found, dict):
+        raise UnavailableError(f"answers {answer.status}", where=f"{door.host}:{door.port}")
+    return found
+
+
+def _connect(door: DoorSettings) -> http.client.HTTPConnection:
+    host = "127.0.0.1" if door.host in ("0.0.0.0", "::", "") else door.host  # noqa: S104 - compared, not bound
+    if door.certificate is None:
+        return http.client.HTTPConnection(host, door.port, timeout=TIMEOUT_S)
+    context = ssl.create_default_context(cafile=str(door.certificate))
+    context.check_hostname = False  # the door's own certificate is pinned, whatever name it carries
+    return http.client.HTTPSConnection(host, door.port, timeout=TIMEOUT_S, context=context)
+
+
+def show(status: Mapping[str, Any]) -> str:
+    """Give the status as lines for people."""
+    journal, backlog, disk, hub, clock = (status[key] for key in ("journal", "backlog", "disk", "hub", "clock"))
+    lines = [
+        f"{status['box']} at {status['site']}, epoch {status['epoch']}, {status['software']}",
+        f"journal  {journal['size']} records, {journal['unreceipted']} without receipt",
+        f"backlog  {backlog['records']} records, {backlog['segments']} segments, {backlog['bytes'] >> 20} MiB",
+        f"disk     {disk['state']}, {disk['free_bytes'] >> 20} MiB free",
+        f"hub      {hub['transport']}, {'connected' if hub['up'] else 'not connected'}",
+        f"clock    {clock['sync']}, {clock['wall']}, offset to the hub {clock['hub_offset_ms']} ms",
+    ]
+    lines += [
+        f"{each['source']:<12} {each['state']:<10} {each['bitrate'] / 1e6:5.1f} Mbit/s  lost {each['lost']}  {each['task'] or ''} {each['detail']}"
+        for each in status["sources"]
+    ]
+    return "\n".join([*lines, *(f"fault: {fault}" for fault in status["faults"])])
