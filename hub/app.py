@@ -23,6 +23,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.log         checkpoint() -> bytes ; tile(path) -> bytes ; proof(index) -> list[bytes] ; leaf(index) -> bytes ; vkey (sync)
     hub.records     get(issuer, epoch, position) -> StoredRecord
     hub.access      hub/access.py      class Access(core: Core)
+    hub.bus         is_up, state (sync); None when the HTTPS transport serves alone
     hub.enrolment   hub/enrolment.py   class Enrolment(core: Core)
     hub.export      hub/export.py      class Export(core: Core, blobs: Blobs)
 
@@ -33,13 +34,15 @@ For other parts: `await core.sequencer.issue(body, subject)` logs a hub record a
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from firmware_adapters.webrtc import MediaPeers
 from hub.access import Access
 from hub.alarms import Alarms
+from hub.broker import Broker
+from hub.bus import Bus
 from hub.config import HubSettings
 from hub.core import Core
 from hub.devices import Devices, Streams
@@ -56,6 +59,7 @@ from hub.timeline import TaskTimeline
 from hub.uploads import Blobs
 from hub.views import Views
 from protocol import kinds
+from protocol.errors import MalformedError
 from protocol.identifiers import BoxId
 from protocol.instants import Clock
 from protocol.messages import BoxReport, Claim, Reply
@@ -85,6 +89,7 @@ class Hub:
     records: Records
     access: Access
     enrolment: Enrolment
+    bus: Bus | None = None
 
     @property
     def alarms(self) -> Alarms:
@@ -114,7 +119,8 @@ async def open_hub(settings: HubSettings, clock: Clock, signer: Ed25519Signer | 
         hub = await _build(settings, clock, key, stack)
         await hub.pairings.reconcile()
         await hub.tasks.reconcile()
-        yield hub
+        bus = await _start_bus(hub, stack)
+        yield replace(hub, bus=bus)
         await hub.views.close()
 
 
@@ -154,6 +160,23 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
     )
     _wire(hub)
     return hub
+
+
+async def _start_bus(hub: Hub, stack: AsyncExitStack) -> Bus | None:
+    """Run or find the broker; last, so that nothing comes in before the rest is ready."""
+    settings = hub.core.settings
+    url: str | None = settings.mqtt.url or None
+    if settings.mqtt.broker == "none":
+        return None
+    if settings.mqtt.broker == "spawn":
+        url = (await stack.enter_async_context(Broker(settings))).url
+    elif url is None:
+        raise MalformedError("an external broker needs its address", where="mqtt.url")
+    if url is None:
+        return None
+    authorities = settings.device.authorities or settings.keys / "site.pem"
+    bus = Bus(url, hub.core.site, hub.ingest, hub.mail, hub.alarms, authorities)
+    return await stack.enter_async_context(bus)
 
 
 def _wire(hub: Hub) -> None:

@@ -46,19 +46,34 @@ class Mail:
     _boxes: dict[str, _Box] = field(default_factory=dict)
 
     async def take(self, box: str, wait_s: float) -> list[bytes]:
-        """Give what waits for a box, encoded; wait up to `wait_s` for something. Empty when nothing came."""
+        """Give what waits for a box, encoded, as handed over; wait up to `wait_s` for something. Empty when nothing came."""
+        found = await self.fetch(box, wait_s)
+        await self.delivered(box, found)
+        return [message if isinstance(message, bytes) else encode(message) for message in found]
+
+    async def fetch(self, box: str, wait_s: float) -> list[Message | bytes]:
+        """Do as `take`, for a way that tells later whether it handed over: then call `delivered` or `put_back`."""
         mine = await self._mine(box)
         until_ns = self.clock.monotonic_ns() + int(wait_s * SECOND_NS)
         while True:
             mine.news.clear()
             found = self._collect(mine)
-            if found:
-                await self._note_delivered(box, found)
-                return [encode(message) if not isinstance(message, bytes) else message for message in found]
             left_s = (until_ns - self.clock.monotonic_ns()) / SECOND_NS
-            if left_s <= 0:
-                return []
+            if found or left_s <= 0:
+                return found
             await _wait(mine.news, min(left_s, REPEAT_S if mine.commands else left_s))
+
+    async def delivered(self, box: str, found: list[Message | bytes]) -> None:
+        """Note that messages were handed over."""
+        places = [(message.epoch, message.end) for message in found if isinstance(message, Receipt)]
+        if places:
+            await self.database.write(lambda connection: _set_delivered(connection, box, places))
+
+    def put_back(self, box: str, found: list[Message | bytes]) -> None:
+        """Keep messages that could not be handed over; commands come again by themselves."""
+        mine = self._boxes.get(box)
+        if mine is not None:
+            mine.waiting.extendleft(message for message in reversed(found) if not isinstance(message, bytes))
 
     def post(self, box: str, *messages: Message) -> None:
         """Put messages where the box will fetch them; the oldest go when too many wait."""
@@ -158,11 +173,6 @@ class Mail:
             size += len(message.seal) + len(message.checkpoint) if isinstance(message, Receipt) else 0
             found.append(message)
         return found
-
-    async def _note_delivered(self, box: str, found: list[Message | bytes]) -> None:
-        places = [(message.epoch, message.end) for message in found if isinstance(message, Receipt)]
-        if places:
-            await self.database.write(lambda connection: _set_delivered(connection, box, places))
 
 
 async def _wait(news: asyncio.Event, timeout_s: float) -> None:
