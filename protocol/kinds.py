@@ -333,6 +333,13 @@ _names = cast(Callable[[type[Any]], tuple[str, ...]], cache(_field_names))
 _plan = cast(Callable[[type[Any]], Plan], cache(_field_plan))
 
 
+def _admits_none(kind: type[Any], name: str) -> bool:
+    return types.NoneType in get_args(get_type_hints(kind)[name])
+
+
+_may_be_none = cast(Callable[[type[Any], str], bool], cache(_admits_none))
+
+
 def _strip_none(hint: Any) -> Any:  # noqa: ANN401
     if get_origin(hint) in (types.UnionType, Union):
         return next(part for part in get_args(hint) if part is not types.NoneType)
@@ -343,12 +350,15 @@ def _decode(kind: type[Any], value: Any, where: str) -> Any:  # noqa: ANN401
     if not isinstance(value, dict):
         raise MalformedError("body is not a map", where=where)
     found: dict[str, Any] = {}
+    absent = 0
     for number, name, hint, required in _plan(kind):
         if number in value:
             found[name] = _take(hint, value[number], where, name)
         elif required:
-            raise MalformedError("missing", where=f"{where}.{name}")
-    if len(found) != len(value):
+            if not _may_be_none(kind, name):
+                raise MalformedError("missing", where=f"{where}.{name}")
+            found[name], absent = None, absent + 1
+    if len(found) - absent != len(value):
         raise MalformedError(f"unknown fields {sorted(set(value) - {row[0] for row in _plan(kind)}, key=str)}", where=where)
     return kind(**found)
 

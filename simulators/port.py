@@ -166,6 +166,7 @@ class Port:
         self._say = say
         self._clips: list[Path] = []
         self._ports = Ports(0, 0, 0, {})
+        self._root = ""
         self._secret = secrets.token_urlsafe(12)
         self._farms: list[Farm] = []
 
@@ -230,7 +231,8 @@ class Port:
     async def _found_site(self) -> None:
         """Make the site CA, the hub's certificates and the hub's state, as an administrator does once."""
         state = self.plan.state
-        await self.programs.must(program("storage.authority", "init", self._ca, "--site", SITE))
+        founded = json.loads(await self.programs.must(program("storage.authority", "init", self._ca, "--site", SITE, "--json")))
+        self._root = str(founded["root_sha256"])
         await self.programs.must(program("storage.authority", "server", self._ca, "--hub", HUB, "--out", state / "hub/keys"))
         self._hub_config.write_text(self._hub_settings(), encoding="utf-8")
         made = json.loads(await self.programs.must(program("web", "init", "--config", self._hub_config, "--json")))
@@ -259,7 +261,24 @@ class Port:
         async with self.session("administrator") as administrator:
             token = (await administrator.call("POST", "/enrolments/tokens", {"box": name}))["token"]
             enrolling = asyncio.create_task(
-                self.programs.must(program("edge", "enrol", "--config", box.config, "--hub", self.url, "--token", token))
+                self.programs.must(
+                    program(
+                        "edge",
+                        "enrol",
+                        "--config",
+                        box.config,
+                        "--hub",
+                        self.url,
+                        "--token",
+                        token,
+                        "--box",
+                        name,
+                        "--site",
+                        SITE,
+                        "--root",
+                        self._root,
+                    )
+                )
             )
             try:
                 await self._approve(administrator, name, enrolling)
@@ -404,3 +423,17 @@ class Port:
         for broker in brokers:
             broker.kill()
         await until(listens(self._ports.mqtt), limit_s=STREAMS_S, what="a new broker")
+
+    async def check(self) -> list[str]:
+        """Stop hub and boxes and check the invariants of what is on their disks; give what does not hold."""
+        faults = []
+        checks = [(box.name, program("edge", "fsck", "--config", box.config)) for box in self.boxes]
+        checks.append(("hub", program("web", "fsck", "--config", self._hub_config)))
+        for name, command in checks:
+            ended = await self.programs.stop(name)
+            if ended != 0:
+                faults.append(f"{name} ended with code {ended} when asked to stop: {self.programs.running[name].tail()[-500:]}")
+            found = await self.programs.outcome(command)
+            if found.code != 0:
+                faults.append(f"fsck of {name}: {(found.out + found.err).strip()[-1000:]}")
+        return faults

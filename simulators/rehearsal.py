@@ -98,6 +98,7 @@ class Rehearsal:
         lanes = await asyncio.to_thread(lanes_of, folder)
         accounts = await asyncio.to_thread(self._accounts, lanes, spans)
         verified = await self._verify(folder)
+        self.faults += await self.port.check()
         seconds = (self.clock.monotonic_ns() - started) / SECOND_NS
         return self._judge(lanes, spans, accounts, verified=verified, seconds=seconds)
 
