@@ -35,7 +35,7 @@ class FirstPicture:
 async def watching(api: HubApi, stream: str, clock: Clock) -> AsyncIterator[FirstPicture]:
     """Watch a stream until the block ends; raise UnavailableError when no picture comes."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
-    track = connection.addTransceiver("video", direction="recvonly").receiver.track
+    receiver = connection.addTransceiver("video", direction="recvonly").receiver
     location: str | None = None
     drain: asyncio.Task[None] | None = None
     try:
@@ -43,9 +43,9 @@ async def watching(api: HubApi, stream: str, clock: Clock) -> AsyncIterator[Firs
         started = clock.monotonic_ns()
         answer, location = await _offer(api, stream, connection.localDescription.sdp)
         await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-        picture = await _first(track, stream)
+        picture = await _first(receiver.track, stream)
         took_ms = (clock.monotonic_ns() - started) / MILLISECOND_NS
-        drain = asyncio.create_task(_drain(track), name=f"watch {stream}")
+        drain = asyncio.create_task(_drain(receiver.track), name=f"watch {stream}")
         yield FirstPicture(round(took_ms, 1), picture.width, picture.height)
     finally:
         await connection.close()
