@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load(options.config)
         _log(settings)
         if options.command == "run":
-            asyncio.run(_run(settings))
+            boot_id = UUID(BOOT_ID.read_text().strip()).bytes
+            asyncio.run(_run(Agent(settings, _identity(settings), Surroundings(SystemClock(), boot_id, make_rtsp_camera))))
             return EXIT_OK
         return _status(options, settings) if options.command == "status" else _fsck(options, settings)
     except PortwitnessError as error:
@@ -41,9 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    example = "example:\n  portwitness-edge run --config /etc/portwitness/edge.toml\n\nsmallest settings file:\n  " + EXAMPLE.replace(
-        "\n", "\n  "
-    )
+    file = EXAMPLE.replace("\n", "\n  ")
+    example = f"example:\n  portwitness-edge run --config /etc/portwitness/edge.toml\n\na settings file:\n  {file}"
     parser = argparse.ArgumentParser(
         prog="portwitness-edge", description="Record, sign and forward at the dock.", epilog=example,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -84,9 +84,7 @@ def _identity(settings: EdgeSettings) -> Identity:
     return Identity(enrolled, load_signer(keys / "identity.key"), trust, keys)
 
 
-async def _run(settings: EdgeSettings) -> None:
-    boot_id = UUID(BOOT_ID.read_text().strip()).bytes
-    agent = Agent(settings, _identity(settings), Surroundings(SystemClock(), boot_id, make_rtsp_camera))
+async def _run(agent: Agent) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)

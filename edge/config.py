@@ -100,9 +100,7 @@ class CameraSettings:
     url: str = setting("Its stream, rtsp://host:port/path.")
     username: str = setting("Login at the camera.", default="")
     password: str = setting("Password at the camera.", default="", secret=True)
-    allows_basic: bool = setting(
-        "Whether the password may be sent in clear (RFC 7617) to a camera that knows nothing better.", default=False
-    )
+    allows_basic: bool = setting("Whether a camera that knows nothing better gets the password in clear (RFC 7617).", default=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -75,9 +75,10 @@ def _check_journals(spool: Spool, box: BoxId, identities: tuple[PublicKey, ...],
 
 
 def _check_boot(body: kinds.Body, before: tuple[int, int, bytes] | None, out: Findings) -> None:
-    if isinstance(body, kinds.Boot) and before is not None:
-        if (body.previous_epoch, body.previous_size, body.previous_root) != before:
-            out.faults.append(f"S3 epoch {before[0] + 1}: names another head of epoch {before[0]}")
+    if not isinstance(body, kinds.Boot) or before is None:
+        return
+    if (body.previous_epoch, body.previous_size, body.previous_root) != before:
+        out.faults.append(f"S3 epoch {before[0] + 1}: names another head of epoch {before[0]}")
 
 
 def _check_files(spool: Spool, folder: SegmentFolder, out: Findings) -> None:
@@ -123,15 +124,34 @@ def _may_go(row: BlobRow, receipted: dict[int, int]) -> bool:
     return bool(row.stored) and row.position < receipted.get(row.epoch, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A segment or gap; `mono`: epoch, from, to, where it is known."""
+
+    wall_from: int
+    wall_to: int
+    what: str
+    mono: tuple[int, int, int] | None
+
+
 @dataclass(slots=True)
 class _Period:
     """Where the account of one stream stands."""
 
     number: int = 0
-    wall_to: int | None = None
-    mono_to: int | None = None
-    epoch: int = -1
-    is_open: bool = False
+    last: _Piece | None = None
+
+    def follow(self, piece: _Piece, where: str, out: Findings) -> None:
+        """Take the next piece; name the hole or overlap before it, by the monotonic clock where both know it."""
+        last, self.last = self.last, piece
+        if last is None:
+            return
+        if last.mono is not None and piece.mono is not None and last.mono[0] == piece.mono[0]:
+            step, clock = piece.mono[1] - last.mono[2], "monotonic"
+        else:
+            step, clock = piece.wall_from - last.wall_to, "wall"
+        if abs(step) > SLACK_NS:
+            out.faults.append(f"{where}: {piece.what} begins {step / 1e6:.1f} ms from the end of {last.what} by the {clock} clock")
 
 
 def _check_streams(out: Findings) -> None:
@@ -141,36 +161,20 @@ def _check_streams(out: Findings) -> None:
         period = periods.setdefault(subject, _Period())
         where = f"S2 {subject} epoch {epoch} position {position}"
         if isinstance(body, kinds.Recording):
-            period.is_open = body.state == "started"
-            period.wall_to = period.mono_to = None
+            period.last = None
         elif isinstance(body, kinds.Segment):
             if body.number != period.number:
                 out.faults.append(f"{where}: segment {body.number}, expected {period.number}")
             period.number = body.number + 1
-            _follow(
-                period,
-                body.wall_from,
-                body.wall_to,
-                (body.epoch or 0 if body.epoch is not None else epoch, body.mono_from, body.mono_to),
-                where,
-                out,
-            )
+            mono = (epoch if body.epoch is None else body.epoch, body.mono_from, body.mono_to)
+            period.follow(_Piece(body.wall_from, body.wall_to, body.state, mono), where, out)
             out.pieces.setdefault(subject, []).append((body.wall_from, body.wall_to, body.state))
         elif isinstance(body, kinds.Gap):
-            mono = (
-                None
-                if body.mono_from is None or body.mono_to is None
-                else (epoch if body.epoch is None else body.epoch, body.mono_from, body.mono_to)
-            )
-            _follow(period, body.wall_from, body.wall_to, mono, where, out)
+            period.follow(_Piece(body.wall_from, body.wall_to, body.cause, _mono_of(body, epoch)), where, out)
             out.pieces.setdefault(subject, []).append((body.wall_from, body.wall_to, body.cause))
 
 
-def _follow(period: _Period, wall_from: int, wall_to: int, mono: tuple[int, int, int] | None, where: str, out: Findings) -> None:
-    if mono is not None and period.mono_to is not None and period.epoch == mono[0]:
-        if abs(mono[1] - period.mono_to) > SLACK_NS:
-            out.faults.append(f"{where}: begins {(mono[1] - period.mono_to) / 1e6:.1f} ms from the end of what is before")
-    elif period.wall_to is not None and abs(wall_from - period.wall_to) > SLACK_NS:
-        out.faults.append(f"{where}: begins {(wall_from - period.wall_to) / 1e6:.1f} ms from the end of what is before, by the wall clock")
-    period.wall_to = wall_to
-    period.mono_to, period.epoch = (mono[2], mono[0]) if mono is not None else (None, -1)
+def _mono_of(gap: kinds.Gap, epoch: int) -> tuple[int, int, int] | None:
+    if gap.mono_from is None or gap.mono_to is None:
+        return None
+    return epoch if gap.epoch is None else gap.epoch, gap.mono_from, gap.mono_to

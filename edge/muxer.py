@@ -8,6 +8,7 @@ decode times run on over the whole run, whatever order pictures are shown in; no
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from edge.initialisation import codec_string, initialisation
 from firmware_adapters.abilities import MediaUnit, TrackFormat
@@ -186,7 +187,7 @@ class _Lane:
         return times
 
     def _durations(self, times: list[int], following: int | None) -> list[int]:
-        durations = [later - due for due, later in zip(times, times[1:], strict=False)]
+        durations = [later - due for due, later in pairwise(times)]
         end = 0 if following is None else following - times[-1]
         if durations and 0 < durations[-1] <= 2 * self.hz:
             self.step = durations[-1]

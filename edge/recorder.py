@@ -50,10 +50,10 @@ class Recorder:
     durable: Durable
     files: Worker
     records: Worker
-    rules: CutRules = CutRules()
+    rules: CutRules = field(default_factory=CutRules)
     on_commit: Callable[[], None] | None = None
     captures: dict[SourceId, Capture] = field(default_factory=dict)
-    anchor: Anchor = Anchor(0)
+    anchor: Anchor = field(default_factory=lambda: Anchor(0))
     faults: list[str] = field(default_factory=list)
     _waiting: list[Entry] = field(default_factory=list)
     _changes: Changes | None = None
@@ -257,7 +257,7 @@ class Recorder:
         for capture in captures:
             capture.cut_soon()
         end = self.clock.monotonic_ns() + int(limit_s * SECOND_NS)
-        while not all(capture.is_cut for capture in captures) and self.clock.monotonic_ns() < end:
+        while not all(capture.is_cut for capture in captures) and self.clock.monotonic_ns() < end:  # noqa: ASYNC110 - device's turn
             await asyncio.sleep(0.05)
         await self.beat(seal=seal, extra=extra, changes=changes)
 

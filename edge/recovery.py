@@ -8,7 +8,6 @@ A power cut in the middle changes nothing of the result.
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,15 +176,11 @@ class Recovery:
         heads = {stream: row.next_number for stream, row in self.journal.streams.items()}
         if not self.folder.root.is_dir():
             return
-        for source in sorted(os.listdir(self.folder.root)):
-            below = self.folder.root / source
-            head = next((number for stream, number in heads.items() if stream.endswith(f"/{source}")), 0)
-            if not below.is_dir():
-                continue
-            for name in sorted(os.listdir(below)):
-                stem, _, kind = name.partition(".")
-                if kind != "mp4" or not stem.isdigit() or int(stem) >= head:
-                    out.set_aside.append(set_aside(below / name, self.quarantine))
+        for below in sorted(self.folder.root.iterdir()):
+            head = next((number for stream, number in heads.items() if stream.endswith(f"/{below.name}")), 0)
+            for path in sorted(below.iterdir()) if below.is_dir() else ():
+                if path.suffix != ".mp4" or not path.stem.isdigit() or int(path.stem) >= head:
+                    out.set_aside.append(set_aside(path, self.quarantine))
 
 
 def _judge(data: bytes, bounds: Sequence[kinds.OpenSegment]) -> tuple[Media | None, kinds.OpenSegment | None]:

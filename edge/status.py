@@ -57,7 +57,8 @@ def show(status: Mapping[str, Any]) -> str:
         f"clock    {clock['sync']}, {clock['wall']}, offset to the hub {clock['hub_offset_ms']} ms",
     ]
     lines += [
-        f"{each['source']:<12} {each['state']:<10} {each['bitrate'] / 1e6:5.1f} Mbit/s  lost {each['lost']}  {each['task'] or ''} {each['detail']}"
+        f"{each['source']:<12} {each['state']:<10} {each['bitrate'] / 1e6:5.1f} Mbit/s  lost {each['lost']}"
+        f"  {each['task'] or ''} {each['detail']}"
         for each in status["sources"]
     ]
     return "\n".join([*lines, *(f"fault: {fault}" for fault in status["faults"])])
