@@ -48,6 +48,7 @@ from hub.core import Core
 from hub.devices import Devices, Streams
 from hub.enrolment import Enrolment
 from hub.events import Events
+from hub.export import Export
 from hub.ingest import Ingest
 from hub.live import Live, peer_settings
 from hub.lookups import Records
@@ -89,6 +90,7 @@ class Hub:
     records: Records
     access: Access
     enrolment: Enrolment
+    export: Export
     bus: Bus | None = None
 
     @property
@@ -157,6 +159,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         records=Records(core),
         access=Access(core),
         enrolment=Enrolment(core),
+        export=await stack.enter_async_context(Export(core, blobs)),
     )
     _wire(hub)
     return hub

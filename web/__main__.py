@@ -129,6 +129,13 @@ async def trust(settings: HubSettings, options: argparse.Namespace) -> Answer:
         return dict(json.loads(house.enrolment.trust().encode()))
 
 
+async def export(settings: HubSettings, options: argparse.Namespace) -> Answer:
+    """Export a task while no hub serves on this state."""
+    async with run_hub(settings) as hub:
+        folder = await hub.export.make(options.task, options.by)
+        return {"task": options.task, "folder": str(folder), "bundle": str(folder.parent / "bundle.zip")}
+
+
 def _need(value: str | None, name: str) -> Any:  # noqa: ANN401 - whatever the option's type
     if not value:
         raise MalformedError("is needed", where=name)
@@ -150,6 +157,7 @@ _COMMANDS: dict[str, tuple[Command, str]] = {
     "user": (user, "people: add, list, role, password, disable, enable"),
     "token": (token, "tokens: api (for a program), box (for an enrolment)"),
     "trust": (trust, "print this hub's trust file"),
+    "export": (export, "export a task as a bundle that outsiders verify"),
 }
 
 
@@ -171,6 +179,8 @@ def parser() -> argparse.ArgumentParser:
     people.add_argument("--role", choices=ROLES)
     people.add_argument("--display", default="", help="the name people read")
     people.add_argument("--password-file", type=Path, metavar="FILE", help="read the password from here; else one is generated")
+    made["export"].add_argument("task", metavar="TASK")
+    made["export"].add_argument("--by", default="admin", metavar="PERSON", help="who exports: it is a record")
     tokens = made["token"]
     tokens.add_argument("act", choices=("api", "box"))
     tokens.add_argument("name", metavar="NAME", help="the person, or the box")
@@ -185,6 +195,7 @@ _EXAMPLES = {
     "user": "user --config hub.toml add li.wei --role inspector --display 李伟",
     "token": "token --config hub.toml api admin --label ca --days 30",
     "trust": "trust --config hub.toml > trust.json",
+    "export": "export --config hub.toml T-20261123-0001 --by chen.min",
 }
 
 

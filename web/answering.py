@@ -41,7 +41,7 @@ _BY_CLASS: tuple[tuple[type[PortwitnessError], str, int], ...] = (
     (DiskFullError, "storage", 507),
     (StorageError, "storage", 503),
 )
-_MISSING_WORDS = ("is not known", "no such", "not found", "unknown")
+_MISSING_WORDS = ("is not known", "no such", "is not here", "is not stored")
 API_ERRORS: dict[int | str, dict[str, object]] = {
     400: {"model": ErrorAnswer, "description": "Malformed request"},
     401: {"model": ErrorAnswer, "description": "Not logged in"},
@@ -56,7 +56,7 @@ def judge(error: PortwitnessError) -> tuple[str, int]:
     """Give an error's kind and HTTP status."""
     if error.where in _BY_PLACE:
         return _BY_PLACE[error.where]
-    if isinstance(error, RefusedError | MalformedError) and any(word in error.what for word in _MISSING_WORDS):
+    if isinstance(error, RefusedError | StorageError) and any(word in error.what for word in _MISSING_WORDS):
         return "missing", 404
     for kind, name, status in _BY_CLASS:
         if isinstance(error, kind):

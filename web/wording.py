@@ -39,7 +39,7 @@ _SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"is already known", "已存在"),
         (r"is not open", "任务未处于进行中"),
         (r"task is ended|has ended", "任务已结束"),
-        (r"is not known|unknown|no such .*", "没有找到"),
+        (r"is not known|is not here|is not stored|no such .*", "没有找到"),
         (r"not online|offline|does not answer", "设备不在线"),
         (r"already paired.*", "该记录仪已绑定"),
     )
