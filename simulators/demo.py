@@ -125,7 +125,7 @@ async def _status(api: HubApi, task: str) -> str:
         devices = (await api.call("GET", "/devices"))["devices"]
         pieces = [piece for lane in shown["lanes"] for piece in lane["segments"]]
         verified = sum(1 for piece in pieces if piece["state"] == "verified")
-        receipted = sum(place["receipted"] for box in devices for place in box["journal"])
+        receipted = sum(box["receipted"] for box in devices)
         backlog = sum(box["unsent_records"] + box["unsent_blobs"] for box in devices)
         viewers = sum(stream.get("viewers", 0) for stream in (await api.call("GET", "/streams"))["streams"])
         online = sum(1 for box in devices if box["online"])
