@@ -203,7 +203,8 @@ def _journals(files: Mapping[str, bytes], exhibits: Exhibits, faults: Faults) ->
         with faults.of(bundle.journal_name(box, epoch, "range")):
             place = bundle.JournalRange.parse(_get(files, bundle.journal_name(box, epoch, "range")))
             with faults.of(name):
-                exhibits.ranges.setdefault(box, []).append(_follow(box, epoch, place, _get(files, name), exhibits, faults))
+                range_ = _follow(box, epoch, place, _get(files, name), exhibits, faults)
+                exhibits.ranges.setdefault(box, []).append(range_)
 
 
 def _follow(box: BoxId, epoch: int, place: bundle.JournalRange, data: bytes, exhibits: Exhibits, faults: Faults) -> Range:

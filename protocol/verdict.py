@@ -5,7 +5,7 @@ became of every instant; every fault with its file; and what nobody could check 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from protocol import bundle, kinds
@@ -13,6 +13,7 @@ from protocol.coverage import Coverage, account, clip, subtract
 from protocol.errors import VerificationError
 from protocol.examination import Exhibits, Fault, Faults, Range
 from protocol.instants import MILLISECOND_NS, Interval, iso
+from protocol.linking import merge
 from protocol.reckoning import Expectation, Piece
 
 SLACK_NS = 250 * MILLISECOND_NS  # a few frames between the last one and the act that ended it
@@ -249,15 +250,37 @@ def account_stream(name: str, wanted: Expectation, faults: Faults) -> StreamFind
     """Account for every instant of a stream that belongs to the task; each hole is a fault that names a segment."""
     stream = next(one for one in wanted.linked if one == name)
     known = wanted.streams[stream]
-    stretches = wanted.linked[stream]
-    periods = subtract(stretches, known.idle())
+    stretches, off = wanted.linked[stream], known.idle()
     pieces = [piece.interval for piece in known.pieces]
-    coverage = tuple(account(period, pieces, known.gaps, slack_ns=SLACK_NS) for period in periods if period.length > SLACK_NS)
-    idle = tuple(part for stretch in stretches for part in clip(known.idle(), stretch))
+    coverage: list[Coverage] = []
+    for stretch in stretches:
+        for period in subtract([stretch], off):
+            soft = period.start > stretch.start, period.end < stretch.end
+            if period.length > SLACK_NS or not any(soft):
+                one = account(period, pieces, known.gaps, slack_ns=SLACK_NS)
+                coverage.append(_with_edges(one, [*pieces, *(gap.interval for gap in known.gaps)], soft))
+    idle = tuple(part for stretch in stretches for part in clip(off, stretch))
     for one in coverage:
         for hole in one.unexplained:
             _name_hole(stream, hole, wanted, faults)
-    return StreamFinding(stream, tuple(stretches), coverage, idle, stream in wanted.late)
+    return StreamFinding(stream, tuple(stretches), tuple(coverage), idle, stream in wanted.late)
+
+
+def _with_edges(found: Coverage, pieces: Sequence[Interval], soft: tuple[bool, bool]) -> Coverage:
+    """Allow no slack where the task begins or ends while the stream goes on: a segment that overlaps by a moment must be there.
+
+    `soft`: that edge is the beginning or end of the recording itself.
+    """
+    period = found.period
+    inside = [piece for piece in pieces if piece.overlaps(period)]
+    holes = []
+    if not soft[0] and (start := min((piece.start for piece in inside), default=period.end)) > period.start:
+        holes.append(Interval(period.start, start))
+    if not soft[1] and (end := max((piece.end for piece in inside), default=period.start)) < period.end:
+        holes.append(Interval(end, period.end))
+    more = [hole for hole in merge(holes) if not any(hole.overlaps(known) for known in found.unexplained)]
+    lost = sum(hole.length for hole in more)
+    return replace(found, unexplained=tuple(sorted([*found.unexplained, *more])), recorded_ns=found.recorded_ns - lost)
 
 
 def _name_hole(name: str, hole: Interval, wanted: Expectation, faults: Faults) -> None:

@@ -76,18 +76,22 @@ def _walk(root: Path) -> Iterator[Member]:
     count = 0
     pending = [root]
     while pending:
-        folder = pending.pop()
-        for entry in os.scandir(folder):
-            name = Path(entry.path).relative_to(root).as_posix()
-            if entry.is_dir(follow_symlinks=False):
-                pending.append(Path(entry.path))
-                continue
-            count += 1
-            if count > MAX_FILES or not entry.is_file(follow_symlinks=False):
-                raise MalformedError(
-                    "more files than a bundle has" if count > MAX_FILES else "is a link or a device, not a file", where=name
-                )
-            yield Member(name, Path(entry.path), 0, entry.stat(follow_symlinks=False).st_size)
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                path = Path(entry.path)
+                count += 1
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
+                    continue
+                _check_kind(entry, count, path.relative_to(root).as_posix())
+                yield Member(path.relative_to(root).as_posix(), path, 0, entry.stat(follow_symlinks=False).st_size)
+
+
+def _check_kind(entry: os.DirEntry[str], count: int, name: str) -> None:
+    if count > MAX_FILES:
+        raise MalformedError("more files than a bundle has", where=name)
+    if not entry.is_file(follow_symlinks=False):
+        raise MalformedError("is a link or a device, not a file", where=name)
 
 
 def _unzip(path: Path) -> Iterator[Member]:
