@@ -126,7 +126,8 @@ async def _status(api: HubApi, task: str) -> str:
         pieces = [piece for lane in shown["lanes"] for piece in lane["segments"]]
         verified = sum(1 for piece in pieces if piece["state"] == "verified")
         receipted = sum(box["receipted"] for box in devices)
-        backlog = sum(box["unsent_records"] + box["unsent_blobs"] for box in devices)
+        reports = [box["report"] for box in devices if box["report"]]
+        backlog = sum(report["unsent_records"] + report["unsent_blobs"] for report in reports)
         viewers = sum(stream.get("viewers", 0) for stream in (await api.call("GET", "/streams"))["streams"])
         online = sum(1 for box in devices if box["online"])
         return (
