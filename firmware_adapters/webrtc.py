@@ -36,7 +36,7 @@ from firmware_adapters.abilities import Interruption, UnitSink
 from firmware_adapters.gop import Feed, FrameKind
 from firmware_adapters.webrtc_packets import PictureAssembler
 from firmware_adapters.webrtc_paths import bind_within
-from firmware_adapters.webrtc_sdp import Offer, hold_bitrate, read_offer, restore_profiles, strip_local_candidates
+from firmware_adapters.webrtc_sdp import Offer, hold_bitrate, read_offer, restore_profiles, strip_named_candidates
 from firmware_adapters.webrtc_sending import SENDER, FrameSender, SendTurns
 from firmware_adapters.webrtc_units import UnitMaker
 from protocol.errors import MalformedError, RefusedError, UnavailableError
@@ -155,6 +155,7 @@ _BAD_SDP = (
     AttributeError,
     TypeError,
     AssertionError,
+    RuntimeError,  # also what a coroutine makes of the StopIteration of a failed search
     InternalError,
     InvalidStateError,
     SdpOperationError,
@@ -551,7 +552,7 @@ class WhipPublisher(_Peer):
         try:
             await connection.setLocalDescription(await connection.createOffer())
             answer, self._location = await self._post(connection.localDescription.sdp)
-            await connection.setRemoteDescription(RTCSessionDescription(strip_local_candidates(answer), "answer"))
+            await connection.setRemoteDescription(RTCSessionDescription(strip_named_candidates(answer), "answer"))
         except _BAD_SDP as error:
             await self.close()
             raise MalformedError(f"cannot be read: {str(error) or type(error).__name__}", where="answer") from error

@@ -6,6 +6,7 @@ refusal names what was offered. Pure.
 
 import base64
 import binascii
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,7 +17,7 @@ from protocol.errors import MalformedError, RefusedError
 SDP_LIMIT = 64 << 10  # bytes; a browser's offer has 6 to 8 KiB
 KNOWN_PROFILE = "42e01f"  # constrained baseline 3.1: what the library knows by name
 
-_LOCAL_CANDIDATE = re.compile(r"a=candidate:\S+ \d+ \S+ \d+ \S+\.local .*\r?\n")
+_CANDIDATE = re.compile(r"a=candidate:([^\r\n]*)(\r?\n|$)")
 _RTPMAP = re.compile(r"a=rtpmap:(\d+) ([^/\s]+)/(\d+)")
 _FMTP = re.compile(r"a=fmtp:(\d+) (\S.*)")
 
@@ -90,7 +91,7 @@ def read_offer(text: str, *, media_from_peer: bool) -> Offer:
         raise RefusedError(f"video must be H.264 in packetization mode 1, offered: {video[0].offered}", where="offer")
     if audio and "opus" not in (name.lower() for name in audio[0].codecs.values()):
         raise RefusedError(f"audio must be Opus, offered: {audio[0].offered}", where="offer")
-    shown, profiles = _show_known_profile(strip_local_candidates(text), video[0])
+    shown, profiles = _show_known_profile(strip_named_candidates(text), video[0])
     return Offer(shown, bool(audio), _announced_sets(video[0]), profiles)
 
 
@@ -146,9 +147,21 @@ def _check_direction(section: Section, media_from_peer: bool) -> None:
         raise RefusedError(f"the offer {verb} no {section.kind} ({section.direction})", where="offer")
 
 
-def strip_local_candidates(text: str) -> str:
-    """Drop mDNS candidates: nobody resolves them here and waiting costs a second; peers are found by their checks."""
-    return _LOCAL_CANDIDATE.sub("", text)
+def strip_named_candidates(text: str) -> str:
+    """Drop candidates that are not addresses: mDNS names cost a second each, others would be looked up for a stranger.
+
+    Peers behind a name are found by their own checks.
+    """
+    return _CANDIDATE.sub(lambda found: found[0] if _has_address(found[1]) else "", text)
+
+
+def _has_address(candidate: str) -> bool:
+    fields = candidate.split()
+    try:
+        ipaddress.ip_address(fields[4])
+        return 0 < int(fields[5]) < 65536 and fields[6] == "typ"
+    except (ValueError, IndexError):
+        return False
 
 
 def _show_known_profile(text: str, video: Section) -> tuple[str, dict[int, str]]:

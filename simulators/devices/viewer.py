@@ -174,10 +174,14 @@ async def count(viewers: list[LightViewer], seconds: float) -> SwarmReport:
 async def gather_viewers(number: int, connect: Callable[[LightViewer], Awaitable[None]], *, at_once: int = 4) -> list[LightViewer]:
     """Connect viewers, a few at once."""
     viewers = [LightViewer() for _ in range(number)]
-    for start in range(0, number, at_once):
-        group = viewers[start : start + at_once]
-        await asyncio.gather(*(connect(viewer) for viewer in group))
-        await asyncio.wait_for(asyncio.gather(*(viewer.wait_connected() for viewer in group)), 20)
+    try:
+        for start in range(0, number, at_once):
+            group = viewers[start : start + at_once]
+            await asyncio.gather(*(connect(viewer) for viewer in group))
+            await asyncio.wait_for(asyncio.gather(*(viewer.wait_connected() for viewer in group)), 20)
+    except BaseException:
+        await asyncio.gather(*(viewer.close() for viewer in viewers))
+        raise
     return viewers
 
 

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from firmware_adapters.webrtc_sdp import SDP_LIMIT, hold_bitrate, parse_sections, read_offer, restore_profiles
+from firmware_adapters.webrtc_sdp import SDP_LIMIT, hold_bitrate, parse_sections, read_offer, restore_profiles, strip_named_candidates
 from protocol.errors import MalformedError, RefusedError
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n"
@@ -26,6 +26,16 @@ def audio(codecs: str) -> str:
 
 
 OPUS = "a=rtpmap:111 opus/48000/2\r\n"
+
+
+def test_only_candidates_with_an_address_are_kept() -> None:
+    text = "".join(
+        f"a=candidate:1 1 udp 1 {host} {port} typ host\r\n"
+        for host, port in [("x.local", 1), ("example.org", 1), ("192.0.2.7", 1), ("fd00::2", 1), ("192.0.2.7", 0), ("192.0.2.8", 70000)]
+    )
+    kept = strip_named_candidates("v=0\r\n" + text + "a=candidate:short\r\na=mid:0\r\n")
+    assert [line.split()[4] for line in kept.splitlines() if line.startswith("a=candidate")] == ["192.0.2.7", "fd00::2"]
+    assert kept.endswith("a=mid:0\r\n")
 
 
 def test_h264_and_opus_pass_without_mdns_candidates() -> None:
