@@ -205,7 +205,8 @@ class Bus:
             return self._early.pop(mid)
         waiting = self._confirmed[mid] = asyncio.get_running_loop().create_future()
         try:
-            return await asyncio.wait_for(waiting, CONFIRM_S)
+            async with asyncio.timeout(CONFIRM_S):  # wait_for of Python 3.11 loses a cancellation that meets the result
+                return await waiting
         except TimeoutError:
             return _LOST
         finally:
