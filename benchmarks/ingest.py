@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.processes import LOAD_CORE, PROGRAM_CORE, note, pin, role_on, scratch
+from benchmarks.processes import LOAD_CORE, PROGRAM_CORE, note, pin, role_on, scratch, usage
 from edge.journal import Box, Entry, Journal
 from protocol import canonical, kinds, messages, topics
 from protocol.identifiers import BoxId
@@ -244,7 +244,10 @@ async def compare(rounds: int) -> dict[str, Any]:
                 bare.append(await asyncio.to_thread(role_on, PROGRAM_CORE, "benchmarks.ingest", "--role", "bare", "--place", str(folder)))
                 pin(hub.pid, *range(os.cpu_count() or 1))
                 note("records to their receipts")
-                records.append(await asyncio.to_thread(role_on, None, "benchmarks.ingest", "--role", "records", "--place", place))
+                before = usage(hub.pid)
+                found = await asyncio.to_thread(role_on, None, "benchmarks.ingest", "--role", "records", "--place", place)
+                found["hub_cpu_us_per_record"] = (usage(hub.pid).cpu_s - before.cpu_s) * 1e6 / RECORDS
+                records.append(found)
     return summary(blobs, bare, records)
 
 
@@ -258,6 +261,7 @@ def summary(blobs: list[dict[str, Any]], bare: list[dict[str, Any]], records: li
     result["blob_ratio"] = round(mean(blobs, "mb_s") / mean(bare, "mb_s"), 3)
     for key in ("records_per_second", "per_second", "per_second_all_cores"):
         result[key.replace("per_second", "verified_per_second") if key != "records_per_second" else key] = round(mean(records, key), 1)
+    result["hub_cpu_us_per_record"] = round(mean(records, "hub_cpu_us_per_record"), 1)
     result["record_ratio"] = round(mean(records, "records_per_second") / mean(records, "per_second"), 3)
     result["record_ratio_all_cores"] = round(mean(records, "records_per_second") / mean(records, "per_second_all_cores"), 3)
     result["ok"] = result["blob_ratio"] >= BLOB_GOAL and result["record_ratio"] >= RECORD_GOAL

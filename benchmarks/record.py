@@ -12,6 +12,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from simulators.port import Port, PortPlan
 
 PLANS = ((16, "1920x1080", 4000), (32, "1280x720", 2000), (64, "1280x720", 2000))
 WARM_UP_S = 12.0
+SETTLE_S = 4.0
 CPU_GOAL, MEMORY_GOAL = 0.75, 0.2
 SEGMENTS = (
     "-c", "copy", "-f", "segment", "-segment_time", "10", "-segment_format", "mp4", "-segment_format_options",
@@ -99,7 +101,9 @@ def measure_ffmpeg(mode: str, urls: list[str], load: Load, folder: Path) -> dict
     out.mkdir(exist_ok=True)
     quiet = ("ffmpeg", "-nostdin", "-v", "error")
     if mode == "one ffmpeg":
-        inputs = [word for url in urls for word in ("-rtsp_transport", "tcp", "-thread_queue_size", "512", "-i", url)]
+        # inputs are opened one after the other: without these the last would wait for minutes
+        options = ("-rtsp_transport", "tcp", "-analyzeduration", "0", "-probesize", "32", "-thread_queue_size", "512")
+        inputs = [word for url in urls for word in (*options, "-i", url)]
         outputs = [word for at in range(len(urls)) for word in ("-map", f"{at}:v", *SEGMENTS, str(out / f"one-{at}-%05d.mp4"))]
         running = [start_on(PROGRAM_CORE, *quiet, *inputs, *outputs)]
     else:
@@ -109,6 +113,7 @@ def measure_ffmpeg(mode: str, urls: list[str], load: Load, folder: Path) -> dict
         ]
     try:
         wait_for(lambda: len(list(out.glob("*.mp4"))) >= len(urls), limit_s=60, what=mode)
+        time.sleep(SETTLE_S)
         measured = measure([each.pid for each in running], load.seconds)
         assert all(each.poll() is None for each in running), f"{mode}: a process ended"
     finally:
