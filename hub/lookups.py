@@ -8,7 +8,8 @@ from hub.core import Core
 from hub.values import StoredRecord
 from protocol.errors import RefusedError
 from protocol.identifiers import Issuer
-from storage.schema import leaves, records, seals
+from protocol.merkle import Frontier
+from storage.schema import journals, leaves, records, seals
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +51,36 @@ def covering_leaf(connection: Connection, issuer: Issuer, epoch: int, position: 
     if issuer.role == "hub":
         same = and_(leaves.c.issuer == str(issuer), leaves.c.epoch == epoch, leaves.c.record_position == position)
         return connection.execute(select(leaves.c.position).where(same)).scalar()
-    above = and_(seals.c.box == issuer.name, seals.c.epoch == epoch, seals.c.position > position, seals.c.log_index.is_not(None))
+    box, found = issuer.name, _first_seal(connection, issuer.name, epoch, position)
+    while found is None and _is_head_of_next(connection, box, epoch):
+        epoch += 1
+        found = _first_seal(connection, box, epoch, 0)
+    return found
+
+
+def covered_size(connection: Connection, box: str, epoch: int) -> int:
+    """Give the position below which logged seals cover an epoch of a box.
+
+    A box that lost power never sealed the end of its epoch; the next boot record names that end, so a seal above that boot covers it.
+    """
+    own = and_(seals.c.box == box, seals.c.epoch == epoch, seals.c.log_index.is_not(None))
+    covered = connection.execute(select(func.max(seals.c.position)).where(own)).scalar() or 0
+    held = connection.execute(select(journals.c.size).where(journals.c.box == box, journals.c.epoch == epoch)).scalar() or 0
+    if covered + 1 >= held:
+        return covered
+    return held if covering_leaf(connection, Issuer.of_box(box), epoch, held - 1) is not None else covered
+
+
+def _first_seal(connection: Connection, box: str, epoch: int, position: int) -> int | None:
+    above = and_(seals.c.box == box, seals.c.epoch == epoch, seals.c.position > position, seals.c.log_index.is_not(None))
     return connection.execute(select(func.min(seals.c.log_index)).where(above)).scalar()
+
+
+def _is_head_of_next(connection: Connection, box: str, epoch: int) -> bool:
+    """Tell whether the next boot record names exactly the head that is held of this epoch."""
+    held = connection.execute(select(journals).where(journals.c.box == box, journals.c.epoch == epoch)).first()
+    following = and_(journals.c.box == box, journals.c.epoch == epoch + 1, journals.c.previous_epoch == epoch)
+    boot = connection.execute(select(journals).where(following)).first()
+    if held is None or boot is None or boot.previous_size != held.size or not held.size:
+        return False
+    return Frontier.decode(held.size, bytes(held.frontier)).root() == bytes(boot.previous_root)

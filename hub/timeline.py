@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import Connection, Row, and_, select
 
 from hub.bonds import bonds_of, pairing_states
 from hub.core import Core
+from hub.lookups import covered_size
 from hub.tasks import facts_of
 from hub.uploads import Blobs
 from hub.values import Lane, LaneGap, LaneSegment, SegmentState, Timeline
@@ -22,7 +23,7 @@ from protocol.errors import RefusedError
 from protocol.identifiers import Issuer, StreamId
 from protocol.instants import MILLISECOND_NS, SECOND_NS, Interval
 from protocol.linking import Bond, TaskSpan, merge, stretches
-from storage.schema import blobs, equivocations, gaps, recordings, seals, segments, streams, tasks
+from storage.schema import blobs, equivocations, gaps, recordings, segments, streams, tasks
 
 LAG_NS = 30 * SECOND_NS  # what the newest seconds may still owe: the open segment, the way, the seal
 
@@ -104,7 +105,7 @@ class _Lanes:
                 if (row.epoch, row.position) not in seen:
                     seen.add((row.epoch, row.position))
                     if row.epoch not in covered:
-                        covered[row.epoch] = receipted(self.connection, row.box, row.epoch)
+                        covered[row.epoch] = covered_size(self.connection, row.box, row.epoch)
                     yield self._segment(row, covered[row.epoch])
 
     def _segment(self, row: Row[Any], covered: int) -> LaneSegment:
@@ -180,9 +181,3 @@ class _Lanes:
         if begun is not None:
             periods.append(Interval(min(begun, part.end), part.end))
         return periods
-
-
-def receipted(connection: Connection, box: str, epoch: int) -> int:
-    """Give the position below which a published seal covers an epoch of a box."""
-    mine = and_(seals.c.box == box, seals.c.epoch == epoch, seals.c.log_index.is_not(None))
-    return connection.execute(select(func.max(seals.c.position)).where(mine)).scalar() or 0

@@ -55,21 +55,29 @@ def unpack(archive: Path, folder: Path) -> Path:
 def lanes_of(folder: Path) -> dict[str, Lane]:
     """Read an unpacked bundle."""
     lanes: dict[str, Lane] = {}
-    sealed = _sealed(folder)
-    for path in sorted((folder / "data/journals").glob("*.bin")):
-        for data in bundle.parse_records(path.read_bytes()):
-            _take(lanes, folder, read(data), sealed)
+    journals = sorted((folder / "data/journals").glob("*.bin"))
+    signed = [read(data) for path in journals for data in bundle.parse_records(path.read_bytes())]
+    sealed = _sealed(folder, signed)
+    for each in signed:
+        _take(lanes, folder, each, sealed)
     return lanes
 
 
-def _sealed(folder: Path) -> dict[tuple[str, int], int]:
-    """Give, by issuer and epoch, the position before which the port log's seals cover everything."""
+def _sealed(folder: Path, signed: list[SignedRecord]) -> dict[tuple[str, int], int]:
+    """Give, by issuer and epoch, the position before which the port log's seals cover everything.
+
+    A seal covers its epoch's boot record, and with it the end of the epoch before, which that names.
+    """
     found: dict[tuple[str, int], int] = {}
     for path in (folder / "data/log").glob("*.cose"):
         record = read(path.read_bytes()).record
         if isinstance(record.body, kinds.Seal):
             key = (str(record.issuer), record.epoch)
             found[key] = max(found.get(key, 0), record.position)
+    for record in sorted((each.record for each in signed), key=lambda each: -each.epoch):
+        boot = record.body
+        if isinstance(boot, kinds.Boot) and boot.previous_epoch is not None and found.get((str(record.issuer), record.epoch)):
+            found[(str(record.issuer), boot.previous_epoch)] = boot.previous_size or 0
     return found
 
 

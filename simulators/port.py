@@ -400,7 +400,7 @@ class Port:
         """Wait until the box has signed that the recorder is paired."""
 
         async def is_paired() -> bool:
-            return any(bond["stream"] == stream and bond["effective"] for bond in (await api.task(task))["paired"])
+            return any(bond["stream"] == stream and bond["state"] == "paired" for bond in (await api.task(task))["paired"])
 
         await until(is_paired, limit_s=PAIRED_S, what=f"pairing of {stream}")
 

@@ -18,6 +18,7 @@ from protocol.errors import DiskFullError, StorageError
 BUSY_MS = 5000
 CACHE_KIB = 2048
 SCHEMA_VERSION = 1
+MAX_TAILS = 64  # epochs in a row that ended before their first seal
 _FULL = "database or disk is full"
 
 
@@ -277,10 +278,20 @@ class Spool:
             return max(0, cursor.rowcount)
 
     def add_receipt(self, row: ReceiptRow) -> None:
-        """Keep a verified receipt and what it covers, when it continues what was covered."""
+        """Keep a verified receipt and what it covers, when it continues what was covered.
+
+        It covers the epoch's boot record, which names the end of the epoch before: what a power cut left unsealed there, too.
+        """
         with self._errors(), self._database.atomic():
             self._put("receipts", [row], replace=True)
             self._rows("UPDATE epochs SET receipted = ? WHERE epoch = ? AND receipted >= ?", (row.end, row.epoch, row.first))
+            covered = "EXISTS (SELECT 1 FROM epochs AS later WHERE later.epoch = epochs.epoch + 1 AND later.receipted > 0)"
+            for _ in range(MAX_TAILS):  # a tail may hold nothing but a boot record, which covers the tail before it
+                changed = self._rows(
+                    f"UPDATE epochs SET receipted = size WHERE receipted < size AND persisted >= size AND {covered} RETURNING epoch"  # noqa: S608
+                )
+                if not changed:
+                    break
 
     def link_blobs(self, stream: str, task: str, numbers: Sequence[int]) -> None:
         """Link segments that were recorded before their pairing was known."""
