@@ -1,0 +1,270 @@
+"""A box's whole way in and out: CA made, box enrolled by token, evidence sent, task exported, bundle verified with the box's trust."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from edge.enrolment import Enrolled, EnrolmentPlan, enrol, read_enrolled
+from hub.access import PersonDraft
+from hub.app import Hub, open_hub
+from hub.config import BrowserSettings, DeviceSettings
+from hub.tasks import TaskDraft
+from protocol.certificates import Identity, make_request, parse_pem
+from protocol.errors import ForbiddenError, RefusedError, UnavailableError, VerificationError
+from protocol.identifiers import BoxId, SiteId, TaskId
+from protocol.notes import NoteKey
+from protocol.topics import PATH_MAIL
+from storage import authority
+from storage.clock import SystemClock
+from storage.keys import create_ed25519, create_p256, load_p256
+from storage.verify import read_trust, verify
+from tests.hub_parts import SITE, TestBox, chunks, receipts_until, send, settings_for
+from web.__main__ import run as serve_ports
+
+
+def ca(*arguments: str) -> dict[str, Any]:
+    """Run portwitness-ca; give what it printed."""
+    out, err = StringIO(), StringIO()
+    assert authority.run([*arguments, "--json"], out, err, SystemClock()) == 0, err.getvalue()
+    answer: dict[str, Any] = json.loads(out.getvalue())
+    return answer
+
+
+def ca_refuses(*arguments: str) -> str:
+    out, err = StringIO(), StringIO()
+    assert authority.run([*arguments], out, err, SystemClock()) == 1
+    return err.getvalue()
+
+
+@dataclass
+class Site:
+    """A running hub with both ports, and its CA."""
+
+    hub: Hub
+    folder: Path
+    people_url: str
+    device_url: str
+    root_sha256: str
+    api_token: str
+
+    @property
+    def ca_folder(self) -> str:
+        return str(self.folder / "ca")
+
+    def plan(self, token: str, **changes: Any) -> EnrolmentPlan:
+        return replace(
+            EnrolmentPlan(BoxId("box-1"), SITE, self.people_url, token, self.root_sha256, self.folder / "box", timeout_s=30), **changes
+        )
+
+    async def approve(self, request: str = "all") -> dict[str, Any]:
+        reached = ("--hub", self.people_url, "--token", self.api_token)
+        return await asyncio.to_thread(ca, "approve", request, "--ca", self.ca_folder, *reached)
+
+    async def begin(self, plan: EnrolmentPlan) -> "asyncio.Task[Enrolled]":
+        """Enrol in a thread; give it once the request waits at the hub, or all is over."""
+        asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def say(line: str) -> None:
+            loop.call_soon_threadsafe(asked.set)
+
+        running = asyncio.create_task(asyncio.to_thread(enrol, plan, SystemClock(), say, lambda seconds: Event().wait(0.02)))
+        waiting = asyncio.create_task(asked.wait())
+        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        return running
+
+    async def enrol(self, plan: EnrolmentPlan) -> Enrolled:
+        """Enrol while the CA approves what waits."""
+        running = await self.begin(plan)
+        if not running.done():
+            await self.approve()
+        return await running
+
+
+@asynccontextmanager
+async def running_site(folder: Path) -> AsyncIterator[Site]:
+    state = folder / "state"
+    made = ca("init", str(folder / "ca"), "--site", SITE)
+    ca("server", str(folder / "ca"), "--hub", "hub-1", "--out", str(state / "keys"))
+    log = create_ed25519(state / "keys" / "log.key")
+    ports: dict[str, Any] = {"browser": BrowserSettings(port=0), "device": DeviceSettings(port=0)}
+    stop, ready = asyncio.Event(), asyncio.Queue[tuple[str, str]]()
+    async with open_hub(settings_for(state, **ports), SystemClock(), log) as hub:
+        serving = asyncio.create_task(serve_ports(hub, stop, lambda people, boxes: ready.put_nowait((people, boxes))))
+        people, boxes = await asyncio.wait_for(ready.get(), 20)
+        await hub.access.add(PersonDraft("admin", "administrator"), "hub:hub-1")
+        token = await hub.access.make_token("admin", "ca", 1, "admin")
+        try:
+            yield Site(hub, folder, people, boxes, made["root_sha256"], token.token)
+        finally:
+            stop.set()
+            await serving
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with running_site(tmp_path) as running:
+        yield running
+
+
+def ask_mail(site: Site, keys: Path, certificate: str = "tls") -> int:
+    """Ask the device port with a box's certificate; give the status."""
+    context = ssl.create_default_context(cafile=str(keys / "chain.pem"))
+    context.load_cert_chain(keys / f"{certificate}.pem", keys / f"{certificate}.key")
+    try:
+        with urllib.request.urlopen(f"{site.device_url}{PATH_MAIL}?wait=0", context=context, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+async def test_from_token_to_verified_bundle(site: Site) -> None:
+    token = await site.hub.enrolment.make_token("box-1", "admin")
+    enrolled = await site.enrol(site.plan(token.token))
+    keys = site.folder / "box" / "keys"
+    assert enrolled == read_enrolled(site.folder / "box")
+    assert (enrolled.hub_id, enrolled.log_vkey) == ("hub-1", site.hub.log.vkey)
+    assert [path.name for path in keys.iterdir() if path.stat().st_mode & 0o077 and path.suffix == ".key"] == []
+    assert await asyncio.to_thread(ask_mail, site, keys) == 200
+    box = TestBox(BoxId("box-1"), identity=load_p256(keys / "identity.key"), wall_ns=SystemClock().now().wall_ns - 5_000_000_000)
+    assert await site.hub.enrolment.identities("box-1") == (box.identity.public,)
+
+    box.boot()
+    box.recording()
+    await site.hub.tasks.open(TaskDraft(task="T-1", title="whole way", cameras=("box-1/cam-1",)), "admin")
+    box.wall_ns = min(box.wall_ns, SystemClock().now().wall_ns - 1_000_000_000)
+    blobs = [box.segment()[1] for _ in range(3)]
+    await site.hub.tasks.end("T-1", "admin")
+    box.seal("task")
+    await send(site.hub, box)
+    await receipts_until(site.hub, box.box, len(box.written) - 1)
+    with pytest.raises(UnavailableError, match="has not arrived"):
+        await site.hub.export.make(TaskId("T-1"), "admin")
+    for blob in blobs:
+        await site.hub.blobs.put(BoxId("box-1"), hashlib.sha256(blob).digest(), len(blob), chunks(blob))
+    folder = await site.hub.export.make("T-1", "admin")
+    report = await asyncio.to_thread(verify, folder, read_trust(keys / "trust.json"))
+    assert report.faults == ()
+    assert report.valid
+    assert len(report.segments) == 1  # the task ended at once: one segment overlaps it
+    zipped = await asyncio.to_thread(verify, folder.parent / "bundle.zip", read_trust(keys / "trust.json"))
+    assert zipped == report
+
+
+class TestRefusals:
+    async def test_a_token_is_for_one_box_and_one_request(self, site: Site, tmp_path: Path) -> None:
+        token = (await site.hub.enrolment.make_token("box-1", "admin")).token
+        csrs = [make_request(create_p256(tmp_path / f"{n}.key"), Identity(SITE, BoxId("box-1"))) for n in range(4)]
+        other = make_request(create_p256(tmp_path / "other.key"), Identity(SITE, BoxId("box-2")))
+        text = [base64.b64encode(csr).decode() for csr in csrs]
+        ask = site.hub.enrolment.ask
+        with pytest.raises(ForbiddenError):
+            await ask("wrong", "box-1", text[0], text[1])
+        with pytest.raises(VerificationError, match="names"):
+            await ask(token, "box-1", base64.b64encode(other).decode(), text[1])
+        with pytest.raises(VerificationError, match="one key"):
+            await ask(token, "box-1", text[0], text[0])
+        first = await ask(token, "box-1", text[0], text[1])
+        assert await ask(token, "box-1", text[0], text[1]) == first
+        with pytest.raises(ForbiddenError, match="used already"):
+            await ask(token, "box-1", text[2], text[3])
+        with pytest.raises(ForbiddenError):
+            await site.hub.enrolment.answer(first, "another token")
+        assert (await site.hub.enrolment.answer(first, token)).state == "waiting"
+
+    async def test_a_refused_box_is_told_why(self, site: Site) -> None:
+        token = (await site.hub.enrolment.make_token("box-1", "admin")).token
+        running = await site.begin(site.plan(token))
+        waiting = await site.hub.enrolment.list("waiting")
+        reached = ("--hub", site.people_url, "--token", site.api_token)
+        await asyncio.to_thread(ca, "refuse", waiting[0].request.request, "--reason", "not ordered", *reached)
+        with pytest.raises(RefusedError, match="not ordered"):
+            await running
+
+    async def test_a_wrong_root_fingerprint_stops_the_box(self, site: Site) -> None:
+        token = (await site.hub.enrolment.make_token("box-1", "admin")).token
+        with pytest.raises(VerificationError, match="fingerprint"):
+            await site.enrol(site.plan(token, root_sha256="0" * 64))
+        assert not (site.folder / "box" / "keys" / "box.json").exists()
+
+    async def test_a_strangers_ca_is_refused_by_the_hub(self, site: Site, tmp_path: Path) -> None:
+        token = (await site.hub.enrolment.make_token("box-1", "admin")).token
+        running = await site.begin(site.plan(token))
+        waiting = await site.hub.enrolment.list("waiting")
+        ca("init", str(tmp_path / "stranger"), "--site", SITE)
+        name = waiting[0].request.request
+        arguments = ("approve", name, "--ca", str(tmp_path / "stranger"), "--hub", site.people_url, "--token", site.api_token)
+        assert "fingerprint" in await asyncio.to_thread(ca_refuses, *arguments)
+        await site.approve(name)
+        assert (await running).box == "box-1"
+
+    async def test_revoked_means_out(self, site: Site) -> None:
+        token = (await site.hub.enrolment.make_token("box-1", "admin")).token
+        await site.enrol(site.plan(token))
+        keys = site.folder / "box" / "keys"
+        assert await asyncio.to_thread(ask_mail, site, keys) == 200
+        await asyncio.to_thread(ca, "revoke", "box-1", "--reason", "stolen", "--hub", site.people_url, "--token", site.api_token)
+        assert await asyncio.to_thread(ask_mail, site, keys) == 403
+        assert await site.hub.enrolment.identities("box-1") == ()
+
+    async def test_the_signing_certificate_opens_no_connection(self, site: Site) -> None:
+        token = (await site.hub.enrolment.make_token("box-1", "admin")).token
+        await site.enrol(site.plan(token))
+        with pytest.raises((ssl.SSLError, OSError)):
+            await asyncio.to_thread(ask_mail, site, site.folder / "box" / "keys", "identity")
+
+    async def test_an_enrolled_box_does_not_enrol_again(self, site: Site) -> None:
+        token = (await site.hub.enrolment.make_token("box-1", "admin")).token
+        await site.enrol(site.plan(token))
+        with pytest.raises(RefusedError, match="enrolled already"):
+            await site.enrol(site.plan(token))
+
+    async def test_a_token_does_not_go_over_plain_http(self, site: Site) -> None:
+        with pytest.raises(RefusedError, match="https"):
+            await site.enrol(site.plan("x", hub="http://192.0.2.1:80"))
+
+    async def test_another_log_key_is_not_signed(self, site: Site, tmp_path: Path) -> None:
+        ca("pin", site.ca_folder, "--log", site.hub.log.vkey)
+        other = create_ed25519(tmp_path / "other.key")
+        vkey = NoteKey(site.hub.log.origin, 1, other.public).vkey()
+        assert "another log key is pinned" in await asyncio.to_thread(ca_refuses, "pin", site.ca_folder, "--log", vkey)
+
+    async def test_signing_without_network(self, site: Site, tmp_path: Path) -> None:
+        token = (await site.hub.enrolment.make_token("box-1", "admin")).token
+        running = await site.begin(site.plan(token))
+        waiting = await site.hub.enrolment.list("waiting")
+        request = tmp_path / "request.json"
+        request.write_text(json.dumps({**waiting[0].request.encode(), "log": waiting[0].log}))
+        ca("sign", str(request), "--ca", site.ca_folder, "--out", str(tmp_path / "issued.json"))
+        issued = json.loads((tmp_path / "issued.json").read_text())
+        await site.hub.enrolment.issue(issued["request"], issued["certificates"], "admin")
+        assert (await running).site == SiteId(SITE)
+
+
+def test_the_ca_makes_what_openssl_accepts(tmp_path: Path) -> None:
+    ca("init", str(tmp_path / "ca"), "--site", SITE)
+    ca("server", str(tmp_path / "ca"), "--hub", "hub-1", "--name", "127.0.0.1", "--out", str(tmp_path / "keys"))
+    leaf, _ = parse_pem((tmp_path / "keys/device.pem").read_bytes())
+    assert "server" in leaf.usages
+    chain = ["-CAfile", str(tmp_path / "ca/root.pem"), "-untrusted", str(tmp_path / "ca/site.pem"), "-x509_strict"]
+    command = ["openssl", "verify", *chain, "-purpose", "sslserver", "-verify_ip", "127.0.0.1", str(tmp_path / "keys/device.pem")]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+    ledger = [json.loads(line) for line in (tmp_path / "ca/ledger.jsonl").read_text().splitlines()]
+    assert [line["act"] for line in ledger] == ["init", "device certificate", "broker certificate", "client certificate"]
+    assert "exists already" in ca_refuses("init", str(tmp_path / "ca"), "--site", SITE)
