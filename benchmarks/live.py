@@ -317,7 +317,10 @@ async def compare(number: int, seconds: float, rounds: int) -> dict[str, Any]:
     result["quiet"] = IS_QUIET
     result["late_p50_ms"] = round(max(each["late_p50_ms"] for each in ours), 2)
     result["late_p99_ms"] = round(max(each["late_p99_ms"] for each in ours), 2)
-    result["ok"] = result.get("cpu_ratio", 0) <= 0.75 and result["late_p99_ms"] <= 25 and all(each["lost"] == 0 for each in ours)
+    result["compared"] = bool(theirs)
+    result["ok"] = (
+        result["compared"] and result["cpu_ratio"] <= 0.75 and result["late_p99_ms"] <= 25 and all(each["lost"] == 0 for each in ours)
+    )
     return result
 
 
