@@ -1,0 +1,100 @@
+"""Make the golden bytes from fixed keys and values; the same every time. `python -m tests.golden_making` writes them anew.
+
+ES256 signatures are random, so the boot and session records that a P-256 key signs are not among them.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from protocol import bundle, canonical, kinds, messages
+from protocol.identifiers import HubId, Issuer, SiteId
+from protocol.instants import Instant
+from protocol.merkle import leaf_hash
+from protocol.notes import ED25519, Checkpoint, NoteKey, cosign, sign_checkpoint
+from protocol.records import Record, Seen
+from protocol.tiles import encode_bundle
+from protocol.trust import Trust, log_origin
+from simulators.evidence import fixed_ed25519
+
+FOLDER = Path(__file__).parent / "golden" / "bytes"
+HASH = bytes(range(32))
+STREAM = "box-1/cam-1"
+SIGNER = fixed_ed25519(7)
+AT = Instant(1_795_000_000_123_456_789, 42_000_000_000, "holdover", 12)
+
+BODIES: dict[str, tuple[str, Any]] = {
+    "boot": ("box-1", kinds.Boot(HASH[:16], "0.1.0", 3, 17, HASH, True)),
+    "session": ("box-1", kinds.Session(HASH, 3_600_000_000_000, "live")),
+    "recording": (STREAM, kinds.Recording("started", "configured", "rtsp", 7)),
+    "segment": (STREAM, kinds.Segment(7, HASH, 5_000_000, 1, 10_000_000_001, AT.wall_ns, 2, 90_000, 250, HASH, "live", tasks=("T-1",))),
+    "gap": (STREAM, kinds.Gap("camera lost", 10, 20, 1, 11, "no route", 25)),
+    "heartbeat": ("box-1", kinds.Heartbeat((kinds.OpenSegment(STREAM, 8, 1000, HASH, 5, 6),))),
+    "seal": ("box-1", kinds.Seal(b"note", (kinds.StreamHead(STREAM, 7), kinds.StreamHead("box-1/cam-2", None)), "interval")),
+    "clock-step": ("box-1", kinds.ClockStep(5, 9, 4)),
+    "box-state": ("box-1", kinds.BoxState("disk full", "0 bytes")),
+    "disposal": ("box-1", kinds.Disposal((HASH,), "retention")),
+    "task": ("T-1", kinds.Task("opened", "li.wei", "testport", "bay-1", "查验", ("li.wei",), (STREAM,), (("container", "TESU1234567"),))),
+    "pairing": ("T-1", kinds.Pairing("paired", STREAM, "li.wei", HASH, 5, "wang.fang", "late")),
+    "stored": ("box-1", kinds.Stored((HASH, HASH[::-1]))),
+    "view": (STREAM, kinds.View("started", "li.wei", "live", "v1")),
+    "export": ("T-1", kinds.Export("li.wei", HASH, 12)),
+    "enrolment": ("box-1", kinds.Enrolment("issued", b"certificate", "admin")),
+    "equivocation": ("box:box-1", kinds.Equivocation(0, 5, HASH, b"other")),
+    "access": ("li.wei", kinds.Access("added", "admin", "inspector")),
+}
+
+MESSAGES: tuple[Any, ...] = (
+    messages.JournalBatch("box-1", 3, 10, (b"one", b"two")),
+    messages.Persisted("box-1", 3, 12),
+    messages.StoredBlobs("box-1", (HASH,)),
+    messages.Receipt("box-1", 3, 0, 2, (), (HASH,), b"seal", 9, (HASH, HASH), b"checkpoint"),
+    messages.Resend("box-1", 3, 10, "wrong root"),
+    messages.Pair("c1", "T-1", "rec-1", "paired", "li.wei", b"order"),
+    messages.EndTask("c2", "T-1"),
+    messages.Live("c3", "cam-1", "start", "/device/v1/whip/cam-1"),
+    messages.Reply("c1", True),
+    messages.Claim("k1", "box-1", "rec-1", "123456"),
+    messages.Refusal("k1", "no such code"),
+    messages.BoxReport("box-1", 3, 1, 2, "synced", "0.1", "mqtt", 12, 0, 0, 0, 0, 10**10, "ok", (
+        messages.SourceState("cam-1", "camera", "recording", "", 5, 4_000_000, 100, 0),)),
+    messages.Beacon(b"checkpoint", 7),
+)  # fmt: skip
+
+
+def record(name: str) -> bytes:
+    """Give the signed record of a kind."""
+    subject, body = BODIES[name]
+    return Record(Issuer.of_box("box-1"), 3, 10, HASH, subject, AT, body, Seen(99, HASH)).sign(SIGNER).data
+
+
+def make() -> dict[str, bytes]:
+    """Give all golden bytes by name."""
+    origin = log_origin("testport", "hub-1")
+    head = Checkpoint(origin, 20_852_163, HASH)
+    checkpoint = sign_checkpoint(head, SIGNER, (cosign(head.text(), f"{origin}/time", SIGNER, 1_795_000_000),))
+    key = NoteKey(origin, ED25519, SIGNER.public)
+    found = {f"record-{name}": record(name) for name in BODIES}
+    found |= {f"message-{one.KIND}": messages.encode(one) for one in MESSAGES}
+    return found | {
+        "vkey": key.vkey().encode(),
+        "checkpoint": checkpoint,
+        "tlog-proof": bundle.LogProof(73_894, (HASH, leaf_hash(b"")), checkpoint).encode(),
+        "journal-range": bundle.JournalRange(5, (HASH, HASH[::-1]), b"session", (HASH,)).encode(),
+        "manifest": bundle.encode_manifest({"data/b": HASH, "data/a": HASH[::-1]}),
+        "entry-bundle": encode_bundle([b"", b"one", b"x" * 300]),
+        "trust": Trust(SiteId("testport"), HubId("hub-1"), HASH.hex(), key).encode(),
+        "canonical": canonical.encode({1: None, 2: True, -3: -(2**63), "a": [2**64 - 1, b"\x00", "查验"], "bb": {}}),
+    }
+
+
+def main() -> None:
+    """Write the files."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, data in make().items():
+        (FOLDER / f"{name}.hex").write_text("\n".join(data.hex()[at : at + 128] for at in range(0, 2 * len(data), 128)) + "\n")
+    sys.stdout.write(f"{len(make())} files in {FOLDER}\n")
+
+
+if __name__ == "__main__":
+    main()
