@@ -142,9 +142,16 @@ class Rehearsal:
             self.faults.append(f"alarm {alarm['kind']} on {alarm['subject']}: {alarm['what']}")
 
     async def _export(self, api: HubApi, task: str) -> Path:
-        job = (await api.call("POST", f"/tasks/{task}/exports", {}))["export"]
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SETTLE_S
+        job = ""
+        while not job:
+            try:
+                job = (await api.call("POST", f"/tasks/{task}/exports", {}))["export"]
+            except UnavailableError:  # the last seal is on its way
+                if loop.time() > deadline:
+                    raise
+                await asyncio.sleep(10 * POLL_S)
         while (state := await api.call("GET", f"/exports/{job}"))["state"] != "done":
             if state["state"] == "failed" or loop.time() > deadline:
                 raise UnavailableError(f"export {state}", where=task)
