@@ -33,6 +33,7 @@ from storage.schema import leaves, log_state, records, seals, staged
 
 BATCH = 512  # leaves in one transaction
 RETRY_S = 1.0
+LOOK_S = 2.0  # other programs (a person is added while the hub serves) stage in the same database and cannot wake this one
 MAX_BODY_BYTES = canonical.MAX_BYTES - 1024  # room for the record around it
 _LOG = logging.getLogger(__name__)
 _NAME = PortLog().name
@@ -189,8 +190,8 @@ class Sequencer:
 
     async def _run(self) -> None:
         while True:
-            await self._wake.wait()
-            await self._gather()
+            if await _within(self._wake, LOOK_S):
+                await _within(self._urgent, self.settings.log.batch_ms / 1000)
             self._wake.clear()
             self._urgent.clear()
             asked, self._asked = self._asked[:BATCH], self._asked[BATCH:]
@@ -205,13 +206,6 @@ class Sequencer:
                 self._wake.set()
                 await asyncio.sleep(RETRY_S)
                 await self._look_again()
-
-    async def _gather(self) -> None:
-        try:
-            async with asyncio.timeout(self.settings.log.batch_ms / 1000):
-                await self._urgent.wait()
-        except TimeoutError:
-            pass
 
     async def _look_again(self) -> None:
         """Take up what is committed: a commit whose answer was lost may have happened."""
@@ -359,6 +353,15 @@ class _Appending:
         self.connection.execute(insert(leaves), self.rows)
         for signed in self.signed:
             project_hub(self.connection, signed)
+
+
+async def _within(happened: asyncio.Event, timeout_s: float) -> bool:
+    """Wait for an event for a while; tell whether it happened."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await happened.wait()
+    except TimeoutError:
+        return False
 
 
 def record_row(signed: SignedRecord) -> dict[str, Any]:

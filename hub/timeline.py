@@ -68,9 +68,10 @@ class _Lanes:
     bonds: list[Bond]
 
     def lane(self, stream: StreamId, parts: list[Interval]) -> Lane:
-        bounded = [Interval(part.start, max(part.start, min(part.end, self.now_ns))) for part in parts]
-        pieces = tuple(piece for piece in self._segments(stream, bounded))
-        holes = tuple(hole for hole in self._gaps(stream, bounded))
+        pieces, holes = tuple(self._segments(stream, parts)), tuple(self._gaps(stream, parts))
+        newest = max([piece.wall_to for piece in pieces] + [hole.wall_to for hole in holes], default=0)
+        today = max(self.now_ns, newest)  # a box's clock may run ahead of the hub's
+        bounded = [Interval(part.start, max(part.start, min(part.end, today))) for part in parts]
         accounts = self._coverage(stream, bounded, pieces, holes)
         recorded, total = sum(each.recorded_ns for each in accounts), sum(each.period.length for each in accounts)
         return Lane(

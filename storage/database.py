@@ -54,7 +54,8 @@ class Database:
         if dialect == _SQLITE:
             self._writer, self._reader = self._sqlite("BEGIN IMMEDIATE", 1), self._sqlite("BEGIN", READERS)
         else:
-            self._writer = self._reader = create_engine(self.url, pool_size=READERS + 1, pool_pre_ping=True)
+            self._writer = create_engine(self.url, pool_size=READERS + 1, pool_pre_ping=True)
+            self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ")  # one state, as SQLite gives it
         self._write_thread = ThreadPoolExecutor(1, "database-writer")
         self._read_threads = ThreadPoolExecutor(READERS, "database-reader")
         try:

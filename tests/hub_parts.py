@@ -77,7 +77,7 @@ class TestBox:
         if before is not None:
             facts = {"previous_epoch": before.epoch, "previous_size": before.frontier.size, "previous_root": before.frontier.root()}
         self.add(kinds.Boot(b"boot", "0.1", **(facts | changes)), str(self.box), self.identity)
-        self.add(kinds.Session(self.session.public.raw(), self.mono_ns + HOUR_NS, "live"), str(self.box), self.identity)
+        self.add(kinds.Session(self.session.public.raw(), self.mono_ns + 24 * HOUR_NS, "live"), str(self.box), self.identity)
 
     def make(self, body: kinds.Body, subject: str, signer: P256Signer | Ed25519Signer | None = None, **changes: Any) -> SignedRecord:
         facts: dict[str, Any] = {

@@ -1,6 +1,8 @@
 """The generated broker configuration, with a real mosquitto: who may come in, and what they may do."""
 
 import asyncio
+import os
+import signal
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -88,8 +90,7 @@ async def test_a_box_sends_records_and_gets_its_receipts(place: Place) -> None:
         await client.publish(topic("journal"), encode(box.batch()), qos=1)
         got: dict[type[Any], Any] = {}
         async for message in client.messages:
-            assert isinstance(message.payload, bytes)
-            said = decode(message.payload)
+            said = decode(payload_of(message))
             got[type(said)] = said
             if isinstance(said, Receipt):
                 break
@@ -97,9 +98,15 @@ async def test_a_box_sends_records_and_gets_its_receipts(place: Place) -> None:
     assert box.check(got[Receipt], place.hub) == 2
 
 
+def payload_of(message: aiomqtt.Message) -> bytes:
+    data: Any = message.payload
+    assert isinstance(data, bytes)
+    return data
+
+
 async def wait_for_hub(hub: Hub) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while hub.bus is None or not hub.bus.is_up:
+        while hub.bus is None or not hub.bus.is_up:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -113,16 +120,21 @@ async def test_another_box_s_topics_are_refused(place: Place) -> None:
                 await publish_checked(client, name.replace("#", "x"), b"x")
 
 
+def _settle(done: asyncio.Future[Any], code: Any) -> None:
+    if not done.done():
+        done.set_result(code)
+
+
 async def publish_checked(client: aiomqtt.Client, name: str, payload: bytes) -> None:
     """Publish with QoS 1 and raise the broker's reason, which the client library keeps to itself."""
     done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     loop = asyncio.get_running_loop()
-    before = client._client.on_publish
+    before: Any = client._client.on_publish
 
     def confirmed(inner: Any, data: Any, mid: int, code: Any, properties: Any) -> None:
         if before is not None:
             before(inner, data, mid, code, properties)
-        loop.call_soon_threadsafe(lambda: done.done() or done.set_result(code))
+        loop.call_soon_threadsafe(lambda: _settle(done, code))
 
     client._client.on_publish = confirmed
     await client.publish(name, payload, qos=1)
@@ -146,7 +158,7 @@ async def test_what_the_hub_says_to_one_box_no_other_hears(place: Place) -> None
         await other.publish(topic("journal", "box-2"), encode(two.batch()), qos=1)
         async for message in other.messages:
             assert str(message.topic) == topic("ack", "box-2")
-            if isinstance(message.payload, bytes) and isinstance(decode(message.payload), Persisted):
+            if isinstance(decode(payload_of(message)), Persisted):
                 break
 
 
@@ -200,15 +212,15 @@ async def test_a_killed_broker_comes_back_and_serves_again(place: Place) -> None
     await enrol(place.hub, box, place.ca)
     box.boot()
     pid = int((place.folder / "broker" / "pid").read_text())
-    (await asyncio.create_subprocess_exec("kill", "-9", str(pid))).returncode  # noqa: B018
+    os.kill(pid, signal.SIGKILL)
     async with deadline():
-        while (place.folder / "broker" / "pid").read_text() == str(pid) or place.hub.bus is None or not place.hub.bus.is_up:
+        while (place.folder / "broker" / "pid").read_text() == str(pid) or place.hub.bus is None or not place.hub.bus.is_up:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         async with place.client(place.context(own_key())) as client:
             await client.subscribe(topic("ack"), qos=1)
             await client.publish(topic("journal"), encode(box.batch()), qos=1)
             async for message in client.messages:
-                if isinstance(message.payload, bytes) and isinstance(decode(message.payload), Persisted):
+                if isinstance(decode(payload_of(message)), Persisted):
                     break
 
 

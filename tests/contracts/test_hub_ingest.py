@@ -264,7 +264,7 @@ async def test_a_revoked_box_is_refused_from_the_record_on(hub: Hub) -> None:
 
 
 async def test_a_blob_after_its_record_is_stored_at_once_and_named_by_a_record(hub: Hub, box: TestBox) -> None:
-    signed, data = box.segment()
+    _, data = box.segment()
     await send(hub, box)
     name = hashlib.sha256(data).digest()
     for _ in range(2):  # repeated: the same answer
@@ -279,7 +279,7 @@ async def test_a_blob_after_its_record_is_stored_at_once_and_named_by_a_record(h
 
 
 async def test_an_early_blob_waits_for_its_record(hub: Hub, box: TestBox) -> None:
-    signed, data = box.segment()
+    _, data = box.segment()
     name = hashlib.sha256(data).digest()
     assert await hub.blobs.put(BOX, name, len(data), chunks(data)) == StoredBlobs(BOX, ())
     assert await hub.blobs.acknowledge(BOX, name) == StoredBlobs(BOX, ())
@@ -298,7 +298,7 @@ async def test_an_early_blob_whose_record_says_another_length_is_refused(hub: Hu
 
 
 async def test_a_blob_that_does_not_fit_is_refused_and_may_come_right(hub: Hub, box: TestBox) -> None:
-    signed, data = box.segment()
+    _, data = box.segment()
     await send(hub, box)
     name = hashlib.sha256(data).digest()
     wrong = bytes([data[0] ^ 1]) + data[1:]
