@@ -93,6 +93,7 @@ class Capture:
     detail: str = ""
     _formats: tuple[TrackFormat, ...] = ()
     _lead: int = -1
+    _usual_step: int = 0  # of presentation times, in ticks: no hole
     _muxer: Muxer | None = None
     _draft: Draft | None = None
     _gap: _OpenGap | None = None
@@ -146,6 +147,7 @@ class Capture:
         self._formats = tuple(formats)
         lead = next((track for track in formats if track.is_video), formats[0] if formats else None)
         self._lead = lead.track if lead is not None else -1
+        self._usual_step = lead.clock_hz * HOLE_NS // SECOND_NS if lead is not None else 0
         self._last = None
         self.interruption, self.detail = None, ""
         self._forget_pictures()
@@ -189,8 +191,9 @@ class Capture:
     def _take(self, unit: MediaUnit) -> None:
         is_lead = unit.track == self._lead
         if is_lead:
-            if self._draft is not None:
-                self._watch_hole(unit)
+            last = self._last
+            if last is not None and self._draft is not None and not 0 < unit.pts - last.pts <= self._usual_step:
+                self._watch_hole(unit, last)
             if unit.is_key:
                 self._turn(unit)
         draft, muxer = self._draft, self._muxer
@@ -206,9 +209,10 @@ class Capture:
             if muxer.pending + self._queued > self.rules.pending_bytes:
                 self._refuse_slow()
 
-    def _watch_hole(self, unit: MediaUnit) -> None:
-        muxer, last = self._muxer, self._last
-        if muxer is None or last is None:
+    def _watch_hole(self, unit: MediaUnit, last: MediaUnit) -> None:
+        """Look closer at a step that is not the usual one: missing media is a gap."""
+        muxer = self._muxer
+        if muxer is None:
             return
         rate = next(track.clock_hz for track in self._formats if track.track == self._lead)
         missing_ns = (unit.pts - last.pts) * SECOND_NS // rate
@@ -225,15 +229,15 @@ class Capture:
         if self._refused is not None:
             return
         formats = self._updated_formats(unit)
-        if formats is not None:
-            self._formats, self._muxer = formats, None
         draft = self._draft
         if draft is not None:
             age = unit.mono_ns - draft.mono_from
             is_due = age >= self.rules.segment_s * SECOND_NS - CUT_EARLY_NS or self._wants_cut
-            if self._muxer is not None and not is_due:
+            if formats is None and not is_due:
                 return
             self._end_draft(at=unit)
+        if formats is not None:
+            self._formats, self._muxer = formats, None
         self._begin(unit)
 
     def _updated_formats(self, unit: MediaUnit) -> tuple[TrackFormat, ...] | None:
