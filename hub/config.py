@@ -158,4 +158,8 @@ def load(path: Path) -> HubSettings:
 
     Raises MalformedError naming file, line and what was expected.
     """
-    return read(HubSettings, path.read_text(), file=str(path), environ=os.environ, prefix=PREFIX)
+    return read(HubSettings, path.read_text(), file=str(path), environ=os.environ, prefix=PREFIX, read_secret=_read_secret)
+
+
+def _read_secret(path: str) -> str:
+    return Path(path).read_text()
