@@ -10,11 +10,13 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hub.access import ROLES, PersonDraft
 from hub.app import Hub
+from hub.check import check_hub
 from hub.config import HubSettings, load
 from hub.founding import found, open_house, run_hub
 from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError
@@ -136,6 +138,17 @@ async def export(settings: HubSettings, options: argparse.Namespace) -> Answer:
         return {"task": options.task, "folder": str(folder), "bundle": str(folder.parent / "bundle.zip")}
 
 
+async def fsck(settings: HubSettings, options: argparse.Namespace) -> Answer:
+    """Check the hub's invariants; `problems` is empty when all is well."""
+
+    def say(text: str) -> None:
+        if not options.json:
+            print(f"checking {text}", file=sys.stderr)
+
+    answer = await check_hub(settings, hash_blobs=not options.quick, progress=say)
+    return asdict(answer) | {"problems": list(answer.problems)}
+
+
 def _need(value: str | None, name: str) -> Any:  # noqa: ANN401 - whatever the option's type
     if not value:
         raise MalformedError("is needed", where=name)
@@ -158,6 +171,7 @@ _COMMANDS: dict[str, tuple[Command, str]] = {
     "token": (token, "tokens: api (for a program), box (for an enrolment)"),
     "trust": (trust, "print this hub's trust file"),
     "export": (export, "export a task as a bundle that outsiders verify"),
+    "fsck": (fsck, "check journals, log, blobs and tables; exit 1 when something is wrong"),
 }
 
 
@@ -181,6 +195,7 @@ def parser() -> argparse.ArgumentParser:
     people.add_argument("--password-file", type=Path, metavar="FILE", help="read the password from here; else one is generated")
     made["export"].add_argument("task", metavar="TASK")
     made["export"].add_argument("--by", default="admin", metavar="PERSON", help="who exports: it is a record")
+    made["fsck"].add_argument("--quick", action="store_true", help="do not hash every blob")
     tokens = made["token"]
     tokens.add_argument("act", choices=("api", "box"))
     tokens.add_argument("name", metavar="NAME", help="the person, or the box")
@@ -196,6 +211,7 @@ _EXAMPLES = {
     "token": "token --config hub.toml api admin --label ca --days 30",
     "trust": "trust --config hub.toml > trust.json",
     "export": "export --config hub.toml T-20261123-0001 --by chen.min",
+    "fsck": "fsck --config hub.toml --json",
 }
 
 
@@ -212,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif options.command != "serve":
         for key, value in answer.items():
             print(f"{key}: {value}")
-    return 0
+    return 1 if answer.get("problems") else 0
 
 
 def _settings(path: Path) -> HubSettings:
