@@ -1,7 +1,8 @@
 """Encode values as canonical CBOR and refuse every other spelling of them (RFC 8949 §4.2.1).
 
-Only null, booleans, 64-bit integers, byte strings, text, arrays and maps with text or small integer keys are allowed: no
-floats, no tags, no indefinite lengths. With these types cbor2's key order equals the bytewise order of RFC 8949.
+Only null, booleans, 64-bit integers, byte strings, text, arrays and maps are allowed: no floats, no tags, no simple values, no
+indefinite lengths. The keys of a map are all text or all whole numbers from 0 up: only then is cbor2's key order (shorter first)
+also the bytewise order of RFC 8949.
 """
 
 from typing import Any
@@ -51,25 +52,32 @@ def _allowed(value: Value, depth: int) -> bool:
     if depth >= MAX_DEPTH:
         return False
     if kind is dict:
-        return all((type(key) is int or type(key) is str) and _allowed(item, depth + 1) for key, item in value.items())
+        return _keys_allowed(value) and all(_allowed(item, depth + 1) for item in value.values())
     if kind is list or kind is tuple:
         return all(_allowed(item, depth + 1) for item in value)
     return isinstance(value, str)  # validated identifiers are text
 
 
+def _keys_allowed(value: dict[Value, Value]) -> bool:
+    types = {type(key) for key in value}
+    return types <= {str} or (types == {int} and min(value) >= 0)
+
+
 def _name_fault(value: Value, place: str, depth: int) -> None:
-    """Raise MalformedError naming the first place that `_allowed` refuses."""
-    if isinstance(value, dict | list | tuple) and depth >= MAX_DEPTH:
+    """Raise MalformedError naming the first place that `_allowed` refuses; give back nothing when there is none."""
+    if _allowed(value, depth):
+        return
+    kind = type(value)
+    if kind in (dict, list, tuple) and depth >= MAX_DEPTH:
         raise MalformedError(f"nested deeper than {MAX_DEPTH}", where=place)
-    if isinstance(value, dict):
+    if kind is dict:
+        if not _keys_allowed(value):
+            raise MalformedError("keys are neither all text nor all whole numbers from 0 up", where=place)
         for key, item in value.items():
-            if type(key) is not int and type(key) is not str:
-                raise MalformedError(f"key of type {type(key).__name__}", where=place)
             _name_fault(item, f"{place}.{key}", depth + 1)
-    elif isinstance(value, list | tuple):
+    elif kind is list or kind is tuple:
         for index, item in enumerate(value):
             _name_fault(item, f"{place}[{index}]", depth + 1)
-    elif isinstance(value, int) and not _INT_MIN <= value <= _INT_MAX:
+    elif kind is int:
         raise MalformedError("integer wider than 64 bits", where=place)
-    elif not _allowed(value, depth):
-        raise MalformedError(f"type {type(value).__name__} is not allowed", where=place)
+    raise MalformedError(f"type {kind.__name__} is not allowed", where=place)

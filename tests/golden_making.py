@@ -84,7 +84,7 @@ def make() -> dict[str, bytes]:
         "manifest": bundle.encode_manifest({"data/b": HASH, "data/a": HASH[::-1]}),
         "entry-bundle": encode_bundle([b"", b"one", b"x" * 300]),
         "trust": Trust(SiteId("testport"), HubId("hub-1"), HASH.hex(), key).encode(),
-        "canonical": canonical.encode({1: None, 2: True, -3: -(2**63), "a": [2**64 - 1, b"\x00", "查验"], "bb": {}}),
+        "canonical": canonical.encode({"b": {1: None, 2: True, 300: -(2**63)}, "a": [2**64 - 1, b"\x00", "查验"], "bb": {}}),
     }
 
 
