@@ -87,7 +87,7 @@ class Access:
     """The people of a hub."""
 
     core: Core
-    _hasher: PasswordHasher = field(default_factory=PasswordHasher)
+    hasher: PasswordHasher = field(default_factory=PasswordHasher)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHERS))
     _nobody: str = ""
 
@@ -292,12 +292,12 @@ class Access:
         lock_ns = self.core.settings.browser.lockout_minutes * MINUTE_NS
 
         def put(connection: Connection) -> None:
-            for key, allowed in zip(keys, (limit, limit * PER_ADDRESS), strict=True):
+            for key, share in zip(keys, (1, PER_ADDRESS), strict=True):
                 row = connection.execute(select(login_failures).where(login_failures.c.key == key)).first()
                 count = 1 if row is None or now - row.last_ns > DAY_NS else int(row._mapping["count"]) + 1
-                until = now + wait_after(count, allowed, lock_ns)
+                until = now + wait_after(count // share, limit, lock_ns)
                 upsert(connection, login_failures, {"key": key, "count": count, "last_ns": now, "until_ns": until})
-                if person is not None and key == keys[0] and count == allowed:
+                if person is not None and key == keys[0] and count == limit:
                     self._record(
                         connection, person.name, "locked", by=str(self.core.issuer), detail=f"{count} failures, last from {address}"
                     )
@@ -307,7 +307,7 @@ class Access:
 
     async def _hash(self, password: str) -> str:
         async with self._turns:
-            return await asyncio.to_thread(self._hasher.hash, password)
+            return await asyncio.to_thread(self.hasher.hash, password)
 
     async def _dummy(self) -> str:
         """Give a hash nobody's password has, so that an unknown name takes as long as a known one."""
@@ -319,7 +319,7 @@ class Access:
         if len(password) > MOST_PASSWORD:
             return False
         async with self._turns:
-            return await asyncio.to_thread(_is_right, self._hasher, hashed, password)
+            return await asyncio.to_thread(_is_right, self.hasher, hashed, password)
 
 
 @dataclass(frozen=True, slots=True)

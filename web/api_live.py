@@ -50,7 +50,6 @@ async def watch(box: str, source: str, request: Request, caller: Anyone, hub: Th
     if caller.role == INSPECTOR and stream not in await _own_streams(caller, hub):
         raise ForbiddenError("not a stream of your tasks", where=stream)
     view, answer = await hub.live.view(stream, caller.person, offer)
-    request.app.state.watching.live_began(view, caller.person)
     return Response(answer, 201, {"Location": f"/api/v1/views/{view}"}, SDP)
 
 
@@ -61,6 +60,6 @@ async def stop(view: str, request: Request, caller: Anyone) -> None:
 
 
 async def _own_streams(caller: Caller, hub: TheHub) -> set[str]:
-    tasks = [facts for facts in await hub.tasks.list(state="opened") if caller.may_see(facts)]
+    tasks = [await hub.tasks.get(facts.task) for facts in await hub.tasks.list(state="opened") if caller.may_see(facts)]
     cameras = {camera for facts in tasks for camera in facts.cameras}
     return cameras | {bond.stream for facts in tasks for bond in facts.pairings if bond.state in ("pending", "paired")}

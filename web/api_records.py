@@ -10,6 +10,7 @@ from hub.values import StoredRecord
 from protocol import records
 from protocol.errors import ForbiddenError
 from protocol.identifiers import Issuer
+from protocol.merkle import leaf_hash
 from protocol.notes import SignedCheckpoint
 from web import schemas, shaping
 from web.guards import INSPECTOR, Anyone, TheHub
@@ -50,7 +51,7 @@ async def _shape(stored: StoredRecord, hub: Hub) -> schemas.RecordAnswer:
         state="logged" if stored.receipted else "persisted",
         log_index=stored.covered,
         log_size=size,
-        log_leaf=covering.hex() if covering is not None else None,
+        log_leaf=leaf_hash(covering).hex() if covering is not None else None,
         path=[node.hex() for node in path],
         checkpoint=checkpoint.decode() if checkpoint is not None else None,
     )

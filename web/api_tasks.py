@@ -24,7 +24,10 @@ async def list_tasks(
 ) -> schemas.TasksAnswer:
     """Give tasks, newest first; an inspector sees their own."""
     found = await hub.tasks.list(state="opened" if state == "open" else state, limit=limit)
-    return schemas.TasksAnswer(tasks=[shaping.task(facts) for facts in found if caller.may_see(facts)])
+    seen = [facts for facts in found if caller.may_see(facts)]
+    # who is paired matters while a task is open; the list itself does not carry it
+    whole = [await hub.tasks.get(facts.task) if facts.state == "opened" else facts for facts in seen]
+    return schemas.TasksAnswer(tasks=[shaping.task(facts) for facts in whole])
 
 
 @router.post("", status_code=201, summary="Open a task")

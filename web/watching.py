@@ -29,11 +29,10 @@ class Playback:
 
 @dataclass(slots=True)
 class Watching:
-    """Playbacks and live views that run now."""
+    """The playbacks that run now; live views are the hub's own."""
 
     hub: Hub
     playbacks: dict[str, Playback] = field(default_factory=dict)
-    lives: dict[str, str] = field(default_factory=dict)
 
     def _now(self) -> int:
         return self.hub.core.clock.monotonic_ns()
@@ -70,18 +69,13 @@ class Watching:
                 return
         raise ForbiddenError("start a playback first: POST tasks/{task}/playbacks", where="segment")
 
-    def live_began(self, view: str, viewer: str) -> None:
-        """Remember whose live view it is."""
-        self.lives[view] = viewer
-
     async def live_ended(self, view: str, viewer: str) -> None:
         """End a live view; raise RefusedError when there is none, ForbiddenError when it is another's."""
-        owner = self.lives.get(view)
+        owner = self.hub.views.viewer(view)
         if owner is None:
             raise RefusedError(f"view {view[:40]} is not known", where="missing")
         if owner != viewer:
             raise ForbiddenError("this view is another person's", where="view")
-        del self.lives[view]
         await self.hub.live.end(view)
 
     async def leave(self, viewer: str) -> None:

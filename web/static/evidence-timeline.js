@@ -2,7 +2,7 @@
 import { fill, h } from "./dom.js";
 import { isSegment, pieceAt } from "./evidence-lane.js";
 import { evidenceState } from "./evidence-state.js";
-import { clock, known, stretch, t, zone } from "./words.js";
+import { clock, known, stretch, t } from "./words.js";
 
 /** @typedef {import("./evidence-lane.js").Timeline} Timeline */
 /** @typedef {import("./evidence-lane.js").Lane} Lane */
@@ -40,7 +40,6 @@ export class EvidenceTimeline extends HTMLElement {
     fill(
       this.legend,
       ...["verified", "pending", "gap", "failed"].map((state) => evidenceState(/** @type {State} */ (state))),
-      h("span", { class: "soft small" }, zone()),
       h(
         "span",
         { class: "tools" },

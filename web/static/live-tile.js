@@ -8,6 +8,7 @@ import { clock, known, stretch, t } from "./words.js";
 
 const SILENCE_MS = 3000;
 const FIRST_MS = 10000;
+const DEAD_MS = 1500;
 const RETRY_MS = [1000, 2000, 4000, 8000];
 const KEEP_EVERY_MS = 500;
 
@@ -115,7 +116,9 @@ export class LiveTile extends HTMLElement {
     }
     if (pulse && pulse.delay === null) void this.view?.measure();
     this.drawDelay();
-    if (!this.why && this.dataset["live"] !== "running") this.drawCover(h("span", { class: "pulse" }, t("live.opening")));
+    const dead = this.state && this.state.state !== "recording" && now - this.began > DEAD_MS; // its box knows: no need to wait for the hub
+    if (!this.why && dead && this.dataset["live"] !== "running") this.drawStopped(now);
+    else if (!this.why && this.dataset["live"] !== "running") this.drawCover(h("span", { class: "pulse" }, t("live.opening")));
     else if (this.why) this.drawStopped(now);
   }
 

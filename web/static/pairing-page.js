@@ -96,7 +96,7 @@ export class PairingPage extends HTMLElement {
     const bonds = task.paired.filter((bond) => bond.state === "paired" || bond.state === "pending");
     const signature = JSON.stringify(bonds.map((bond) => [bond.stream, bond.state]));
     if (signature !== this.shown) {
-      if (bonds.some((bond) => bond.state === "paired" && !this.shown.includes(JSON.stringify([bond.stream, "paired"])))) navigator.vibrate?.(200);
+      if (bonds.some((bond) => bond.state === "paired" && !this.shown.includes(JSON.stringify([bond.stream, "paired"])))) buzz();
       this.shown = signature;
       fill(
         this.paired,
@@ -160,6 +160,11 @@ export class PairingPage extends HTMLElement {
       this.fail(error);
     }
   }
+}
+
+/** Let the hand feel that it is done, where the browser allows it. */
+function buzz() {
+  if (navigator.userActivation?.hasBeenActive) navigator.vibrate?.(200);
 }
 
 customElements.define("pairing-page", PairingPage);

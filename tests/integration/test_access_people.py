@@ -1,0 +1,151 @@
+"""People at a real hub: passwords, lock-out, sessions, tokens, and the record of each change."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hub.access import Access, PersonDraft, csrf_of, generate_password, wait_after
+from protocol.errors import ForbiddenError, MalformedError, RefusedError
+from protocol.instants import SECOND_NS
+from tests.web_parts import Face, open_face, password_of
+
+ADDRESS = "192.0.2.7"
+LOCK_S = 15 * 60
+
+
+@pytest.fixture
+async def face(tmp_path: Path) -> AsyncIterator[Face]:
+    async with open_face(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def access(face: Face) -> Access:
+    return face.hub.access
+
+
+async def fail(access: Access, name: str = "li.wei", address: str = ADDRESS) -> None:
+    with pytest.raises(ForbiddenError, match="name or password is wrong"):
+        await access.log_in(name, "wrong password", address)
+
+
+async def test_a_session_lasts_while_it_is_used_and_is_not_kept_readable(face: Face, access: Access) -> None:
+    session = await access.log_in("li.wei", password_of("li.wei"), ADDRESS)
+    assert session.person.role == "inspector"
+    assert session.token not in repr(session)
+    assert session.csrf == csrf_of(session.token) != session.token
+    for _ in range(3):
+        face.clock.pass_time(400 * 60)
+        found = await access.session(session.token)
+        assert found is not None
+        assert found.person.name == "li.wei"
+    face.clock.pass_time(481 * 60)
+    assert await access.session(session.token) is None
+    database = (face.hub.core.settings.port.state / "hub.db").read_bytes()
+    assert session.token.encode() not in database
+    assert password_of("li.wei").encode() not in database
+
+
+async def test_a_session_ends_by_logging_out_and_by_a_new_password(access: Access) -> None:
+    one = await access.log_in("li.wei", password_of("li.wei"), ADDRESS)
+    two = await access.log_in("li.wei", password_of("li.wei"), ADDRESS)
+    await access.log_out(one.token)
+    assert await access.session(one.token) is None
+    assert await access.session(two.token) is not None
+    fresh = await access.set_password("li.wei", "admin")
+    assert fresh is not None
+    assert await access.session(two.token) is None
+    assert (await access.log_in("li.wei", fresh, ADDRESS)).person.name == "li.wei"
+
+
+async def test_guessing_is_slowed_then_locked_for_longer_each_time(face: Face, access: Access) -> None:
+    for count in range(1, 6):
+        await fail(access)
+        face.clock.pass_time(wait_after(count, 5, LOCK_S * SECOND_NS) / SECOND_NS if count < 5 else 0)
+    with pytest.raises(RefusedError, match="too many failures; try again in 900 s"):
+        await access.log_in("li.wei", password_of("li.wei"), "198.51.100.9")
+    face.clock.pass_time(LOCK_S)
+    await fail(access)
+    with pytest.raises(RefusedError, match="try again in 1800 s"):
+        await access.log_in("li.wei", password_of("li.wei"), ADDRESS)
+    assert (await access.log_in("wang.fang", password_of("wang.fang"), "198.51.100.9")).person.name == "wang.fang"
+    face.clock.pass_time(2 * LOCK_S)
+    assert (await access.log_in("li.wei", password_of("li.wei"), ADDRESS)).person.name == "li.wei"
+    await fail(access)  # a success has cleared the count: no wait follows
+    assert (await access.log_in("li.wei", password_of("li.wei"), ADDRESS)).person.name == "li.wei"
+
+
+async def test_an_address_is_locked_whatever_names_it_tries(face: Face, access: Access) -> None:
+    for count in range(1, 21):
+        await fail(access, f"guess{count}")
+        face.clock.pass_time(wait_after(count // 4, 5, 0) / SECOND_NS if count < 20 else 0)
+    with pytest.raises(RefusedError, match="too many failures"):
+        await access.log_in("li.wei", password_of("li.wei"), ADDRESS)
+    assert (await access.log_in("li.wei", password_of("li.wei"), "198.51.100.9")).person.name == "li.wei"
+
+
+async def test_a_disabled_person_is_out_at_once(access: Access) -> None:
+    session = await access.log_in("li.wei", password_of("li.wei"), ADDRESS)
+    token = await access.make_token("li.wei", "script", 1, "admin")
+    assert (await access.by_token(token.token)) is not None
+    await access.change("li.wei", "admin", disabled=True)
+    assert await access.session(session.token) is None
+    assert await access.by_token(token.token) is None
+    with pytest.raises(ForbiddenError):
+        await access.log_in("li.wei", password_of("li.wei"), ADDRESS)
+
+
+async def test_tokens_end_by_time_and_by_hand(face: Face, access: Access) -> None:
+    one, two = [await access.make_token("admin", label, 2, "admin") for label in ("one", "two")]
+    assert {token.label for token in await access.tokens()} == {"one", "two"}
+    assert all(not token.token for token in await access.tokens())
+    await access.revoke_token(one.id, "admin")
+    assert await access.by_token(one.token) is None
+    assert (await access.by_token(two.token)) is not None
+    face.clock.pass_time(2 * 86_400 + 1)
+    assert await access.by_token(two.token) is None
+    with pytest.raises(RefusedError, match="is not known"):
+        await access.revoke_token(one.id, "admin")
+
+
+async def test_the_last_administrator_stays(access: Access) -> None:
+    with pytest.raises(RefusedError, match="the last administrator must stay"):
+        await access.change("admin", "admin", role="inspector")
+    with pytest.raises(RefusedError, match="the last administrator must stay"):
+        await access.change("admin", "admin", disabled=True)
+    await access.change("chen.min", "admin", role="administrator")
+    assert (await access.change("admin", "chen.min", role="inspector")).role == "inspector"
+
+
+async def test_people_are_added_once_with_a_password_worth_the_name(access: Access) -> None:
+    person, password = await access.add(PersonDraft("sun.li", "inspector"), "admin")
+    assert password is not None
+    assert (await access.log_in("sun.li", password, ADDRESS)).person == person
+    with pytest.raises(RefusedError, match="already known"):
+        await access.add(PersonDraft("sun.li", "inspector"), "admin")
+    with pytest.raises(MalformedError, match="at least 10"):
+        await access.add(PersonDraft("ma.hong", "inspector", password="short"), "admin")
+    with pytest.raises(MalformedError, match="person id"):
+        await access.add(PersonDraft("Ma Hong", "inspector"), "admin")
+    assert len({generate_password() for _ in range(100)}) == 100
+
+
+async def test_every_change_is_a_record_of_the_hub(face: Face, access: Access) -> None:
+    session = await access.log_in("li.wei", password_of("li.wei"), ADDRESS)
+    await access.log_out(session.token)
+    await access.change("li.wei", "admin", role="supervisor")
+    await access.set_password("li.wei", "admin")
+    token = await access.make_token("li.wei", "script", 1, "admin")
+    await access.revoke_token(token.id, "admin")
+    for _ in range(5):
+        await asyncio.gather(fail(access), return_exceptions=True)
+        face.clock.pass_time(60)
+    bodies = [body for body in await face.records("access") if body.by != "hub:hub-1" or body.act != "added"]
+    told = [(body.act, body.by) for body in bodies]
+    assert told == [
+        ("logged in", "li.wei"), ("logged out", "li.wei"), ("changed", "admin"), ("password set", "admin"), ("token made", "admin"),
+        ("token revoked", "admin"), ("locked", "hub:hub-1"),
+    ]  # fmt: skip
+    assert not any(password_of("li.wei") in body.detail or token.token in body.detail for body in bodies)
