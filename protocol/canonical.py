@@ -14,6 +14,8 @@ from protocol.errors import MalformedError
 MAX_BYTES = 65_536  # a record of more enters the log by hash
 MAX_DEPTH = 12
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
+_PLAIN = frozenset((bytes, str, bool, type(None)))
+_TEXT, _NUMBER = frozenset((str,)), frozenset((int,))
 
 Value = Any  # None | bool | int | bytes | str | list[Value] | dict[int | str, Value]; recursion makes mypy slow and tells no more
 
@@ -44,23 +46,35 @@ def _check(value: Value, place: str, depth: int) -> None:
 
 
 def _allowed(value: Value, depth: int) -> bool:
-    kind = type(value)
-    if kind is int:
-        return bool(_INT_MIN <= value <= _INT_MAX)
-    if kind is bytes or kind is str or value is None or kind is bool:
-        return True
-    if depth >= MAX_DEPTH:
-        return False
+    """Look at a value level by level: a call for each item would cost most of the time that a record takes."""
+    level = [value]
+    while level:
+        below: list[Value] = []
+        for item in level:
+            kind = type(item)
+            if kind is int:
+                if not _INT_MIN <= item <= _INT_MAX:
+                    return False
+            elif kind not in _PLAIN and not _opened(item, kind, depth, below):
+                return False
+        level, depth = below, depth + 1
+    return True
+
+
+def _opened(item: Value, kind: type[Any], depth: int, below: list[Value]) -> bool:
+    """Put a container's items on the level below; tell whether it is one that is allowed here."""
     if kind is dict:
-        return _keys_allowed(value) and all(_allowed(item, depth + 1) for item in value.values())
+        below += item.values()
+        return depth < MAX_DEPTH and _keys_allowed(item)
     if kind is list or kind is tuple:
-        return all(_allowed(item, depth + 1) for item in value)
-    return isinstance(value, str)  # validated identifiers are text
+        below += item
+        return depth < MAX_DEPTH
+    return isinstance(item, str)  # validated identifiers are text
 
 
 def _keys_allowed(value: dict[Value, Value]) -> bool:
-    types = {type(key) for key in value}
-    return types <= {str} or (types == {int} and min(value) >= 0)
+    types = set(map(type, value))
+    return types <= _TEXT or (types == _NUMBER and min(value) >= 0)
 
 
 def _name_fault(value: Value, place: str, depth: int) -> None:

@@ -353,7 +353,8 @@ def _decode(kind: type[Any], value: Any, where: str) -> Any:  # noqa: ANN401
     absent = 0
     for number, name, hint, required in _plan(kind):
         if number in value:
-            found[name] = _take(hint, value[number], where, name)
+            item = value[number]
+            found[name] = item if type(item) is hint else _take(hint, item, where, name)
         elif required:
             if not _may_be_none(kind, name):
                 raise MalformedError("missing", where=f"{where}.{name}")
@@ -386,7 +387,11 @@ def _take_compound(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa
 
 def _take_tuple(parts: tuple[Any, ...], value: list[Any], where: str, name: str) -> tuple[Any, ...]:
     if parts[-1] is Ellipsis:
-        return tuple(_take(parts[0], item, where, name) for item in value)
+        part = parts[0]
+        if hasattr(part, "__dataclass_fields__"):  # the common case, without a look at each item's type
+            within = f"{where}.{name}"
+            return tuple([_decode(part, item, within) for item in value])
+        return tuple(item if type(item) is part else _take(part, item, where, name) for item in value)
     if len(parts) != len(value):
         raise MalformedError(f"{len(value)} items, expected {len(parts)}", where=f"{where}.{name}")
     return tuple(_take(part, item, where, name) for part, item in zip(parts, value, strict=True))
