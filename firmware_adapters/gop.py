@@ -168,7 +168,8 @@ class Feed:
         if kind == "audio":
             payloads = unit.payloads
         else:
-            if before is not None and pts < before and not restarted:
+            # a keyframe before the newest picture is one that is shown again (see `compressed_gop`), not a reordered one
+            if before is not None and pts < before and not restarted and not unit.is_key:
                 self.needs_fallback = True
             payloads = packetize(_with_parameter_sets(unit, track))
         if not payloads:

@@ -86,6 +86,14 @@ def test_pictures_out_of_display_order_need_the_fallback_until_new_formats() -> 
     assert [*seen, feed.needs_fallback] == [False, True, False]
 
 
+def test_pictures_that_are_sent_again_are_no_reordering() -> None:
+    near, far = started(), started()
+    for frame in near.compressed_gop():
+        far.on_unit(MediaUnit(0, (b"\x65\x88x" if frame.is_key else b"\x41\x9ax",), frame.pts, frame.is_key, 10 * STEP_NS))
+    far.on_unit(picture(10))
+    assert not far.needs_fallback
+
+
 @pytest.mark.parametrize("restart_at", [0, 1 << 31, 5])
 def test_time_runs_on_when_the_source_restarts(restart_at: int) -> None:
     feed = started()
