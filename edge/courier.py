@@ -5,7 +5,9 @@ connection per purpose; answers are bounded; every fault of network or server is
 """
 
 import asyncio
+import contextlib
 import http.client
+import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -76,14 +78,24 @@ class Line:
         self._timeout_s = timeout_s
         self._worker = Worker(name)
         self._connection: http.client.HTTPConnection | None = None
+        self._is_closing = False
 
     async def __aenter__(self) -> "Line":
         await self._worker.__aenter__()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._drop()
+        self._is_closing = True
+        self._interrupt()
         await self._worker.__aexit__(kind, error, trace)
+        self._drop()
+
+    def _interrupt(self) -> None:
+        """End what the thread waits for: a long poll would hold up the end of the program for half a minute."""
+        opened = self._connection.sock if self._connection is not None else None
+        if opened is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(opened, socket.SHUT_RDWR)  # not the TLS method, which takes the object from the reading thread
 
     async def ask(self, method: str, path: str, body: bytes | Path | None = None, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask once; a file is streamed. Raises UnavailableError, and StorageError for the file."""
@@ -95,7 +107,7 @@ class Line:
             return self._exchange(method, path, body, headers)
         except (OSError, http.client.HTTPException) as error:
             self._drop()
-            if not is_fresh and isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError):
+            if not is_fresh and not self._is_closing and isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError):
                 return self._ask(method, path, body, headers)  # a kept connection may have ended long ago
             raise UnavailableError(f"{type(error).__name__}: {error}", where=self._address.url) from error
 
