@@ -106,8 +106,12 @@ def gather(port: Port, task: str, trust: Trust) -> Gathered:
     start, boxes = _reach(exhibits, opened)
     missing: list[str] = []
     for box in boxes:
+        lacks = _take_box(port, box, _Aim(task, start, ended), exhibits)
+        if lacks and not _concerns(box, task, exhibits):
+            exhibits.ranges.pop(box, None)  # it was ordered to pair and never did
+            continue
         indices |= set(port.enrolment_leaves(box))
-        missing += _take_box(port, box, _Aim(task, start, ended), exhibits)
+        missing += lacks
     wanted = expect(exhibits, Faults(), task)
     gathered = Gathered(task, exhibits, wanted, indices, missing)
     gathered.indices |= _bounds(port, exhibits, wanted)
@@ -178,6 +182,16 @@ def _take_box(port: Port, box: BoxId, aim: _Aim, exhibits: Exhibits) -> list[str
     else:
         ranges.pop()
     return [f"the journal of {box} does not explain the whole task yet"]
+
+
+def _concerns(box: BoxId, task: str, exhibits: Exhibits) -> bool:
+    """Tell whether a box has cameras in the task, or its own records say that it paired."""
+    for signed in exhibits.leaves.values():
+        body = signed.record.body
+        if isinstance(body, kinds.Task) and any(StreamId(camera).box == box for camera in body.cameras or ()):
+            return True
+    records = [signed.record for range_ in exhibits.ranges.get(box, []) for signed in range_.records]
+    return any(isinstance(record.body, kinds.Pairing) and record.subject == task for record in records)
 
 
 def _fill(port: Port, range_: Range, size: int, aim: _Aim, exhibits: Exhibits) -> bool:

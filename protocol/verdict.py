@@ -255,7 +255,10 @@ def account_stream(name: str, wanted: Expectation, faults: Faults) -> StreamFind
     coverage: list[Coverage] = []
     for stretch in stretches:
         for period in subtract([stretch], off):
-            soft = period.start > stretch.start, period.end < stretch.end
+            soft = (
+                any(one.start < period.start <= one.end + SLACK_NS for one in off),
+                any(one.start - SLACK_NS <= period.end < one.end for one in off),
+            )
             if period.length > SLACK_NS or not any(soft):
                 one = account(period, pieces, known.gaps, slack_ns=SLACK_NS)
                 coverage.append(_with_edges(one, [*pieces, *(gap.interval for gap in known.gaps)], soft))
@@ -267,17 +270,20 @@ def account_stream(name: str, wanted: Expectation, faults: Faults) -> StreamFind
 
 
 def _with_edges(found: Coverage, pieces: Sequence[Interval], soft: tuple[bool, bool]) -> Coverage:
-    """Allow no slack where the task begins or ends while the stream goes on: a segment that overlaps by a moment must be there.
+    """Demand, where the task begins or ends while the stream goes on, a piece that reaches over that instant or stands just beyond.
 
-    `soft`: that edge is the beginning or end of the recording itself.
+    Otherwise a segment that overlaps the task by less than the slack could be hidden by showing a shorter journal. `soft`: that
+    edge is the beginning or end of the recording itself.
     """
     period = found.period
     inside = [piece for piece in pieces if piece.overlaps(period)]
+    reaches_back = any(piece.start <= period.start <= piece.end + SLACK_NS for piece in pieces)
+    reaches_on = any(piece.start - SLACK_NS <= period.end <= piece.end for piece in pieces)
     holes = []
-    if not soft[0] and (start := min((piece.start for piece in inside), default=period.end)) > period.start:
-        holes.append(Interval(period.start, start))
-    if not soft[1] and (end := max((piece.end for piece in inside), default=period.start)) < period.end:
-        holes.append(Interval(end, period.end))
+    if not (soft[0] or reaches_back):
+        holes.append(Interval(period.start, min((piece.start for piece in inside), default=period.end)))
+    if not (soft[1] or reaches_on):
+        holes.append(Interval(max((piece.end for piece in inside), default=period.start), period.end))
     more = [hole for hole in merge(holes) if not any(hole.overlaps(known) for known in found.unexplained)]
     lost = sum(hole.length for hole in more)
     return replace(found, unexplained=tuple(sorted([*found.unexplained, *more])), recorded_ns=found.recorded_ns - lost)

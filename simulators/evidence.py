@@ -291,7 +291,7 @@ class MemoryPort:
 
     def epochs(self, box: str) -> list[tuple[int, int]]:
         """Give the epochs of a box."""
-        return [(epoch, len(journal)) for epoch, journal in sorted(self.boxes[box].journals.items())]
+        return [(epoch, len(journal)) for epoch, journal in sorted(self.boxes[box].journals.items())] if box in self.boxes else []
 
     def first_after(self, box: str, epoch: int, wall_ns: int) -> int | None:
         """Give the first later position."""
