@@ -54,12 +54,12 @@ class Port:
             until = certificate.not_after_ns
             row = {"fingerprint": bytes.fromhex(certificate.fingerprint), "box": name, "revoked": False, "since_ns": 0, "until_ns": until}
             await self.hub.core.database.write(lambda connection: connection.execute(insert_new(connection, tls_certificates), [row]))
-        return self.client(*self.key_files(f"{name}-{certificate.serial}", encode_pem([certificate, made.ca]), key))
+        return self.client(self.key_files(f"{name}-{certificate.serial}", encode_pem([certificate, made.ca]), key))
 
-    def client(self, *keys: Path) -> httpx.AsyncClient:
+    def client(self, keys: tuple[Path, Path] | None = None) -> httpx.AsyncClient:
         context = ssl.create_default_context(cadata=encode_pem([self.authority.ca, self.authority.root]).decode())
         if keys:
-            context.load_cert_chain(*keys)
+            context.load_cert_chain(keys[0], keys[1])
         self.clients.append(httpx.AsyncClient(base_url=self.url, verify=context, trust_env=False, timeout=30))
         return self.clients[-1]
 
@@ -138,7 +138,7 @@ async def test_a_certificate_the_hub_never_saw_or_revoked_is_refused_by_name(por
 async def test_a_certificate_for_records_opens_no_connection(port: Port) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = port.authority.box(BOX, P256Signer.of(key), "records")
-    client = port.client(*port.key_files("records", encode_pem([certificate, port.authority.ca]), key))
+    client = port.client(port.key_files("records", encode_pem([certificate, port.authority.ca]), key))
     with pytest.raises(httpx.TransportError):
         await client.get(PATH_MAIL)
 
