@@ -107,7 +107,8 @@ class Line:
             return self._exchange(method, path, body, headers)
         except (OSError, http.client.HTTPException) as error:
             self._drop()
-            if not is_fresh and not self._is_closing and isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError):
+            ended = isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError)
+            if ended and not is_fresh and not self._is_closing:
                 return self._ask(method, path, body, headers)  # a kept connection may have ended long ago
             raise UnavailableError(f"{type(error).__name__}: {error}", where=self._address.url) from error
 

@@ -311,10 +311,10 @@ class Port:
             if StreamId(stream).box == box.name
         )
         digest = hashlib.sha256(box.recorder_token.encode()).hexdigest()
+        recorder = f'\n[[recorders]]\nsource = "{RECORDER}"\ntoken_sha256 = "{digest}"\n' if not self.boxes else ""
         return (
             f'state = "{box.state}"\n\n[capture]\nsegment_seconds = {plan.segment_seconds}\n\n[hub]\ntransport = "{plan.transport}"\n\n'
-            f'[live]\nhosts = ["127.0.0.1"]\n\n[door]\nport = {box.recorder_port}\n{cameras}'
-            f'\n[[recorders]]\nsource = "{RECORDER}"\ntoken_sha256 = "{digest}"\n'
+            f'[live]\nhosts = ["127.0.0.1"]\n\n[door]\nport = {box.recorder_port}\n{cameras}{recorder}'
         )
 
     # ------------------------------------------------------------------ devices
