@@ -38,7 +38,6 @@ LONGEST_WAIT_S = 55.0
 MAX_SDP_BYTES = 65_536
 MAX_CSR_BYTES = 16_384
 PATH_RENEWALS = "/device/v1/renewals"  # POST a TLS certificate request; GET {path}/{request}
-PIECE_BYTES = 1 << 20  # what is handed on at once: large enough that a thread's hand-over costs little
 _STATUS: tuple[tuple[type[PortwitnessError], int], ...] = (
     (MalformedError, 400),
     (VerificationError, 409),
@@ -173,33 +172,29 @@ def _length(request: Request, limit: int) -> int:
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
     """Give a body as it comes; raise UnavailableError when the sender stalls."""
-    stream = request.stream()
-    while True:
+    more = True
+    while more:
         try:
             async with asyncio.timeout(STALL_S):
-                chunk = await anext(stream)
-        except StopAsyncIteration:
-            return
+                message = await request.receive()
         except TimeoutError as error:
             raise UnavailableError(f"nothing came for {STALL_S:.0f} s", where="body") from error
-        yield chunk
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        more = message.get("more_body", False)
+        chunk = message.get("body", b"")
+        if chunk:
+            yield chunk
 
 
 async def _pieces(request: Request, length: int) -> AsyncIterator[bytes]:
-    """Gather a body into larger pieces; raise MalformedError when it is cut short."""
-    held: list[bytes] = []
-    size = seen = 0
+    """Pass a body on as it comes; raise MalformedError when it is cut short. The store gathers what it writes."""
+    seen = 0
     async for chunk in _chunks(request):
-        held.append(chunk)
-        size += len(chunk)
         seen += len(chunk)
-        if size >= PIECE_BYTES:
-            yield b"".join(held)
-            held, size = [], 0
+        yield chunk
     if seen != length:
         raise MalformedError(f"{seen} bytes came, {length} were announced", where="blob")
-    if held:
-        yield b"".join(held)
 
 
 async def _body(request: Request, limit: int) -> bytes:
