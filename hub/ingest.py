@@ -23,7 +23,7 @@ from hub.judging import Judgement, Mirror, judge
 from hub.mail import Mail
 from hub.mirrors import head_problems, held_records, keep_journal, load_mirror, session_keys
 from hub.projections import project_box
-from hub.sequencer import record_row, stage, stage_seal
+from hub.sequencer import insert_records, stage, stage_seal
 from hub.uploads import Blobs, promote
 from protocol import kinds
 from protocol.errors import EquivocationError, ForbiddenError, MalformedError, PortwitnessError, UnavailableError, VerificationError
@@ -33,7 +33,7 @@ from protocol.messages import MAX_BATCH_RECORDS, BoxReport, Claim, JournalBatch,
 from protocol.records import SignedRecord, read
 from protocol.signatures import PublicKey
 from storage.logs import JournalLog, keep_tile_roots
-from storage.schema import alarms, identities, records, seals
+from storage.schema import alarms, identities, seals
 
 MAX_BATCH_BYTES = 524_288
 EVIDENCE_BYTES = 65_536
@@ -162,7 +162,7 @@ class Ingest:
         """Commit an accepted run; give the blobs that its records brought out of quarantine."""
         journal, now = judgement.mirror.journal, self.core.clock.now()
         keep_journal(connection, before, judgement)
-        connection.execute(insert(records), [record_row(signed) for signed in judgement.accepted])
+        insert_records(connection, judgement.accepted)
         keep_tile_roots(connection, JournalLog(str(Issuer.of_box(box)), journal.epoch), before.size, judgement.mirror.size)
         taken = [signed.record for signed in judgement.accepted]
         project_box(connection, taken)

@@ -8,7 +8,7 @@ its leaf's index and its root that of the log before it.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -27,7 +27,7 @@ from protocol.notes import ED25519, Checkpoint, NoteKey, cosign, sign_checkpoint
 from protocol.records import MAX_SUBJECT, Record, SignedRecord
 from protocol.signatures import Ed25519Signer
 from protocol.tiles import parse_path
-from storage.database import Database
+from storage.database import Database, insert_many
 from storage.logs import LogFolder, PortLog, keep_tile_roots, make_tile, port_entries, reader
 from storage.schema import leaves, log_state, records, seals, staged
 
@@ -349,7 +349,7 @@ class _Appending:
 
     def insert(self) -> None:
         if self.signed:
-            self.connection.execute(insert(records), [record_row(signed) for signed in self.signed])
+            insert_records(self.connection, self.signed)
         self.connection.execute(insert(leaves), self.rows)
         for signed in self.signed:
             project_hub(self.connection, signed)
@@ -364,11 +364,15 @@ async def _within(happened: asyncio.Event, timeout_s: float) -> bool:
         return False
 
 
-def record_row(signed: SignedRecord) -> dict[str, Any]:
-    """Give a record's row."""
-    record = signed.record
-    row = {"issuer": str(record.issuer), "epoch": record.epoch, "position": record.position, "leaf": signed.leaf}
-    return row | {"kind": record.kind, "subject": record.subject, "wall_ns": record.at.wall_ns, "data": signed.data}
+def insert_records(connection: Connection, signed: Sequence[SignedRecord]) -> None:
+    """Insert the rows of records."""
+    rows = [_row(each, each.record) for each in signed]
+    insert_many(connection, records, ("issuer", "epoch", "position", "leaf", "kind", "subject", "wall_ns", "data"), rows)
+
+
+def _row(signed: SignedRecord, record: Record) -> tuple[Any, ...]:
+    place = (str(record.issuer), record.epoch, record.position)
+    return (*place, signed.leaf, record.kind, record.subject, record.at.wall_ns, signed.data)
 
 
 def stage(connection: Connection, body: kinds.Body, subject: str, at: Instant) -> None:
