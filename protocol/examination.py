@@ -293,9 +293,9 @@ def _seen(files: Mapping[str, bytes], exhibits: Exhibits, faults: Faults) -> Non
         for range_ in ranges:
             for signed in range_.records:
                 _note_seen(signed.record.seen, named)
-    for size, roots in sorted(named.items()):
-        if len(roots) > 1:
-            faults.add(bundle.CHECKPOINT, f"boxes were shown {len(roots)} different logs of size {size}: the log was forked")
+    for forked, shown in sorted(named.items()):
+        if len(shown) > 1:
+            faults.add(bundle.CHECKPOINT, f"boxes were shown {len(shown)} different logs of size {forked}: the log was forked")
     for name in sorted(files):
         size = bundle.parse_seen(name)
         if size is None or exhibits.checkpoint is None:
