@@ -18,7 +18,7 @@ from simulators.judgement import Account, Sent, account, frames_of_camera, frame
 from simulators.people.api import HubApi
 from simulators.people.watching import watching
 from simulators.port import Port
-from simulators.programs import POLL_S, program
+from simulators.programs import POLL_S, Outcome, program
 from storage.clock import SystemClock
 
 SETTLE_S = 90.0
@@ -165,7 +165,7 @@ class Rehearsal:
             self.say(f"flipped a bit: {await asyncio.to_thread(flip_a_bit, folder, self.script.seed)}")
         done = await self.port.programs.outcome(program("storage.verify", folder, "--trust", self.port.trust, "--json"))
         if done.code != 0:
-            self.faults.append(f"portwitness-verify ended with {done.code}: {(done.out + done.err).strip()[:1500]}")
+            self.faults.append(f"portwitness-verify ended with {done.code}: {_first_faults(done)}")
         return done.code == 0
 
     def _accounts(self, lanes: dict[str, Lane], spans: dict[str, Interval]) -> list[Account]:
@@ -208,6 +208,16 @@ def _faults_of(verdict: Verdict, accounts: list[Account]) -> list[str]:
         if each.foreign or each.twice or not each.sent:
             found.append(f"{each.stream}: {each.sent} frames sent, {each.foreign} foreign samples, {each.twice} stored twice")
     return found
+
+
+def _first_faults(done: Outcome) -> str:
+    try:
+        faults = json.loads(done.out)["faults"]
+    except (ValueError, KeyError, TypeError):
+        return (done.out + done.err).strip()[:500]
+    return "; ".join(
+        [f"{fault['file']}: {fault['what']}" for fault in faults[:3]] + ([f"{len(faults) - 3} more"] if len(faults) > 3 else [])
+    )
 
 
 def _span(linked: list[list[float]]) -> Interval:
