@@ -167,7 +167,7 @@ class Port:
         self._clips: list[Path] = []
         self._ports = Ports(0, 0, 0, {})
         self._root = ""
-        self._secret = secrets.token_urlsafe(12)
+        self._secret = secrets.token_hex(12)
         self._farms: list[Farm] = []
 
     @property
@@ -254,7 +254,7 @@ class Port:
     async def _start_box(self, name: str) -> None:
         """Enrol a box with a one-time token, have the CA approve it, and start it."""
         box = BoxPlace(
-            name, self.plan.state / f"{name}.toml", self.plan.state / name, self._ports.recorders[name], secrets.token_urlsafe(24)
+            name, self.plan.state / f"{name}.toml", self.plan.state / name, self._ports.recorders[name], secrets.token_hex(24)
         )
         box.config.touch(mode=0o600)
         box.config.write_text(self._box_settings(box), encoding="utf-8")
