@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
 
 from hub.config import HubSettings
 from hub.projections import project_hub
@@ -273,6 +273,8 @@ class Sequencer:
         if not rows and not asked:
             return None, False
         held = self._held()
+        if connection.execute(select(log_state.c.lease).where(_is(held))).first() is None:
+            raise RefusedError("another sequencer writes this log; this one stops", where="port log")
         appending = _Appending(connection, Issuer.of_hub(self.settings.port.id), self.signer, Frontier.decode(held.size, held.frontier))
         for row in rows:
             appending.staged(row)
@@ -290,11 +292,8 @@ class Sequencer:
         checkpoint = Checkpoint(self.origin, size, root)
         seconds = self.clock.now().wall_ns // SECOND_NS
         note = sign_checkpoint(checkpoint, self.signer, (cosign(checkpoint.text(), f"{self.origin}/time", self.signer, seconds),))
-        same = and_(
-            log_state.c.name == _NAME, log_state.c.lease == held.lease, log_state.c.size == held.size, log_state.c.root == held.root
-        )
         new = {"size": size, "root": root, "frontier": frontier.encode(), "checkpoint": note}
-        if connection.execute(update(log_state).where(same).values(new)).rowcount != 1:
+        if connection.execute(update(log_state).where(_is(held)).values(new)).rowcount != 1:
             raise RefusedError("another sequencer writes this log; this one stops", where="port log")
         return _State(held.lease, size, root, frontier.encode(), note)
 
@@ -362,6 +361,11 @@ async def _within(happened: asyncio.Event, timeout_s: float) -> bool:
             return await happened.wait()
     except TimeoutError:
         return False
+
+
+def _is(held: _State) -> ColumnElement[bool]:
+    """Give the condition that the log stands where this sequencer left it."""
+    return and_(log_state.c.name == _NAME, log_state.c.lease == held.lease, log_state.c.size == held.size, log_state.c.root == held.root)
 
 
 def insert_records(connection: Connection, signed: Sequence[SignedRecord]) -> None:

@@ -1,0 +1,149 @@
+"""The published port log, read as an outsider would: files only, judged by pymerkle."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pymerkle import InmemoryTree, verify_consistency, verify_inclusion
+
+from hub.app import Hub
+from protocol import kinds
+from protocol.errors import MalformedError, RefusedError, StorageError
+from protocol.merkle import leaf_hash, root_of
+from protocol.notes import COSIGNATURE, NoteKey, SignedCheckpoint, sign_checkpoint
+from protocol.records import read
+from protocol.tiles import TILE_WIDTH, Tile, decode_bundle, tiles_of
+from storage.logs import JournalLog, LogFolder, reader, tile_reader
+from tests.hub_parts import SITE, TestBox, enrol, log_signer, running_hub, send, settings_for
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Hub]:
+    url: str = "" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
+    async with running_hub(settings_for(tmp_path, url), log_signer()) as running:
+        yield running
+
+
+async def fill(hub: Hub, views: int) -> None:
+    """Log many small records at once."""
+    body = kinds.View("started", "chen", "live", "v")
+    await asyncio.gather(*(hub.log.issue(body, "box-1/cam-1") for _ in range(views)))
+
+
+def files_of(hub: Hub) -> Path:
+    return Path(hub.core.settings.port.state) / "log"
+
+
+def entries_in(folder: Path, size: int) -> list[bytes]:
+    """Read all entries from the published bundles."""
+    bundles = [Tile(-1, at // TILE_WIDTH, min(TILE_WIDTH, size - at)) for at in range(0, size, TILE_WIDTH)]
+    return [entry for bundle in bundles for entry in decode_bundle((folder / bundle.path()).read_bytes())]
+
+
+async def test_outsiders_rebuild_the_same_tree_from_the_published_files(hub: Hub) -> None:
+    await fill(hub, 3)
+    small = SignedCheckpoint.parse(await hub.log.checkpoint()).checkpoint
+    await fill(hub, 2 * TILE_WIDTH + 30)
+    folder = files_of(hub)
+    note = (folder / "checkpoint").read_bytes()
+    assert note == await hub.log.checkpoint()
+    signed = SignedCheckpoint.parse(note)
+    origin = f"portwitness.port/{SITE}/hub-1"
+    assert signed.verify(hub.log.key, origin=origin) is None
+    clock = NoteKey(f"{origin}/time", COSIGNATURE, hub.log.signer.public)
+    seconds = signed.verify(clock, origin=origin)
+    assert seconds is not None
+    head = signed.checkpoint
+    tree = InmemoryTree(algorithm="sha256")
+    entries = entries_in(folder, head.size)
+    for entry in entries:
+        tree.append_entry(entry)
+    assert (tree.get_size(), tree.get_root()) == (head.size, head.root)
+    proof = tree.prove_consistency(small.size, head.size)
+    verify_consistency(small.root, head.root, proof)
+    for index in (0, TILE_WIDTH - 1, TILE_WIDTH, head.size - 1):
+        verify_inclusion(leaf_hash(entries[index]), head.root, tree.prove_inclusion(index + 1, head.size))
+        record = read(entries[index]).record
+        assert (record.position, str(record.issuer)) == (index, "hub:hub-1")
+        assert record.root == tree.get_root(index)
+    for tile in tiles_of(head.size):
+        assert await hub.log.tile(tile.path()) == (folder / tile.path()).read_bytes()
+    assert not (folder / "tile/0/000.p").exists()  # a full tile leaves no partial ones behind
+
+
+async def test_tiles_that_were_lost_are_made_again_and_others_are_refused(hub: Hub) -> None:
+    await fill(hub, 5)
+    folder = files_of(hub)
+    path = Tile(0, 0, 5).path()
+    data = (folder / path).read_bytes()
+    (folder / path).unlink()
+    assert await hub.log.tile(path) == data
+    with pytest.raises(StorageError):
+        await hub.log.tile(Tile(0, 7).path())
+    for bad in ("tile/0/../../hub.db", "tile/0/000.p/0", "checkpoint", "tile/9/000"):
+        with pytest.raises(MalformedError):
+            await hub.log.tile(bad)
+    for outside in (-1, 5, 10**9):
+        with pytest.raises(MalformedError):
+            await hub.log.proof(outside)
+        with pytest.raises(MalformedError):
+            await hub.log.leaf(outside)
+
+
+async def test_a_journal_is_read_as_a_log_of_its_own(hub: Hub) -> None:
+    box = TestBox()
+    await enrol(hub, box)
+    box.boot()
+    for _ in range(2 * TILE_WIDTH + 9):
+        box.heartbeat()
+    await send(hub, box)
+    log = JournalLog("box:box-1", 1)
+    oracle = InmemoryTree(algorithm="sha256")
+    for signed in box.written:
+        oracle.append_entry(signed.data)
+    top = await hub.core.database.read(lambda connection: tile_reader(connection, log)(1, 0))
+    assert top == oracle.get_root(TILE_WIDTH) + root_of([signed.leaf for signed in box.written[TILE_WIDTH : 2 * TILE_WIDTH]])
+    node = await hub.core.database.read(lambda connection: reader(connection, log)(9, 0))
+    assert node == oracle.get_root(2 * TILE_WIDTH)
+
+
+async def test_nothing_is_published_behind_what_was_published(hub: Hub, tmp_path: Path) -> None:
+    await fill(hub, 3)
+    folder = LogFolder(files_of(hub))
+    older = SignedCheckpoint.parse(await hub.log.checkpoint()).checkpoint
+    await fill(hub, 2)
+    now = SignedCheckpoint.parse(await hub.log.checkpoint()).checkpoint
+    database = hub.core.database
+    back = sign_checkpoint(older, hub.log.signer)
+    with pytest.raises(StorageError, match="is published"):
+        await database.read(lambda connection: folder.publish(connection, older.size, back))
+    fork = sign_checkpoint(type(now)(now.origin, now.size, bytes(32)), hub.log.signer)
+    with pytest.raises(StorageError, match="another tree"):
+        await database.read(lambda connection: folder.publish(connection, now.size, fork))
+    assert folder.published() == now.size
+
+
+async def test_a_second_sequencer_stops_the_first(tmp_path: Path) -> None:
+    signer, settings = log_signer(), settings_for(tmp_path)
+    async with running_hub(settings, signer) as first:
+        await fill(first, 2)
+        async with running_hub(settings, signer) as second:
+            await fill(second, 1)
+            with pytest.raises(RefusedError, match="another sequencer"):
+                await first.log.issue(kinds.Access("late", "x"), "x")
+            await fill(second, 1)
+            assert second.log.published_size() == 4
+            assert first.log.fault is not None
+
+
+async def test_a_hub_with_an_older_database_does_not_publish(tmp_path: Path) -> None:
+    signer = log_signer()
+    async with running_hub(settings_for(tmp_path), signer) as hub:
+        await fill(hub, 3)
+    for name in ("hub.db", "hub.db-wal", "hub.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    async with running_hub(settings_for(tmp_path), signer) as hub:
+        with pytest.raises(StorageError, match="is published"):
+            await hub.log.issue(kinds.Access("again", "x"), "x")
+    assert LogFolder(tmp_path / "log").published() == 3
