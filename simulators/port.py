@@ -253,9 +253,7 @@ class Port:
 
     async def _start_box(self, name: str) -> None:
         """Enrol a box with a one-time token, have the CA approve it, and start it."""
-        box = BoxPlace(
-            name, self.plan.state / f"{name}.toml", self.plan.state / name, self._ports.recorders[name], secrets.token_hex(24)
-        )
+        box = BoxPlace(name, self.plan.state / f"{name}.toml", self.plan.state / name, self._ports.recorders[name], secrets.token_hex(24))
         box.config.touch(mode=0o600)
         box.config.write_text(self._box_settings(box), encoding="utf-8")
         async with self.session("administrator") as administrator:
