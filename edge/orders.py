@@ -55,7 +55,7 @@ class Orders:
     live: Publishes | None = None
     pairings: dict[tuple[str, str], PairingRow] = field(default_factory=dict)
     _queue: "asyncio.Queue[Order]" = field(default_factory=lambda: asyncio.Queue(QUEUE_LIMIT))
-    _claims: dict[str, "asyncio.Future[str]"] = field(default_factory=dict)
+    _claims: dict[str, tuple[SourceId, "asyncio.Future[str]"]] = field(default_factory=dict)
     _live_tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def load(self) -> None:
@@ -100,6 +100,8 @@ class Orders:
             reply = await self._do(order)
         except (RefusedError, MalformedError, VerificationError) as error:
             reply = Reply(order.command, False, str(error))
+        if isinstance(order, Pair) and order.state == "paired":
+            self._answer_claims_of(order.source, reply.reason)
         await self.send(reply)
 
     async def _do(self, order: Pair | EndTask | Live) -> Reply:
@@ -132,8 +134,6 @@ class Orders:
         record = kinds.Pairing(order.state, stream, order.by, read(order.order).leaf, body.late_from, body.second, body.reason)
         await self.recorder.record([Entry(task, record)], changes)
         self._paired(row, order.state)
-        if order.token is not None:
-            self._answer_claim(order.token, "")
         if body.late_from is not None:
             await self._link_late(stream, task, body.late_from)
 
@@ -228,7 +228,8 @@ class Orders:
         Raises RefusedError with the hub's reason, UnavailableError when it does not answer.
         """
         name = secrets.token_hex(8)
-        future = self._claims[name] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._claims[name] = source, future
         try:
             await self.send(Claim(name, self.box, source, code))
             reason = await asyncio.wait_for(future, CLAIM_LIMIT_S)
@@ -240,6 +241,11 @@ class Orders:
             raise RefusedError(reason, where="claim")
 
     def _answer_claim(self, claim: str, reason: str) -> None:
-        future = self._claims.get(claim)
+        _, future = self._claims.get(claim, (None, None))
         if future is not None and not future.done():
             future.set_result(reason)
+
+    def _answer_claims_of(self, source: str, reason: str) -> None:
+        """Answer who waits at this source: the order to pair it is the hub's answer to a claim, too."""
+        for claim in [name for name, (claimed, _) in self._claims.items() if claimed == source]:
+            self._answer_claim(claim, reason)
