@@ -319,6 +319,11 @@ class HttpExchange:
         reply.raise_for_status()
         return reply.text, str(reply.url.join(reply.headers.get("location", "")))
 
+    async def pair(self, code: str) -> None:
+        """Give the endpoint a task's short code."""
+        reply = await self.client.post(f"{self.url}/pair", json={"code": code}, headers=self._headers({}))
+        reply.raise_for_status()
+
     async def delete(self, location: str) -> None:
         """End the session."""
         await self.client.delete(location, headers=self._headers({}))
@@ -330,12 +335,11 @@ class HttpExchange:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.description = "Publish footage as a body-worn recorder by WHIP."
-    parser.epilog = "example: portwitness-sim recorder --whip https://127.0.0.1:8443/whip --code 482913 --seconds 60"
+    parser.epilog = "example: portwitness-sim recorder --whip http://127.0.0.1:8080/whip/rec-1 --token TOKEN --code 482913 --seconds 60"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--whip", required=True, metavar="URL", help="WHIP endpoint")
-    given = parser.add_mutually_exclusive_group()
-    given.add_argument("--token", default="", help="bearer token of the recorder")
-    given.add_argument("--code", default="", help="pairing code from the inspector's page; sent as the bearer token")
+    parser.add_argument("--token", default="", help="bearer token of the recorder")
+    parser.add_argument("--code", default="", help="pairing code from the inspector's page; given to URL/pair before publishing")
     parser.add_argument("--footage", type=Path, metavar="FILE", help="MP4 with H.264; synthetic pictures without it")
     parser.add_argument("--seconds", type=float, default=0.0, help="stop after this long; 0: until interrupted")
     parser.add_argument(
@@ -380,7 +384,10 @@ async def _publish(args: argparse.Namespace) -> dict[str, Any]:
         ledger = SentList(files.enter_context(args.ledger.open("a", encoding="utf-8")) if args.ledger else None)
         files.callback(ledger.flush)
         async with httpx.AsyncClient(verify=trust, timeout=10, trust_env=False) as client:
-            sessions = _Sessions(HttpExchange(client, args.whip, args.token or args.code), footage, ledger, tone, reconnects=args.reconnect)
+            exchange = HttpExchange(client, args.whip, args.token)
+            if args.code:
+                await exchange.pair(args.code)
+            sessions = _Sessions(exchange, footage, ledger, tone, reconnects=args.reconnect)
             await _until_told(sessions.run(), args.seconds)
     return {"frames": sessions.sent, "seconds": round((monotonic_ns() - started) / 1e9, 1), "state": sessions.state}
 
