@@ -6,7 +6,7 @@ library lets go of the interpreter. Pure but for the threads it is given.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
 from protocol import kinds
@@ -52,10 +52,11 @@ class Judgement:
     refused: bytes | None = None
 
 
-def judge(mirror: Mirror, data: Sequence[bytes], threads: Executor, width: int) -> Judgement:
-    """Judge records that follow what the mirror holds; `width` is how many threads share the work."""
+def judge(mirror: Mirror, data: Sequence[bytes], threads: Executor) -> Judgement:
+    """Judge records that follow what the mirror holds; signatures are checked in `threads` while later records are read."""
     walk = _Walk(mirror)
     checks: list[tuple[Envelope, PublicKey]] = []
+    pieces: list[Future[tuple[int, PortwitnessError] | None]] = []
     fault: PortwitnessError | None = None
     for each in data:
         try:
@@ -63,7 +64,10 @@ def judge(mirror: Mirror, data: Sequence[bytes], threads: Executor, width: int) 
         except (MalformedError, VerificationError) as error:
             fault = error
             break
-    bad = _first_bad(checks, threads, width)
+        if len(checks) % SLICE == 0:
+            pieces.append(threads.submit(_check, checks[-SLICE:]))
+    pieces.append(threads.submit(_check, checks[len(pieces) * SLICE :]))
+    bad = _first_bad(pieces)
     if bad is not None:
         at, wrong = bad
         return replace(_rerun(mirror, walk.accepted[:at]), fault=_placed(wrong, walk.accepted[at]), refused=walk.accepted[at].data)
@@ -120,15 +124,12 @@ class _Walk:
         return Judgement(tuple(self.accepted), Mirror(self.journal, self.sealed_frontier), tuple(self.seals), None)
 
 
-def _first_bad(checks: Sequence[tuple[Envelope, PublicKey]], threads: Executor, width: int) -> tuple[int, PortwitnessError] | None:
-    """Check all signatures; give the first that does not hold."""
-    size = max(SLICE, -(-len(checks) // width))
-    starts = range(0, len(checks), size)
-    pieces = [threads.submit(_check, checks[start : start + size]) for start in starts[1:]]
-    found = [_check(checks[:size]), *(piece.result() for piece in pieces)]
-    for start, bad in zip(starts, found, strict=False):
+def _first_bad(pieces: Sequence["Future[tuple[int, PortwitnessError] | None]"]) -> tuple[int, PortwitnessError] | None:
+    """Wait for all pieces; give the first signature that does not hold."""
+    found = [piece.result() for piece in pieces]
+    for number, bad in enumerate(found):
         if bad is not None:
-            return start + bad[0], bad[1]
+            return number * SLICE + bad[0], bad[1]
     return None
 
 

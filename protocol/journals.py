@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from protocol import kinds
 from protocol.errors import EquivocationError, VerificationError
-from protocol.identifiers import BoxId, Issuer
+from protocol.identifiers import BoxId
 from protocol.merkle import Frontier
 from protocol.notes import ED25519, Checkpoint, NoteKey, SignedCheckpoint
-from protocol.records import SignedRecord
+from protocol.records import Record, SignedRecord
 from protocol.signatures import EDDSA, PublicKey
 
 
@@ -48,17 +48,23 @@ class Journal:
     def check_place(self, signed: SignedRecord) -> None:
         """Check issuer, epoch, position, root and monotonic order."""
         record = signed.record
-        where = f"{self.box} epoch {self.epoch} position {record.position}"
-        if record.issuer != Issuer.of_box(self.box) or record.epoch != self.epoch:
-            raise VerificationError(f"issued by {record.issuer} epoch {record.epoch}", where=where)
+        fault = self._place_fault(record)
+        if fault:
+            raise VerificationError(fault, where=f"{self.box} epoch {self.epoch} position {record.position}")
+
+    def _place_fault(self, record: Record) -> str:
+        """Say what is wrong with a record's place; empty when nothing is."""
+        if record.issuer != f"box:{self.box}" or record.epoch != self.epoch:
+            return f"issued by {record.issuer} epoch {record.epoch}"
         if record.position != self.frontier.size:
-            raise VerificationError(f"expected position {self.frontier.size}", where=where)
+            return f"expected position {self.frontier.size}"
         if record.root != self.frontier.root():
-            raise VerificationError("names another tree before it", where=where)
+            return "names another tree before it"
         if record.at.mono_ns < self.last_mono_ns:
-            raise VerificationError("monotonic time runs backwards", where=where)
+            return "monotonic time runs backwards"
         if (record.position == 0) != isinstance(record.body, kinds.Boot):
-            raise VerificationError(f"{record.kind} is out of place", where=where)
+            return f"{record.kind} is out of place"
+        return ""
 
     def key_for(self, signed: SignedRecord) -> PublicKey:
         """Give the key that has to have signed the record; raise VerificationError when there is none."""
