@@ -81,7 +81,7 @@ async def test_a_recorder_publishes_is_watched_and_says_goodbye(
 ) -> None:
     whip, ledger = f"http://127.0.0.1:{door.port}/whip", tmp_path / "sent.jsonl"
     told = arguments(
-        recorder, "--whip", whip, "--code", "482913", "--seconds", "5", "--footage", str(film), "--ledger", str(ledger), "--json"
+        recorder, "--whip", whip, "--token", "482913", "--seconds", "5", "--footage", str(film), "--ledger", str(ledger), "--json"
     )
     watching = arguments(viewer, "--whep", f"http://127.0.0.1:{door.port}/whep", "--viewers", "2", "--seconds", "1", "--json")
     task = asyncio.create_task(recorder._publish(told))
