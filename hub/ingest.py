@@ -8,7 +8,6 @@ record at a known position is kept whole as evidence.
 
 import asyncio
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -38,7 +37,6 @@ from storage.schema import alarms, identities, seals
 
 MAX_BATCH_BYTES = 524_288
 EVIDENCE_BYTES = 65_536
-TURN_S = 0.0005
 
 Handler = Callable[[BoxId, Any], Awaitable[list[Message]]]
 AfterCommit = Callable[[BoxId, tuple[SignedRecord, ...]], None]
@@ -58,13 +56,13 @@ class Ingest:
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     _walkers: ThreadPoolExecutor | None = None
     _threads: ThreadPoolExecutor | None = None
+    _helpers: int = 1
 
     async def __aenter__(self) -> "Ingest":
-        # A signature takes 0.07 ms outside the interpreter's lock; with the usual turns of 5 ms its thread would mostly wait.
-        sys.setswitchinterval(TURN_S)
-        width = max(2, os.cpu_count() or 1)
-        self._walkers = ThreadPoolExecutor(width, "ingest")
-        self._threads = ThreadPoolExecutor(width, "signatures")
+        cores = os.cpu_count() or 1
+        self._helpers = max(1, cores - 1)  # one core is the reader's: a reader that holds the lock and has no core stops all
+        self._walkers = ThreadPoolExecutor(cores, "ingest")
+        self._threads = ThreadPoolExecutor(self._helpers, "signatures")
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -132,7 +130,7 @@ class Ingest:
         walkers, threads = self._walkers, self._threads
         if walkers is None or threads is None:
             raise UnavailableError("not started", where="ingest")
-        work = partial(judge, mirror, fresh, threads)
+        work = partial(judge, mirror, fresh, threads, self._helpers)
         judgement = await asyncio.get_running_loop().run_in_executor(walkers, work)
         answers: list[Message] = []
         if judgement.accepted:

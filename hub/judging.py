@@ -6,8 +6,9 @@ library lets go of the interpreter. Pure but for the threads it is given.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 
 from protocol import kinds
 from protocol.errors import MalformedError, PortwitnessError, VerificationError
@@ -16,7 +17,7 @@ from protocol.records import SignedRecord, read
 from protocol.signatures import Envelope, PublicKey
 from protocol.tiles import MAX_ENTRY_BYTES
 
-SLICE = 32  # signatures per piece of work
+SLICE = 8  # signatures per piece of work
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +53,22 @@ class Judgement:
     refused: bytes | None = None
 
 
-def judge(mirror: Mirror, data: Sequence[bytes], threads: Executor) -> Judgement:
-    """Judge records that follow what the mirror holds; signatures are checked in `threads` while later records are read."""
-    walk = _Walk(mirror)
-    checks: list[tuple[Envelope, PublicKey]] = []
-    pieces: list[Future[tuple[int, PortwitnessError] | None]] = []
+def judge(mirror: Mirror, data: Sequence[bytes], threads: Executor, helpers: int) -> Judgement:
+    """Judge records that follow what the mirror holds; `helpers` of `threads` check signatures while later records are read."""
+    walk, checking = _Walk(mirror), _Checking()
     fault: PortwitnessError | None = None
-    for each in data:
-        try:
-            checks.append(walk.take(each))
-        except (MalformedError, VerificationError) as error:
-            fault = error
-            break
-        if len(checks) % SLICE == 0:
-            pieces.append(threads.submit(_check, checks[-SLICE:]))
-    pieces.append(threads.submit(_check, checks[len(pieces) * SLICE :]))
-    bad = _first_bad(pieces)
+    helping = [threads.submit(checking.help) for _ in range(helpers if len(data) > SLICE else 0)]
+    try:
+        for each in data:
+            checking.add(walk.take(each))
+    except (MalformedError, VerificationError) as error:
+        fault = error
+    finally:
+        checking.finish()
+    for helper in helping:
+        if not helper.cancel():  # one that never began is not needed any more
+            helper.result()
+    bad = checking.first_bad
     if bad is not None:
         at, wrong = bad
         return replace(_rerun(mirror, walk.accepted[:at]), fault=_placed(wrong, walk.accepted[at]), refused=walk.accepted[at].data)
@@ -124,19 +125,48 @@ class _Walk:
         return Judgement(tuple(self.accepted), Mirror(self.journal, self.sealed_frontier), tuple(self.seals), None)
 
 
-def _first_bad(pieces: Sequence["Future[tuple[int, PortwitnessError] | None]"]) -> tuple[int, PortwitnessError] | None:
-    """Wait for all pieces; give the first signature that does not hold."""
-    found = [piece.result() for piece in pieces]
-    for number, bad in enumerate(found):
-        if bad is not None:
-            return number * SLICE + bad[0], bad[1]
-    return None
+class _Checking:
+    """Signatures to check, in slices, and whoever takes them: helpers while records are still read, the reader at the end."""
+
+    def __init__(self) -> None:
+        self._gathered: list[tuple[Envelope, PublicKey]] = []
+        self._slices: SimpleQueue[tuple[int, list[tuple[Envelope, PublicKey]]] | None] = SimpleQueue()
+        self._count = 0
+        self._bad: list[tuple[int, PortwitnessError]] = []
+
+    @property
+    def first_bad(self) -> tuple[int, PortwitnessError] | None:
+        """Give the first signature that does not hold, once all are checked."""
+        return min(self._bad, key=_place) if self._bad else None
+
+    def add(self, check: tuple[Envelope, PublicKey]) -> None:
+        self._gathered.append(check)
+        if len(self._gathered) == SLICE:
+            self._put()
+
+    def finish(self) -> None:
+        """Say that no more comes, and help with what is left."""
+        self._put()
+        self._slices.put(None)
+        self.help()
+
+    def help(self) -> None:
+        """Check slices until there are no more; the sign of the end is put back for the others."""
+        while (part := self._slices.get()) is not None:
+            start, checks = part
+            for at, (envelope, key) in enumerate(checks, start):
+                try:
+                    envelope.verify(key)
+                except (VerificationError, MalformedError) as error:
+                    self._bad.append((at, error))
+                    break
+        self._slices.put(None)
+
+    def _put(self) -> None:
+        self._slices.put((self._count, self._gathered))
+        self._count += len(self._gathered)
+        self._gathered = []
 
 
-def _check(checks: Sequence[tuple[Envelope, PublicKey]]) -> tuple[int, PortwitnessError] | None:
-    for at, (envelope, key) in enumerate(checks):
-        try:
-            envelope.verify(key)
-        except (VerificationError, MalformedError) as error:
-            return at, error
-    return None
+def _place(bad: tuple[int, PortwitnessError]) -> int:
+    return bad[0]
