@@ -203,7 +203,8 @@ class Bus:
     async def _confirmation(self, mid: int) -> int:
         if mid in self._early:
             return self._early.pop(mid)
-        waiting = self._confirmed[mid] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._confirmed[mid] = waiting
         try:
             async with asyncio.timeout(CONFIRM_S):  # wait_for of Python 3.11 loses a cancellation that meets the result
                 return await waiting
