@@ -123,9 +123,9 @@ class Recorder:
     async def record(self, entries: Sequence[Entry], changes: Changes | None = None) -> list[int]:
         """Commit records between two beats; give their positions. Raises StorageError."""
         async with self._turn:
-            signed = await self.records.run(self.journal.append, entries, changes, seal="interval")
+            signed = await self.records.run(self.journal.append, entries, changes)
         self._tell()
-        return [one.record.position for one in signed if one.record.kind not in ("session", "seal")]
+        return [one.record.position for one in signed if one.record.kind != "session"]
 
     def _settle(self, captures: Sequence[Capture], flushed: Sequence[Flushed], changes: Changes) -> list[Entry]:
         out: list[Entry] = []
@@ -161,7 +161,7 @@ class Recorder:
     async def _commit(self, entries: list[Entry], changes: Changes, seal: SealReason | None) -> None:
         waiting = self._waiting + entries
         now = self.clock.monotonic_ns()
-        if seal is None and (now - self._sealed_ns >= SEAL_NS or any(_is_evidence(entry) for entry in waiting)):
+        if seal is None and now - self._sealed_ns >= SEAL_NS:
             seal = "interval"
         try:
             while len(waiting) > MAX_ENTRIES:
@@ -266,11 +266,6 @@ class Recorder:
         for capture in self.captures.values():
             capture.close(cause)
         await self.beat(seal="shutdown")
-
-
-def _is_evidence(entry: Entry) -> bool:
-    """Tell whether a record must be under a seal at once: a dead epoch's tail can never be sealed, its key is gone."""
-    return not isinstance(entry.body, kinds.Heartbeat)
 
 
 def _is_filled(changes: Changes) -> bool:

@@ -190,8 +190,9 @@ class Spool:
             version = self._rows("PRAGMA user_version")[0][0]
             if version not in (0, SCHEMA_VERSION):
                 raise StorageError(f"schema version {version} is not known", where=str(self.path))
-            with self._database.atomic():
-                self._create()
+            if version == 0:  # one that exists is opened without writing: a checker may look while the box runs
+                with self._database.atomic():
+                    self._create()
 
     def _create(self) -> None:
         kinds = {"int": int, "str": str, "bytes": bytes, "int | None": int, "str | None": str}

@@ -19,13 +19,13 @@ from edge.worker import Worker
 from firmware_adapters.abilities import MediaUnit, TrackFormat
 from protocol import kinds, messages
 from protocol.errors import VerificationError
-from protocol.identifiers import BoxId, SourceId, StreamId
+from protocol.identifiers import BoxId, Issuer, SourceId, StreamId
 from protocol.instants import SECOND_NS, Instant
 from protocol.journals import Journal as Follower
-from protocol.merkle import Frontier, inclusion_proof, leaf_hash, node_hash, range_proof
+from protocol.merkle import EMPTY_ROOT, Frontier, NodeReader, inclusion_proof, leaf_hash, node_hash, range_proof
 from protocol.messages import JournalBatch, Persisted, Receipt, Resend
 from protocol.notes import ED25519, Checkpoint, NoteKey, sign_checkpoint
-from protocol.records import SignedRecord, read
+from protocol.records import Record, SignedRecord, read
 from protocol.signatures import Ed25519Signer, P256Signer, PublicKey
 from protocol.trust import log_origin
 from storage.files import Ballast, SegmentFolder, SpaceWatch
@@ -185,17 +185,13 @@ class TestHub:
 
     def order(self, task: str, stream: str, state: str, **more: object) -> bytes:
         """Give a signed pairing order."""
-        from protocol.identifiers import Issuer
-        from protocol.merkle import EMPTY_ROOT
-        from protocol.records import Record
-
         body = kinds.Pairing(state, stream, "li.wei")  # type: ignore[arg-type]  # a test may name any state
         body = replace(body, **more)  # type: ignore[arg-type]  # fields of a pairing
         record = Record(Issuer.of_hub("hub-1"), 0, 0, EMPTY_ROOT, task, Instant(WALL, 1), body)
         return record.sign(self.signer).data
 
 
-def _reader(leaves: list[bytes]):  # type: ignore[no-untyped-def]
+def _reader(leaves: list[bytes]) -> NodeReader:
     def node(level: int, index: int) -> bytes:
         if level == 0:
             return leaves[index]

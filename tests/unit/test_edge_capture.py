@@ -1,6 +1,7 @@
 """What becomes of units: segments, gaps, and nothing between them."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,18 @@ from protocol.errors import VerificationError
 from protocol.instants import SECOND_NS
 from protocol.messages import JournalBatch
 from tests.edge_parts import (
-    BOX, CAMERA, OTHER_PPS, OTHER_SPS, STEP_NS, VIDEO, Desk, Place, TestHub, check_place, unit, units,
+    BOX,
+    CAMERA,
+    OTHER_PPS,
+    OTHER_SPS,
+    STEP_NS,
+    VIDEO,
+    Desk,
+    Place,
+    TestHub,
+    check_place,
+    unit,
+    units,
 )  # fmt: skip
 
 
@@ -44,7 +56,7 @@ def test_segments_follow_each_other_without_a_hole(desk: Desk) -> None:
     found = segments(desk)
     assert [(each.number, each.frames) for each in found] == [(0, 250), (1, 250), (2, 250)]
     assert [each.media_from for each in found] == [0, 900_000, 1_800_000]
-    assert all(one.mono_to == two.mono_from for one, two in zip(found, found[1:], strict=False))
+    assert all(one.mono_to == two.mono_from for one, two in pairwise(found))
     assert {each.run for each in found} == {0}
     assert is_sound(desk)
 
@@ -67,7 +79,7 @@ def test_what_comes_before_the_first_keyframe_is_a_gap(desk: Desk) -> None:
     camera.on_formats([VIDEO])
     desk.feed(camera, 37, 63)
     desk.close()
-    assert [(each.cause, each.frames) for each in gaps(desk)][0] == ("starting", 13)
+    assert next((each.cause, each.frames) for each in gaps(desk)) == ("starting", 13)
     assert is_sound(desk)
 
 
@@ -217,7 +229,7 @@ def test_a_stepped_wall_clock_is_recorded_and_splits_segments(desk: Desk, step_s
     steps = [body for _, body in desk.place.bodies(kinds.ClockStep) if isinstance(body, kinds.ClockStep)]
     assert [each.step_ns for each in steps] == [step_s * SECOND_NS]
     found = segments(desk)
-    assert all(one.mono_to == two.mono_from for one, two in zip(found, found[1:], strict=False))
+    assert all(one.mono_to == two.mono_from for one, two in pairwise(found))
     assert found[1].wall_from - found[0].wall_to == step_s * SECOND_NS
     jumps = [each for each in gaps(desk) if each.cause == "clock step"]
     assert [each.wall_to - each.wall_from for each in jumps] == ([30 * SECOND_NS] if step_s > 0 else [])

@@ -2,6 +2,7 @@
 
 import io
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import pytest
@@ -84,7 +85,7 @@ def test_decode_times_rise_and_every_picture_decodes(footage: Footage) -> None:
     data, kept = write(footage, 30)
     with av.open(io.BytesIO(data)) as container:
         times = [packet.dts for packet in container.demux(video=0) if packet.size]
-    assert all(later > earlier for earlier, later in zip(times, times[1:], strict=False))  # type: ignore[operator]
+    assert all(later > earlier for earlier, later in pairwise(times))  # type: ignore[operator]
     with av.open(io.BytesIO(data)) as container:
         pictures = sum(1 for _ in container.decode(video=0))
         assert (container.streams.video[0].width, container.streams.video[0].height) == (320, 240)

@@ -1,0 +1,342 @@
+"""The outbox against a hub of nothing but the protocol, over a line that loses, repeats and reorders."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from edge.forward import Forwarder, Sources
+from edge.orders import Orders
+from protocol import kinds, messages
+from protocol.errors import ForbiddenError, RefusedError, UnavailableError, VerificationError
+from protocol.identifiers import SourceId
+from protocol.merkle import leaf_hash
+from protocol.messages import Beacon, EndTask, JournalBatch, Live, Pair, Persisted, Receipt, Refusal, Reply, Resend, StoredBlobs
+from protocol.notes import Checkpoint, sign_checkpoint
+from protocol.records import read
+from protocol.topics import Channel
+from tests.edge_parts import BOX, VIDEO, Desk, Inline, Place, TestHub, check_place, units
+
+LIMIT_S = 20
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for a condition; fail when it does not come."""
+    async with asyncio.timeout(LIMIT_S):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+@dataclass(slots=True)
+class Line:
+    """A transport and a blob door onto the test's hub. `spoil` may change what the hub answers."""
+
+    hub: TestHub
+    spoil: Callable[[list[messages.Message]], list[messages.Message]] = lambda answers: answers
+    sent: list[tuple[Channel, messages.Message]] = field(default_factory=list)
+    is_up: bool = True
+    name: str = "test"
+    refusal: Exception | None = None
+    stored: list[bytes] = field(default_factory=list)
+    _inbox: Callable[[bytes], None] = lambda message: None
+
+    async def run(self, inbox: Callable[[bytes], None]) -> None:
+        self._inbox = inbox
+        await asyncio.Event().wait()
+
+    async def send(self, channel: Channel, message: bytes) -> None:
+        if not self.is_up:
+            raise UnavailableError("the line is cut")
+        known = messages.decode(message)
+        self.sent.append((channel, known))
+        if isinstance(known, JournalBatch):
+            for answer in self.spoil(self.hub.take(known)):
+                self._inbox(messages.encode(answer))
+
+    async def put(self, sha256: bytes, path: Path, size: int) -> bytes:
+        if not self.is_up:
+            raise UnavailableError("the line is cut")
+        if self.refusal is not None:
+            raise self.refusal
+        self.hub.blobs[sha256] = path.read_bytes()
+        assert len(self.hub.blobs[sha256]) == size
+        self.stored.append(sha256)
+        return messages.encode(StoredBlobs(BOX, (sha256,)))
+
+
+@dataclass(slots=True)
+class Room:
+    """A box at its desk with a forwarder on a line."""
+
+    place: Place
+    desk: Desk
+    hub: TestHub
+    line: Line
+    forwarder: Forwarder
+    orders: Orders
+
+    def known(self) -> int:
+        """Give how many records the hub has."""
+        return sum(len(mirror.records) for mirror in self.hub.mirrors.values())
+
+    def produced(self) -> int:
+        return sum(row.size for row in self.place.spool.epochs())
+
+    async def settle(self) -> None:
+        await until(lambda: self.known() == self.produced() == sum(row.persisted for row in self.place.spool.epochs()))
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    place = Place(tmp_path)
+    place.journal.start()
+    desk = Desk(place)
+    hub = TestHub(place.identity.public)
+    line = Line(hub)
+    worker = Inline("inline")
+    sources = Sources(place.spool, place.journal, desk.folder, worker, place.clock, hub.log_key)
+
+    async def send(message: messages.Message) -> None:
+        await forwarder.send(message)
+
+    orders = Orders(BOX, desk.recorder, place.spool, worker, hub.log_key, lambda source: "camera" if source == "cam-1" else None, send)
+    forwarder = Forwarder(BOX, sources, line, line, orders.take)
+    desk.recorder.on_commit = forwarder.tell
+    running = asyncio.create_task(forwarder.run())
+    obeying = asyncio.create_task(orders.run())
+    yield Room(place, desk, hub, line, forwarder, orders)
+    for task in (running, obeying):
+        task.cancel()
+    await asyncio.gather(running, obeying, return_exceptions=True)
+    place.close()
+
+
+async def film(room: Room, first: int, count: int) -> None:
+    camera = room.desk.camera()
+    if not camera._formats:
+        camera.on_formats([VIDEO])
+    for number, each in enumerate(units(room.place.clock, first, count), 1):
+        camera.on_unit(each)
+        if number % 25 == 0:
+            await room.desk.recorder.beat()
+
+
+async def test_everything_reaches_the_hub_and_is_receipted(room: Room) -> None:
+    await film(room, 0, 1000)
+    await room.desk.recorder.close("shutdown")
+    await room.settle()
+    await until(lambda: room.place.spool.epochs()[0].receipted == room.produced() - 1)
+    await until(lambda: room.place.spool.backlog()["blobs"] == 0)
+    assert set(room.hub.blobs) == {row.sha256 for row in room.place.spool.blobs()}
+    assert all(row.stored for row in room.place.spool.blobs())
+    assert room.place.journal.seen is not None
+    assert check_place(room.place).faults == []
+
+
+async def test_a_silent_line_loses_nothing(room: Room) -> None:
+    room.line.is_up = False
+    known = room.known()
+    await film(room, 0, 300)
+    assert room.known() == known < room.produced()
+    room.line.is_up = True
+    await room.settle()
+
+
+async def test_a_resend_goes_back(room: Room) -> None:
+    await film(room, 0, 100)
+    await room.settle()
+    room.hub.mirrors.clear()  # the hub lost its disk
+    await room.forwarder.handle(Resend(BOX, 0, 0))
+    await room.settle()
+    assert room.hub.duplicates == 0
+
+
+async def test_a_refused_epoch_waits_until_it_is_asked_for(room: Room) -> None:
+    await film(room, 0, 50)
+    await room.settle()
+    known = room.known()
+    await room.forwarder.handle(Resend(BOX, 0, known, "signature does not hold"))
+    await film(room, 50, 50)
+    room.line.sent.clear()
+    await asyncio.sleep(0.05)
+    assert [message for _, message in room.line.sent if isinstance(message, JournalBatch)] == []
+    assert any("signature does not hold" in fault for fault in room.forwarder.faults)
+    await room.forwarder.handle(Resend(BOX, 0, known))
+    await room.settle()
+
+
+@pytest.mark.parametrize("size", [10**6, 2**40])
+async def test_acknowledgements_of_what_was_never_written_count_for_nothing(room: Room, size: int) -> None:
+    await film(room, 0, 50)
+    await room.settle()
+    with pytest.raises(VerificationError, match="never written"):
+        await room.forwarder.handle(Persisted(BOX, 0, size))
+    with pytest.raises(VerificationError, match="is for box-2"):
+        await room.forwarder.handle(Persisted("box-2", 0, 1))
+    assert room.place.spool.epochs()[0].persisted == room.produced()
+
+
+async def test_receipts_that_do_not_prove_count_for_nothing(room: Room) -> None:
+    receipts: list[Receipt] = []
+
+    def hold_back(answers: list[messages.Message]) -> list[messages.Message]:
+        receipts.extend(answer for answer in answers if isinstance(answer, Receipt))
+        return [answer for answer in answers if not isinstance(answer, Receipt)]
+
+    room.line.spoil = hold_back
+    await film(room, 0, 300)
+    await room.settle()
+    good = receipts[0]
+    bad = [
+        Receipt(BOX, 0, good.first, good.end, good.left, good.right, good.seal, good.log_index + 1, good.path, good.checkpoint),
+        Receipt(BOX, 0, good.first, good.end - 1, good.left, good.right, good.seal, good.log_index, good.path, good.checkpoint),
+        Receipt(
+            BOX, 0, good.first, good.end, good.left, good.right, good.seal, good.log_index, good.path, good.checkpoint[:-8] + b"AAAAAA=\n"
+        ),
+    ]
+    for each in bad:
+        with pytest.raises((VerificationError, messages.MalformedError)):
+            await room.forwarder.handle(each)
+    await until(lambda: bool(room.hub.blobs))
+    assert room.place.spool.epochs()[0].receipted == 0
+    assert room.place.spool.removable_blobs(9) == []
+    await room.forwarder.handle(good)
+    assert room.place.spool.epochs()[0].receipted == good.end
+    assert [row.number for row in room.place.spool.removable_blobs(9)] == [0]
+
+
+async def test_a_refused_blob_holds_up_no_other(room: Room) -> None:
+    room.line.refusal = RefusedError("hash mismatch")
+    await film(room, 0, 275)
+    await until(lambda: bool(room.forwarder.faults))
+    room.line.refusal = None
+    await film(room, 275, 250)
+    await until(lambda: len(room.hub.blobs) == 1)
+    assert [row.stored for row in room.place.spool.blobs()] == [0, 1]
+
+
+async def test_task_video_goes_first(room: Room) -> None:
+    room.line.is_up = False
+    await film(room, 0, 500)
+    room.desk.camera().link("T-1")
+    await film(room, 500, 500)
+    room.desk.camera().unlink("T-1")
+    await film(room, 1000, 260)
+    rows = room.place.spool.waiting_blobs(10)
+    linked = [row.sha256 for row in room.place.spool.blobs() if row.task_names()]
+    assert linked and [row.sha256 for row in rows[: len(linked)]] == linked
+
+
+async def test_beacons_are_named_in_records_and_a_forked_log_is_told(room: Room) -> None:
+    def beacon(size: int, root: bytes) -> Beacon:
+        return Beacon(sign_checkpoint(Checkpoint(room.hub.log_key.name, size, root), room.hub.signer), 5)
+
+    await room.forwarder.handle(beacon(7, b"r" * 32))
+    await room.forwarder.handle(beacon(3, b"o" * 32))
+    await film(room, 0, 25)
+    newest = read(room.place.spool.records(0, 0, 1000)[-1].data).record.seen
+    assert newest is not None and (newest.size, newest.root) == (7, b"r" * 32)
+    with pytest.raises(VerificationError, match="two trees"):
+        await room.forwarder.handle(beacon(7, b"x" * 32))
+    other = TestHub(room.place.identity.public)
+    with pytest.raises(VerificationError):
+        await room.forwarder.handle(Beacon(sign_checkpoint(Checkpoint(room.hub.log_key.name, 9, b"r" * 32), other.signer), 5))
+
+
+def replies(room: Room) -> list[Reply]:
+    return [message for _, message in room.line.sent if isinstance(message, Reply)]
+
+
+async def test_a_pairing_is_done_once_and_survives_a_restart(room: Room) -> None:
+    order = room.hub.order("T-1", "box-1/cam-1", "paired")
+    command = Pair("c-1", "T-1", "cam-1", "paired", "li.wei", order)
+    await film(room, 0, 25)
+    for _ in range(3):
+        await room.forwarder.handle(command)
+    await until(lambda: len(replies(room)) == 3)
+    assert {(each.command, each.done) for each in replies(room)} == {("c-1", True)}
+    pairings = room.place.bodies(kinds.Pairing)
+    assert len(pairings) == 1
+    body = pairings[0][1]
+    assert isinstance(body, kinds.Pairing) and (body.order, body.stream) == (leaf_hash(order), "box-1/cam-1")
+    assert room.desk.camera().tasks == {"T-1"}
+    again = Orders(BOX, room.desk.recorder, room.place.spool, Inline("x"), room.hub.log_key, lambda _: "camera", room.forwarder.send)
+    await again.load()
+    assert again.tasks_of("cam-1") == ["T-1"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"source": "cam-9"}, "no source"),
+        ({"task": "T-2"}, "says something else"),
+        ({"state": "unpaired"}, "says something else"),
+    ],
+)
+async def test_orders_that_do_not_hold_are_refused_and_change_nothing(room: Room, change: dict[str, str], reason: str) -> None:
+    fields = {"command": "c-1", "task": "T-1", "source": "cam-1", "state": "paired", "by": "li.wei", **change}
+    order = room.hub.order("T-1", "box-1/cam-1", "paired")
+    await room.forwarder.handle(Pair(order=order, **fields))  # type: ignore[arg-type]  # a test may name any state
+    await until(lambda: bool(replies(room)))
+    assert not replies(room)[0].done and reason in replies(room)[0].reason
+    assert room.place.bodies(kinds.Pairing) == []
+
+
+async def test_an_order_that_the_hub_did_not_sign_is_refused(room: Room) -> None:
+    order = TestHub(room.place.identity.public).order("T-1", "box-1/cam-1", "paired")
+    await room.forwarder.handle(Pair("c-1", "T-1", "cam-1", "paired", "li.wei", order))
+    await until(lambda: bool(replies(room)))
+    assert not replies(room)[0].done
+    assert room.place.bodies(kinds.Pairing) == []
+
+
+async def test_a_source_of_one_task_is_not_given_to_another(room: Room) -> None:
+    for number, task in enumerate(("T-1", "T-2")):
+        order = room.hub.order(task, "box-1/cam-1", "paired")
+        await room.forwarder.handle(Pair(f"c-{number}", task, "cam-1", "paired", "li.wei", order))
+    await until(lambda: len(replies(room)) == 2)
+    assert [each.done for each in replies(room)] == [True, False]
+    assert "paired to T-1" in replies(room)[1].reason
+
+
+async def test_the_end_of_a_task_cuts_seals_and_frees(room: Room) -> None:
+    await film(room, 0, 25)
+    order = room.hub.order("T-1", "box-1/cam-1", "paired")
+    await room.forwarder.handle(Pair("c-1", "T-1", "cam-1", "paired", "li.wei", order))
+    await until(lambda: len(replies(room)) == 1)
+    await film(room, 25, 50)
+    await room.forwarder.handle(EndTask("c-2", "T-1"))
+    await until(lambda: not room.desk.camera().is_cut)
+    await film(room, 75, 50)
+    await until(lambda: len(replies(room)) == 2)
+    seals = [body.reason for _, body in room.place.bodies(kinds.Seal) if isinstance(body, kinds.Seal)]
+    assert "task" in seals
+    bodies = [body for _, body in room.place.bodies(kinds.Segment) if isinstance(body, kinds.Segment)]
+    assert [(each.frames, each.tasks) for each in bodies] == [(100, ("T-1",))]
+    states = [body.state for _, body in room.place.bodies(kinds.Pairing) if isinstance(body, kinds.Pairing)]
+    assert states == ["paired", "unpaired"]
+    assert room.desk.camera().tasks == set()
+
+
+async def test_a_claim_is_answered_by_pairing_or_refusal(room: Room) -> None:
+    claiming = asyncio.create_task(room.orders.claim(SourceId("cam-1"), "123456"))
+    await until(lambda: any(isinstance(message, messages.Claim) for _, message in room.line.sent))
+    claim = next(message for _, message in room.line.sent if isinstance(message, messages.Claim))
+    await room.forwarder.handle(Refusal(claim.claim, "the code has ended"))
+    with pytest.raises(RefusedError, match="the code has ended"):
+        await claiming
+
+
+async def test_live_without_the_ability_is_refused(room: Room) -> None:
+    await room.forwarder.handle(Live("c-9", "cam-1", "start", "/device/v1/whip/cam-1"))
+    await until(lambda: bool(replies(room)))
+    assert not replies(room)[0].done
+
+
+async def test_nothing_of_a_forbidden_box_is_forgotten(room: Room) -> None:
+    room.line.refusal = ForbiddenError("revoked")
+    await film(room, 0, 275)
+    await until(lambda: any("revoked" in fault for fault in room.forwarder.faults))
+    assert room.place.spool.backlog()["blobs"] == 1
