@@ -10,7 +10,7 @@ import pytest
 from edge.forward import Forwarder, Sources
 from edge.orders import Orders
 from protocol import kinds, messages
-from protocol.errors import ForbiddenError, RefusedError, UnavailableError, VerificationError
+from protocol.errors import ForbiddenError, MalformedError, RefusedError, UnavailableError, VerificationError
 from protocol.identifiers import SourceId
 from protocol.merkle import leaf_hash
 from protocol.messages import Beacon, EndTask, JournalBatch, Live, Pair, Persisted, Receipt, Refusal, Reply, Resend, StoredBlobs
@@ -25,7 +25,7 @@ LIMIT_S = 20
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for a condition; fail when it does not come."""
     async with asyncio.timeout(LIMIT_S):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - conditions of several objects
             await asyncio.sleep(0.005)
 
 
@@ -60,7 +60,7 @@ class Line:
             raise UnavailableError("the line is cut")
         if self.refusal is not None:
             raise self.refusal
-        self.hub.blobs[sha256] = path.read_bytes()
+        self.hub.blobs[sha256] = await asyncio.to_thread(path.read_bytes)
         assert len(self.hub.blobs[sha256]) == size
         self.stored.append(sha256)
         return messages.encode(StoredBlobs(BOX, (sha256,)))
@@ -197,7 +197,7 @@ async def test_receipts_that_do_not_prove_count_for_nothing(room: Room) -> None:
         ),
     ]
     for each in bad:
-        with pytest.raises((VerificationError, messages.MalformedError)):
+        with pytest.raises((VerificationError, MalformedError)):
             await room.forwarder.handle(each)
     await until(lambda: bool(room.hub.blobs))
     assert room.place.spool.epochs()[0].receipted == 0

@@ -64,7 +64,7 @@ def write(footage: Footage, part_units: int) -> tuple[bytes, list[MediaUnit]]:
 def test_every_packet_comes_back_byte_for_byte_at_its_time(footage: Footage, part_units: int) -> None:
     data, kept = write(footage, part_units)
     first = next(each.pts for each in kept if each.track == 0)
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         found: dict[int, list[tuple[Fraction, bytes, bool]]] = {0: [], 1: []}
         for packet in container.demux():
             if packet.size:
@@ -83,10 +83,10 @@ def test_every_packet_comes_back_byte_for_byte_at_its_time(footage: Footage, par
 
 def test_decode_times_rise_and_every_picture_decodes(footage: Footage) -> None:
     data, kept = write(footage, 30)
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         times = [packet.dts for packet in container.demux(video=0) if packet.size]
     assert all(later > earlier for earlier, later in pairwise(times))  # type: ignore[operator]
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         pictures = sum(1 for _ in container.decode(video=0))
         assert (container.streams.video[0].width, container.streams.video[0].height) == (320, 240)
     assert pictures == sum(1 for each in kept if each.track == 0)
@@ -103,7 +103,7 @@ def test_opus_is_written_as_a_foreign_reader_expects() -> None:
         muxer.add(MediaUnit(1, (bytes((0xFC, number, 1, 2)),), number * 960, True, number))
     part = muxer.take(final=True)
     assert part is not None
-    with av.open(io.BytesIO(muxer.init + part.encode())) as container:
+    with av.open(io.BytesIO(muxer.init + part.encode()), "r") as container:
         assert container.streams.audio[0].codec_context.name in ("opus", "libopus")
         assert sum(1 for packet in container.demux(audio=0) if packet.size) == 10
 
