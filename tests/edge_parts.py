@@ -73,10 +73,10 @@ def unit(number: int, mono_ns: int, *, gop: int = 50, size: int = 400, key: bool
     return MediaUnit(0, payloads, number * STEP if pts is None else pts, is_key, mono_ns)
 
 
-def units(clock: TestClock, first: int, count: int, **how: int) -> Iterator[MediaUnit]:
+def units(clock: TestClock, first: int, count: int, *, gop: int = 50, size: int = 400) -> Iterator[MediaUnit]:
     """Give `count` pictures, moving the clock with each."""
     for number in range(first, first + count):
-        yield unit(number, clock.mono_ns, **how)
+        yield unit(number, clock.mono_ns, gop=gop, size=size)
         clock.mono_ns += STEP_NS
 
 
@@ -241,9 +241,9 @@ class Desk:
     def beat(self) -> None:
         asyncio.run(self.recorder.beat())
 
-    def feed(self, capture: Capture, first: int, count: int, *, beats: int = 25, **how: int) -> None:
+    def feed(self, capture: Capture, first: int, count: int, *, beats: int = 25) -> None:
         """Deliver pictures, with a beat after each `beats` of them."""
-        for number, each in enumerate(units(self.place.clock, first, count, **how), 1):
+        for number, each in enumerate(units(self.place.clock, first, count), 1):
             capture.on_unit(each)
             if number % beats == 0:
                 self.beat()
