@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import ctypes
 import json
 import logging
 import signal
@@ -20,6 +21,8 @@ from storage.files import read_file
 from storage.keys import load_signer
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # malloc.h
+LARGE_BLOCK_BYTES = 256 << 10
 EXIT_OK, EXIT_BAD, EXIT_INPUT = 0, 1, 2
 
 
@@ -32,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load(options.config)
         _log(settings)
         if options.command == "run":
+            _keep_memory_small()
             boot_id = UUID(BOOT_ID.read_text().strip()).bytes
             asyncio.run(_run(Agent(settings, _identity(settings), Surroundings(SystemClock(), boot_id, make_rtsp_camera))))
             return EXIT_OK
@@ -70,6 +74,14 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--authority", type=Path, help="CA certificate of the hub's browser port, when it is not a public one")
             one.add_argument("--timeout", type=float, default=3600.0, help="how long to wait for the approval, in s (default 3600)")
     return parser
+
+
+def _keep_memory_small() -> None:
+    """Tell glibc to give large blocks back at once and not to keep an arena per thread; other libraries have no such call."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, 1)
+        mallopt(_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def _log(settings: EdgeSettings) -> None:

@@ -122,7 +122,7 @@ class Agent:
         folder = around.folder(settings.state / "segments")
         self.recovered = await records.run(Recovery(spool, journal, folder, settings.state / "quarantine").run)
         space = SpaceWatch(settings.state, settings.disk.full_mib * MIB, settings.disk.low_mib * MIB, around.measure)
-        rules = CutRules(settings.capture.segment_seconds, settings.capture.pending_mib * MIB, settings.live.enabled)
+        rules = CutRules(settings.capture.segment_seconds, settings.capture.pending_mib * MIB)
         recorder = Recorder(box, journal, around.clock, Durable(folder, space, ballast), files, records, rules)
         recorder.start()
         cameras = {each.source: around.make_camera(each, settings, around.clock) for each in settings.cameras}
@@ -185,7 +185,7 @@ class Agent:
             ("removal", lambda: self._remove(parts)),
         ]
         if settings.live.enabled or settings.recorders:
-            runs.append(("live", await self._live(stack, parts, courier)))
+            await self._live(stack, parts, courier)
         if settings.door is not None:
             await self._open_door(stack, parts)
         return [asyncio.create_task(self._keep(name, run)) for name, run in runs]
@@ -199,19 +199,13 @@ class Agent:
 
         return Bus(enrolled.site, enrolled.box, self.identity.address(url), lambda: messages.encode(parts.farewell()))
 
-    async def _live(self, stack: AsyncExitStack, parts: "_Parts", courier: Courier) -> Callable[[], Awaitable[None]]:
+    async def _live(self, stack: AsyncExitStack, parts: "_Parts", courier: Courier) -> None:
         from edge.live import LiveRoom
 
-        room = LiveRoom(self.around.clock, self.settings.live, courier, parts.recorder.captures.get)
+        room = LiveRoom(self.around.clock, self.settings.live, courier, parts.recorder)
         parts.live = await stack.enter_async_context(room)
         if self.settings.live.enabled and parts.orders is not None:
             parts.orders.live = room
-
-        async def warm() -> None:
-            await room.warm()
-            await asyncio.Event().wait()
-
-        return warm
 
     async def _open_door(self, stack: AsyncExitStack, parts: "_Parts") -> None:
         from edge.door import Door, Handlers

@@ -24,7 +24,6 @@ CUT_EARLY_NS = 250 * MILLISECOND_NS  # a keyframe this much before its time ends
 FIRST_PIECE_NS = 10 * SECOND_NS  # an open gap is recorded after this, then each PIECE_NS: a crash must not hide its cause
 PIECE_NS = 60 * SECOND_NS
 MAX_PENDING_BYTES = 12 << 20
-GOP_LIMIT_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +39,10 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class CutRules:
-    """How long segments are, how much may wait in memory, and whether the newest pictures are kept for viewers."""
+    """How long segments are, and how much may wait in memory."""
 
     segment_s: float = 10.0
     pending_bytes: int = MAX_PENDING_BYTES
-    keeps_pictures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +104,6 @@ class Capture:
     _queue: list[Item] = field(default_factory=list)
     _queued: int = 0
     _listeners: list[UnitSink] = field(default_factory=list)
-    _pictures: list[MediaUnit] = field(default_factory=list)
-    _pictures_size: int = 0
 
     # ------------------------------------------------------------------------------------------------- the period
 
@@ -150,7 +146,6 @@ class Capture:
         self._usual_step = lead.clock_hz * HOLE_NS // SECOND_NS if lead is not None else 0
         self._last = None
         self.interruption, self.detail = None, ""
-        self._forget_pictures()
         for listener in self._listeners:
             listener.on_formats(self._formats)
 
@@ -161,8 +156,6 @@ class Capture:
         counters.lost += unit.lost_before
         if self.is_open:
             self._take(unit)
-        if self.rules.keeps_pictures:
-            self._keep_picture(unit)
         for listener in self._listeners:
             listener.on_unit(unit)
 
@@ -171,7 +164,6 @@ class Capture:
         self.interruption, self.detail = cause, detail
         self._end_draft()
         self._last = None
-        self._forget_pictures()
         if self.is_open:
             self._change_gap(self._cause_of(cause), detail[:200])
         for listener in self._listeners:
@@ -430,11 +422,21 @@ class Capture:
         draft, muxer = self._draft, self._muxer
         if draft is not None and muxer is not None:
             part = muxer.take()
-            if part is not None:
-                self._queue.append(Piece(draft, part))
-                self._queued += part.size
+            self._queue.append(Piece(draft, part))  # without a part it says that the segment is still open
+            self._queued += part.size if part is not None else 0
         items, self._queue = self._queue, []
         return items
+
+    def take_ahead(self) -> Piece | None:
+        """Give a part of the open segment that may be written before its beat; None while anything else has to go first."""
+        draft, muxer = self._draft, self._muxer
+        if draft is None or muxer is None or self._queue or draft.failure is not None:
+            return None
+        part = muxer.take()
+        if part is None:
+            return None
+        self._queued += part.size
+        return Piece(draft, part)
 
     def flushed(self, size: int) -> None:
         """Learn that bytes left memory."""
@@ -453,33 +455,24 @@ class Capture:
 
     # ---------------------------------------------------------------------------------------------------- viewers
 
+    @property
+    def formats(self) -> tuple[TrackFormat, ...]:
+        """Give the tracks of the connection; empty before the first."""
+        return self._formats
+
+    @property
+    def writing(self) -> tuple[Draft, Muxer] | None:
+        """Give the open segment and its muxer."""
+        draft, muxer = self._draft, self._muxer
+        return (draft, muxer) if draft is not None and muxer is not None else None
+
     def listen(self, listener: UnitSink) -> None:
-        """Hand units to a listener, beginning with the newest pictures."""
-        if self._formats:
-            listener.on_formats(self._formats)
-        for unit in self._pictures:
-            listener.on_unit(unit)
+        """Hand units to a listener from now on."""
         self._listeners.append(listener)
 
     def unlisten(self, listener: UnitSink) -> None:
         """Hand it no more."""
-        if listener in self._listeners:
-            self._listeners.remove(listener)
-
-    def _keep_picture(self, unit: MediaUnit) -> None:
-        if unit.track != self._lead:
-            return
-        if unit.is_key:
-            self._forget_pictures()
-        elif not self._pictures:
-            return
-        self._pictures.append(unit)
-        self._pictures_size += sum(map(len, unit.payloads))
-        if self._pictures_size > GOP_LIMIT_BYTES:
-            self._forget_pictures()
-
-    def _forget_pictures(self) -> None:
-        self._pictures, self._pictures_size = [], 0
+        self._listeners = [each for each in self._listeners if each is not listener]
 
 
 def _merge_sets(known: tuple[bytes, ...], own: tuple[bytes, ...]) -> tuple[bytes, ...]:

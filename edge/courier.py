@@ -39,6 +39,13 @@ class HubAddress:
     key: Path
     chain: Path
 
+    def stamp(self) -> tuple[int, ...]:
+        """Give when the files last changed: a renewed certificate is taken up with the next connection."""
+        try:
+            return tuple(path.stat().st_mtime_ns for path in (self.certificate, self.key, self.chain))
+        except OSError as error:
+            raise StorageError(f"cannot be used for TLS: {error}", where=str(self.certificate)) from error
+
     def context(self) -> ssl.SSLContext:
         """Give the TLS context; raise StorageError when a file cannot be used."""
         try:
@@ -79,6 +86,8 @@ class Line:
         self._worker = Worker(name)
         self._connection: http.client.HTTPConnection | None = None
         self._is_closing = False
+        self._context: ssl.SSLContext | None = None
+        self._stamp: tuple[int, ...] = ()
 
     async def __aenter__(self) -> "Line":
         await self._worker.__aenter__()
@@ -149,9 +158,10 @@ class Line:
         parts = urlsplit(self._address.url)
         if parts.scheme != "https" or not parts.hostname:
             raise UnavailableError("not an https address", where=self._address.url)
-        connection = http.client.HTTPSConnection(
-            parts.hostname, parts.port or 443, timeout=self._timeout_s, context=self._address.context()
-        )
+        stamp = self._address.stamp()
+        if self._context is None or stamp != self._stamp:
+            self._context, self._stamp = self._address.context(), stamp
+        connection = http.client.HTTPSConnection(parts.hostname, parts.port or 443, timeout=self._timeout_s, context=self._context)
         connection.connect()
         return connection
 

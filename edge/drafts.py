@@ -130,10 +130,20 @@ def flush(folder: SegmentFolder, work: Sequence[tuple[Lane, Sequence[Item]]]) ->
             result.open = None if item.closes else draft
             if item.closes:
                 result.done.append(draft)
+            if draft.undo is not None:
+                touched[id(draft)] = lane, draft  # written ahead of this beat, durable with it
     _sync(folder, list(touched.values()))
     for result in out:
         _settle(result)
     return out
+
+
+def write_ahead(folder: SegmentFolder, work: Sequence[tuple[Lane, Piece]]) -> list[int]:
+    """Write parts between two beats, so that less waits in memory; the next `flush` makes them durable. Give their sizes."""
+    for lane, piece in work:
+        if piece.draft.failure is None and piece.part is not None:
+            _write(folder, lane, piece.draft, piece.part)
+    return [piece.part.size if piece.part is not None else 0 for _, piece in work]
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ session per source and direction.
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -15,6 +14,9 @@ from typing import TYPE_CHECKING
 from edge.capture import Capture
 from edge.config import LiveSettings
 from edge.courier import Courier
+from edge.pictures import Joining, stored_pictures
+from edge.recorder import Recorder
+from firmware_adapters.abilities import MediaUnit
 from protocol.errors import PortwitnessError, RefusedError
 from protocol.identifiers import SourceId
 from protocol.instants import Clock
@@ -33,10 +35,10 @@ class LiveRoom:
     clock: Clock
     settings: LiveSettings
     courier: Courier
-    captures: Callable[[SourceId], Capture | None]
+    recorder: Recorder
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _peers: "MediaPeers | None" = None
-    _publishers: dict[SourceId, tuple["WhipPublisher", "Feed", Capture]] = field(default_factory=dict)
+    _publishers: dict[SourceId, tuple["WhipPublisher", Joining, Capture]] = field(default_factory=dict)
     _recorders: dict[SourceId, "WhipIngest"] = field(default_factory=dict)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     _asking: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -67,7 +69,7 @@ class LiveRoom:
 
     async def start(self, source: SourceId, path: str) -> None:
         """Publish a source to a path of the hub; a session that is open already goes on."""
-        capture = self.captures(source)
+        capture = self.recorder.captures.get(source)
         if capture is None:
             raise RefusedError(f"{source} delivers nothing", where="live")
         known = self._publishers.get(source)
@@ -78,7 +80,7 @@ class LiveRoom:
         from firmware_adapters.gop import Feed
 
         feed = Feed()
-        capture.listen(feed)
+        joining = await self._join(capture, feed)
 
         async def post(offer: str) -> tuple[str, str]:
             return await self.courier.offer(path, offer)
@@ -87,17 +89,33 @@ class LiveRoom:
         try:
             await publisher.start()
         except PortwitnessError:
-            capture.unlisten(feed)
+            capture.unlisten(joining)
             raise
-        self._publishers[source] = publisher, feed, capture
+        self._publishers[source] = publisher, joining, capture
+
+    async def _join(self, capture: Capture, feed: "Feed") -> Joining:
+        """Hand a stream to a feed, beginning with the newest keyframe, wherever its pictures are by now."""
+        joining = Joining(feed)
+        capture.listen(joining)
+        feed.on_formats(capture.formats)
+        older: list[MediaUnit] = []
+        if capture.writing is not None:
+            draft, muxer = capture.writing
+            waiting = muxer.waiting()
+            if not any(unit.is_key for unit in waiting):
+                # Parts that are on their way are written before this is read: one thread does both, in order.
+                older = await self.recorder.files.run(stored_pictures, self.recorder.durable.folder, draft, muxer)
+            older += waiting
+        joining.begin(older)
+        return joining
 
     async def stop(self, source: SourceId) -> None:
         """Publish a source no more."""
         known = self._publishers.pop(source, None)
         if known is None:
             return
-        publisher, feed, capture = known
-        capture.unlisten(feed)
+        publisher, joining, capture = known
+        capture.unlisten(joining)
         try:
             await publisher.close()
         except PortwitnessError as error:

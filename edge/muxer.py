@@ -232,6 +232,25 @@ class Muxer:
         """Give how long a sample of the leading track lasts, by the newest part."""
         return self._lead.step * 1_000_000_000 // self._lead.hz
 
+    @property
+    def leading_number(self) -> int:
+        """Give the leading track's number in the file."""
+        return self._lead.number
+
+    @property
+    def leading_origin(self) -> int:
+        """Give the leading track's presentation time at which this run counts 0."""
+        return self._lead.origin
+
+    def waiting(self) -> list[MediaUnit]:
+        """Give the leading track's units that are in no part yet, as they came."""
+        lead, out, at = self._lead, [], 0
+        for pts, is_key, mono_ns, count in zip(lead.pts, lead.syncs, lead.monos, lead.counts, strict=True):
+            pieces = lead.pieces[at : at + count]
+            out.append(MediaUnit(self.leading, tuple(pieces[1::2] if lead.is_video else pieces), pts + lead.origin, is_key, mono_ns))
+            at += count
+        return out
+
     def begins_at(self, unit: MediaUnit) -> int:
         """Give a leading unit's presentation time in this run, in its track's clock; 0 for the first."""
         return unit.pts - self._lead.origin if self._has_origin else 0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from edge.capture import Anchor, Capture, CutRules, Origin, Since
-from edge.drafts import Draft, Flushed, Lane, flush, is_full
+from edge.drafts import Draft, Flushed, Lane, flush, is_full, write_ahead
 from edge.journal import Entry, Journal, SealReason
 from edge.worker import Worker
 from protocol import kinds
@@ -99,9 +99,21 @@ class Recorder:
         loop = asyncio.get_running_loop()
         due = loop.time() + BEAT_S
         while True:
+            await asyncio.sleep(max(0.0, due - BEAT_S / 2 - loop.time()))
+            await self.write_ahead()
             await asyncio.sleep(max(0.0, due - loop.time()))
             due = max(due + BEAT_S, loop.time())
             await self.beat()
+
+    async def write_ahead(self) -> None:
+        """Write what came since the beat, so that memory holds half of it; it becomes durable and signed with the next one."""
+        async with self._turn:
+            captures = [(capture, piece) for capture in self.captures.values() if (piece := capture.take_ahead()) is not None]
+            if not captures:
+                return
+            work = [(capture.lane, piece) for capture, piece in captures]
+            for (capture, _), size in zip(captures, await self.files.run(write_ahead, self.durable.folder, work), strict=True):
+                capture.flushed(size)
 
     async def beat(self, *, seal: SealReason | None = None, extra: Sequence[Entry] = (), changes: Changes | None = None) -> None:
         """Write, flush, sign and commit what came since the last beat."""

@@ -163,7 +163,7 @@ def test_lost_packets_are_counted(desk: Desk) -> None:
 
 def test_memory_is_bounded_and_what_is_dropped_is_signed(desk: Desk) -> None:
     camera = desk.camera()
-    camera.rules = type(camera.rules)(10.0, 100_000, False)
+    camera.rules = type(camera.rules)(10.0, 100_000)
     camera.on_formats([VIDEO])
     for each in units(desk.place.clock, 0, 300, size=2000):
         camera.on_unit(each)  # the disk takes nothing meanwhile: no beat
