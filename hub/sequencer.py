@@ -33,6 +33,7 @@ from storage.schema import leaves, log_state, records, seals, staged
 
 BATCH = 512  # leaves in one transaction
 RETRY_S = 1.0
+LAST_STEP_S = 5.0  # what is staged when the hub stops is still logged, within this
 LOOK_S = 2.0  # other programs (a person is added while the hub serves) stage in the same database and cannot wake this one
 MAX_BODY_BYTES = canonical.MAX_BYTES - 1024  # room for the record around it
 _LOG = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ class Sequencer:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _urgent: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
+    _stopping: bool = False
 
     async def __aenter__(self) -> "Sequencer":
         self._state = await self.database.write(self._take_lease)
@@ -109,6 +111,10 @@ class Sequencer:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._task is not None:
+            self._stopping = True
+            self._urgent.set()
+            self._wake.set()
+            await asyncio.wait([self._task], timeout=LAST_STEP_S)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
@@ -198,11 +204,15 @@ class Sequencer:
             try:
                 await self._step(asked)
                 self.fault = None
+                if self._stopping and not self._wake.is_set():
+                    return  # all that was staged is logged
             except (StorageError, UnavailableError, RefusedError) as error:  # supervision: said, and tried again
                 self.fault = str(error)
                 _LOG.error("port log: %s", error)
                 for each in asked:
                     _refuse(each.done, error)
+                if self._stopping:
+                    return  # it stays staged, and is logged after the next start
                 self._wake.set()
                 await asyncio.sleep(RETRY_S)
                 await self._look_again()
