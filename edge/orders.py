@@ -27,6 +27,7 @@ from storage.spool import Changes, PairingRow, Spool
 CUT_LIMIT_S = 4.0  # how long the last segments of a task may wait for a keyframe
 CLAIM_LIMIT_S = 15.0
 QUEUE_LIMIT = 256
+LATE_SEGMENTS = 10_000  # how far back a late pairing hurries video: more than a day
 
 log = logging.getLogger(__name__)
 
@@ -170,8 +171,8 @@ class Orders:
     async def _link_late(self, stream: StreamId, task: str, late_from: int) -> None:
         """Hurry what was recorded before: the record itself links it, this only sends it first."""
         margin = 2 * int(self.recorder.rules.segment_s) * SECOND_NS
-        rows = await self.records.run(lambda: self.spool.blobs(stream=stream))
-        numbers = [row.number for row in rows if row.wall_from >= late_from - margin]
+        rows = await self.records.run(self.spool.newest_blobs, stream, late_from - margin, LATE_SEGMENTS)
+        numbers = [row.number for row in rows]
         await self.records.run(self.spool.link_blobs, stream, task, numbers)
 
     # ---------------------------------------------------------------------------------------------------- the end

@@ -15,7 +15,7 @@ from edge.drafts import Draft, Flushed, Lane, flush, is_full, write_ahead
 from edge.journal import Entry, Journal, SealReason
 from edge.worker import Worker
 from protocol import kinds
-from protocol.errors import PortwitnessError, StorageError
+from protocol.errors import MalformedError, PortwitnessError, StorageError
 from protocol.identifiers import BoxId, SourceId, StreamId
 from protocol.instants import MILLISECOND_NS, SECOND_NS, Clock
 from storage.files import Ballast, SegmentFolder, SpaceWatch
@@ -182,12 +182,25 @@ class Recorder:
             if waiting or seal is not None or _is_filled(changes):
                 await self.records.run(self.journal.append, waiting, changes, seal=seal)
         except PortwitnessError as error:
+            if isinstance(error, MalformedError):
+                waiting = self._sift(waiting)
             self._keep(waiting, changes, error)
             return
         self._waiting, self._changes = [], None
         if seal is not None:
             self._sealed_ns = now
         self._tell()
+
+    def _sift(self, entries: list[Entry]) -> list[Entry]:
+        """Leave out what can never be written, so that one defect does not hold up the journal for ever; it is told."""
+        kept = []
+        for entry in entries:
+            try:
+                kinds.encode_body(entry.body)
+                kept.append(entry)
+            except MalformedError as error:
+                self._fault(f"record of {entry.subject} left out: {error}")
+        return kept
 
     def _carried(self, changes: Changes | None) -> Changes:
         """Give the changes that a failed commit left, with those of now."""

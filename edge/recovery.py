@@ -22,7 +22,10 @@ from storage.files import SegmentFolder, cut_file, read_file, set_aside
 from storage.spool import BlobRow, Changes, DraftRow, Spool
 
 HEARTBEATS = 600  # how far back bounds are looked for: the longest segment is shorter
+LAST_HEARTBEATS = 20  # enough when nothing that was signed is missing
 MAX_SEGMENT_BYTES = 1 << 30
+
+Bounds = dict[tuple[str, int], list[kinds.OpenSegment]]
 
 log = logging.getLogger(__name__)
 
@@ -118,19 +121,19 @@ class Recovery:
     def run(self) -> Recovered:
         """Recover every draft, then set aside what is unknown; raise StorageError."""
         out = Recovered()
-        bounds: dict[int, dict[tuple[str, int], list[kinds.OpenSegment]]] = {}
+        bounds: dict[int, Bounds] = {}
         for draft in self.spool.drafts():
             if draft.epoch not in bounds:
-                bounds[draft.epoch] = self._bounds(draft.epoch)
+                bounds[draft.epoch] = self._bounds(draft.epoch, LAST_HEARTBEATS)
             self._recover(draft, bounds[draft.epoch].get((draft.stream, draft.number), []), out)
         self._set_aside_unknown(out)
         return out
 
-    def _bounds(self, epoch: int) -> dict[tuple[str, int], list[kinds.OpenSegment]]:
+    def _bounds(self, epoch: int, limit: int) -> Bounds:
         """Give what heartbeats signed of each open segment, newest first."""
         wanted = {(draft.stream, draft.number) for draft in self.spool.drafts()}
-        found: dict[tuple[str, int], list[kinds.OpenSegment]] = {}
-        for row in self.spool.newest("heartbeat", epoch, HEARTBEATS):
+        found: Bounds = {}
+        for row in self.spool.newest("heartbeat", epoch, limit):
             body = read(row.data).record.body
             for item in body.open if isinstance(body, kinds.Heartbeat) else ():
                 if (item.stream, item.number) in wanted:
@@ -139,12 +142,15 @@ class Recovery:
 
     def _recover(self, draft: DraftRow, bounds: Sequence[kinds.OpenSegment], out: Recovered) -> None:
         changes = Changes(drafts_gone=[(draft.stream, draft.number)])
-        if any(blob.number == draft.number for blob in self.spool.blobs(stream=draft.stream)[-4:]):
+        if self.spool.blob(draft.stream, draft.number) is not None:
             self.spool.apply(changes)  # its record was committed, its row outlived it
             return
         path = self.folder.path(StreamId(draft.stream).source, draft.number)
         data = self._read(path)
         kept, bound = _judge(data, bounds)
+        if bounds and bound is not bounds[0]:  # what was signed last is not there: look for what still is
+            bounds = self._bounds(draft.epoch, HEARTBEATS).get((draft.stream, draft.number), [])
+            kept, bound = _judge(data, bounds)
         entries = []
         end = draft.mono_from
         if kept is not None:

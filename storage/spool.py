@@ -154,8 +154,11 @@ _TABLES: tuple[tuple[str, type[Any], tuple[str, ...]], ...] = (
 _INDEXES = (
     "CREATE INDEX IF NOT EXISTS records_by_kind ON records (kind, epoch, position)",
     "CREATE INDEX IF NOT EXISTS blobs_by_hash ON blobs (sha256)",
-    "CREATE INDEX IF NOT EXISTS blobs_waiting ON blobs (stored, tasks, epoch, position) WHERE stored = 0 AND removed = 0",
-    "CREATE INDEX IF NOT EXISTS blobs_kept ON blobs (epoch, position) WHERE removed = 0",
+    "CREATE INDEX IF NOT EXISTS blobs_linked ON blobs (epoch, position) WHERE stored = 0 AND removed = 0 AND tasks <> '[]'",
+    "CREATE INDEX IF NOT EXISTS blobs_plain ON blobs (epoch, position) WHERE stored = 0 AND removed = 0 AND tasks = '[]'",
+    "CREATE INDEX IF NOT EXISTS blobs_waiting ON blobs (size) WHERE stored = 0 AND removed = 0",
+    "CREATE INDEX IF NOT EXISTS blobs_kept ON blobs (epoch, position) WHERE stored = 1 AND removed = 0",
+    "CREATE INDEX IF NOT EXISTS blobs_removed ON blobs (epoch, position) WHERE removed = 1",
 )
 
 
@@ -351,10 +354,23 @@ class Spool:
             return self._all(BlobRow, "blobs", "ORDER BY stream, number")
         return self._all(BlobRow, "blobs", "WHERE stream = ? ORDER BY number", (stream,))
 
-    def waiting_blobs(self, limit: int, newest_task: bool = True) -> list[BlobRow]:
+    def blob(self, stream: str, number: int) -> BlobRow | None:
+        """Give one blob."""
+        found = self._all(BlobRow, "blobs", "WHERE stream = ? AND number = ?", (stream, number))
+        return found[0] if found else None
+
+    def newest_blobs(self, stream: str, wall_ns: int, limit: int) -> list[BlobRow]:
+        """Give a stream's newest blobs that began at a wall instant or later, newest first."""
+        rows = self._all(BlobRow, "blobs", "WHERE stream = ? ORDER BY number DESC LIMIT ?", (stream, limit))
+        return [row for row in rows if row.wall_from >= wall_ns]
+
+    def waiting_blobs(self, limit: int) -> list[BlobRow]:
         """Give blobs that the hub has not stored: linked to a task first, then the oldest."""
-        order = "ORDER BY (tasks = '[]'), epoch, position LIMIT ?" if newest_task else "ORDER BY epoch, position LIMIT ?"
-        return self._all(BlobRow, "blobs", f"WHERE stored = 0 AND removed = 0 {order}", (limit,))
+        waits = "WHERE stored = 0 AND removed = 0 AND tasks"
+        rows = self._all(BlobRow, "blobs", f"{waits} <> '[]' ORDER BY epoch, position LIMIT ?", (limit,))
+        if len(rows) < limit:
+            rows += self._all(BlobRow, "blobs", f"{waits} = '[]' ORDER BY epoch, position LIMIT ?", (limit - len(rows),))
+        return rows
 
     def removable_blobs(self, limit: int) -> list[BlobRow]:
         """Give the oldest blobs that are stored, receipted and on disk; the caller looks at open tasks."""

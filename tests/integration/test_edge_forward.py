@@ -9,6 +9,7 @@ import pytest
 
 from edge.forward import Forwarder, Sources
 from edge.orders import Orders
+from edge.removal import Removal
 from protocol import kinds, messages
 from protocol.errors import ForbiddenError, MalformedError, RefusedError, UnavailableError, VerificationError
 from protocol.identifiers import SourceId
@@ -333,6 +334,28 @@ async def test_live_without_the_ability_is_refused(room: Room) -> None:
     await room.forwarder.handle(Live("c-9", "cam-1", "start", "/device/v1/whip/cam-1"))
     await until(lambda: bool(replies(room)))
     assert not replies(room)[0].done
+
+
+async def test_only_what_the_hub_has_and_no_open_task_needs_is_removed(room: Room) -> None:
+    await film(room, 0, 250)
+    room.desk.camera().link("T-1")
+    await film(room, 250, 500)
+    room.desk.camera().unlink("T-1")
+    await film(room, 750, 775)
+    await room.settle()
+    await until(lambda: room.place.spool.backlog()["blobs"] == 0)
+    worker = Inline("inline")
+    removal = Removal(room.place.spool, room.desk.folder, room.desk.recorder, worker, worker)
+    assert await removal.make_room({"T-1"}) == 3
+    gone = [row.number for row in room.place.spool.blobs() if row.removed]
+    assert all(room.desk.folder.path("cam-1", row.number).exists() != bool(row.removed) for row in room.place.spool.blobs())
+    assert not {row.number for row in room.place.spool.blobs() if row.task_names()}.intersection(gone)
+    disposals = [body for _, body in room.place.bodies(kinds.Disposal) if isinstance(body, kinds.Disposal)]
+    assert len(disposals) == 1 and len(disposals[0].blobs) == 3
+    assert await removal.make_room(set()) > 0
+    assert await removal.make_room(set()) == 0
+    await room.desk.recorder.close("shutdown")
+    assert check_place(room.place).faults == []
 
 
 async def test_nothing_of_a_forbidden_box_is_forgotten(room: Room) -> None:

@@ -123,6 +123,22 @@ def test_task_video_waits_first_and_nothing_goes_before_its_receipt(spool: Spool
     assert [row.number for row in spool.removed_blobs(9)] == [0]
 
 
+def test_no_query_of_every_second_reads_the_history(spool: Spool) -> None:
+    statements = [
+        "SELECT * FROM blobs WHERE stored = 0 AND removed = 0 AND tasks <> '[]' ORDER BY epoch, position LIMIT 9",
+        "SELECT * FROM blobs WHERE stored = 0 AND removed = 0 AND tasks = '[]' ORDER BY epoch, position LIMIT 9",
+        "SELECT COUNT(*), SUM(size) FROM blobs WHERE stored = 0 AND removed = 0",
+        "SELECT * FROM blobs WHERE stored = 1 AND removed = 0 ORDER BY epoch, position LIMIT 9",
+        "SELECT * FROM blobs WHERE removed = 1 ORDER BY epoch DESC, position DESC LIMIT 9",
+        "SELECT * FROM blobs WHERE sha256 = x'00'",
+        "SELECT * FROM records WHERE epoch = 0 AND position >= 5 ORDER BY position LIMIT 9",
+        "SELECT * FROM records WHERE kind = 'seal' AND epoch = 0 ORDER BY position DESC LIMIT 9",
+    ]
+    for statement in statements:
+        plan = " ".join(str(row[3]) for row in spool._read(f"EXPLAIN QUERY PLAN {statement}"))
+        assert "INDEX" in plan and "TEMP B-TREE" not in plan, (statement, plan)
+
+
 def test_late_links_hurry_what_was_recorded_before(spool: Spool) -> None:
     spool.commit(epoch(1), [record(0)], changes=Changes(blobs=[blob(0), blob(1)]))
     spool.link_blobs("box-1/cam-1", "T-9", [1, 77])
