@@ -126,13 +126,13 @@ class Orders:
         if order.state == "paired" and others:
             raise RefusedError(f"{source} is paired to {others[0]}", where="pairing")
         changes = Changes(replies={order.command: messages.encode(reply)})
-        row = PairingRow(task, source, order.by)
+        row = PairingRow(task, source, body.by)
         if order.state == "paired":
             changes.paired.append(row)
         else:
             changes.unpaired.append((task, source))
         stream = StreamId.of(self.box, source)
-        record = kinds.Pairing(order.state, stream, order.by, read(order.order).leaf, body.late_from, body.second, body.reason)
+        record = kinds.Pairing(order.state, stream, body.by, read(order.order).leaf, body.late_from, body.second, body.reason)
         await self.recorder.record([Entry(task, record)], changes)
         self._paired(row, order.state)
         if body.late_from is not None:
@@ -145,6 +145,8 @@ class Orders:
         stream = StreamId.of(self.box, order.source)
         if not isinstance(body, kinds.Pairing) or (body.state, body.stream, signed.record.subject) != (order.state, stream, order.task):
             raise VerificationError("the signed order says something else", where="pairing")
+        if order.command != messages.pair_command(signed.leaf) or signed.record.issuer.role != "hub":
+            raise VerificationError("the command is not the one of its order: it was replayed or made up", where="pairing")
         if self.log_key is None:
             raise VerificationError("no log key to judge it by", where="pairing")
         signed.envelope.verify(self.log_key.public)

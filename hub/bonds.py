@@ -8,12 +8,8 @@ from sqlalchemy import Connection, Row, select
 from hub.values import PairingState
 from protocol.identifiers import StreamId
 from protocol.linking import Bond
+from protocol.messages import pair_command
 from storage.schema import bonds, commands, orders
-
-
-def pair_command(order_leaf: bytes) -> str:
-    """Give the command's name by which an order is sent."""
-    return f"pair:{order_leaf.hex()[:32]}"
 
 
 def order_state(connection: Connection, order: Row[Any]) -> str | None:

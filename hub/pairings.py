@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from hub.bonds import order_state, pair_command, pairing_states
+from hub.bonds import order_state, pairing_states
 from hub.core import Core
 from hub.ingest import refusal
 from hub.mail import Mail
@@ -24,7 +24,7 @@ from protocol.identifiers import BoxId, SourceId, StreamId
 from protocol.instants import SECOND_NS
 from protocol.linking import check_late
 from protocol.merkle import leaf_hash
-from protocol.messages import Claim, Command, Message, Pair, Reply
+from protocol.messages import Claim, Command, Message, Pair, Reply, pair_command
 from protocol.records import SignedRecord
 from storage.schema import commands, identities, orders, records, tasks
 

@@ -198,6 +198,11 @@ MESSAGES: dict[str, type[Any]] = {message.KIND: message for message in get_args(
 _M = TypeVar("_M")
 
 
+def pair_command(order_leaf: bytes) -> str:
+    """Give the command's name under which a pairing order is sent: one order is one command, so it is obeyed once."""
+    return f"pair:{order_leaf.hex()[:32]}"
+
+
 def encode(message: Message) -> bytes:
     """Give the bytes of a message; raise MalformedError when a field is wrong or the whole is too long."""
     data = canonical.encode([message.KIND, VERSION, kinds.encode_fields(message)])

@@ -14,7 +14,20 @@ from protocol import kinds, messages
 from protocol.errors import ForbiddenError, MalformedError, RefusedError, UnavailableError, VerificationError
 from protocol.identifiers import SourceId
 from protocol.merkle import leaf_hash
-from protocol.messages import Beacon, EndTask, JournalBatch, Live, Pair, Persisted, Receipt, Refusal, Reply, Resend, StoredBlobs
+from protocol.messages import (
+    Beacon,
+    EndTask,
+    JournalBatch,
+    Live,
+    Pair,
+    Persisted,
+    Receipt,
+    Refusal,
+    Reply,
+    Resend,
+    StoredBlobs,
+    pair_command,
+)
 from protocol.notes import Checkpoint, sign_checkpoint
 from protocol.records import read
 from protocol.topics import Channel
@@ -252,16 +265,16 @@ def replies(room: Room) -> list[Reply]:
 
 async def test_a_pairing_is_done_once_and_survives_a_restart(room: Room) -> None:
     order = room.hub.order("T-1", "box-1/cam-1", "paired")
-    command = Pair("c-1", "T-1", "cam-1", "paired", "li.wei", order)
+    command = Pair(pair_command(leaf_hash(order)), "T-1", "cam-1", "paired", "li.wei", order)
     await film(room, 0, 25)
     for _ in range(3):
         await room.forwarder.handle(command)
     await until(lambda: len(replies(room)) == 3)
-    assert {(each.command, each.done) for each in replies(room)} == {("c-1", True)}
+    assert {(each.command, each.done) for each in replies(room)} == {(command.command, True)}
     pairings = room.place.bodies(kinds.Pairing)
     assert len(pairings) == 1
     body = pairings[0][1]
-    assert isinstance(body, kinds.Pairing) and (body.order, body.stream) == (leaf_hash(order), "box-1/cam-1")
+    assert isinstance(body, kinds.Pairing) and body.by == "li.wei" and (body.order, body.stream) == (leaf_hash(order), "box-1/cam-1")
     assert room.desk.camera().tasks == {"T-1"}
     again = Orders(BOX, room.desk.recorder, room.place.spool, Inline("x"), room.hub.log_key, lambda _: "camera", room.forwarder.send)
     await again.load()
@@ -274,11 +287,12 @@ async def test_a_pairing_is_done_once_and_survives_a_restart(room: Room) -> None
         ({"source": "cam-9"}, "no source"),
         ({"task": "T-2"}, "says something else"),
         ({"state": "unpaired"}, "says something else"),
+        ({"command": "pair:again"}, "replayed"),
     ],
 )
 async def test_orders_that_do_not_hold_are_refused_and_change_nothing(room: Room, change: dict[str, str], reason: str) -> None:
-    fields = {"command": "c-1", "task": "T-1", "source": "cam-1", "state": "paired", "by": "li.wei", **change}
     order = room.hub.order("T-1", "box-1/cam-1", "paired")
+    fields = {"command": pair_command(leaf_hash(order)), "task": "T-1", "source": "cam-1", "state": "paired", "by": "li.wei", **change}
     await room.forwarder.handle(Pair(order=order, **fields))  # type: ignore[arg-type]  # a test may name any state
     await until(lambda: bool(replies(room)))
     assert not replies(room)[0].done and reason in replies(room)[0].reason
@@ -287,16 +301,16 @@ async def test_orders_that_do_not_hold_are_refused_and_change_nothing(room: Room
 
 async def test_an_order_that_the_hub_did_not_sign_is_refused(room: Room) -> None:
     order = TestHub(room.place.identity.public).order("T-1", "box-1/cam-1", "paired")
-    await room.forwarder.handle(Pair("c-1", "T-1", "cam-1", "paired", "li.wei", order))
+    await room.forwarder.handle(Pair(pair_command(leaf_hash(order)), "T-1", "cam-1", "paired", "li.wei", order))
     await until(lambda: bool(replies(room)))
     assert not replies(room)[0].done
     assert room.place.bodies(kinds.Pairing) == []
 
 
 async def test_a_source_of_one_task_is_not_given_to_another(room: Room) -> None:
-    for number, task in enumerate(("T-1", "T-2")):
+    for task in ("T-1", "T-2"):
         order = room.hub.order(task, "box-1/cam-1", "paired")
-        await room.forwarder.handle(Pair(f"c-{number}", task, "cam-1", "paired", "li.wei", order))
+        await room.forwarder.handle(Pair(pair_command(leaf_hash(order)), task, "cam-1", "paired", "li.wei", order))
     await until(lambda: len(replies(room)) == 2)
     assert [each.done for each in replies(room)] == [True, False]
     assert "paired to T-1" in replies(room)[1].reason
@@ -305,7 +319,7 @@ async def test_a_source_of_one_task_is_not_given_to_another(room: Room) -> None:
 async def test_the_end_of_a_task_cuts_seals_and_frees(room: Room) -> None:
     await film(room, 0, 25)
     order = room.hub.order("T-1", "box-1/cam-1", "paired")
-    await room.forwarder.handle(Pair("c-1", "T-1", "cam-1", "paired", "li.wei", order))
+    await room.forwarder.handle(Pair(pair_command(leaf_hash(order)), "T-1", "cam-1", "paired", "li.wei", order))
     await until(lambda: len(replies(room)) == 1)
     await film(room, 25, 50)
     await room.forwarder.handle(EndTask("c-2", "T-1"))
