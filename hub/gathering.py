@@ -169,6 +169,10 @@ def _take_box(port: Port, box: BoxId, aim: _Aim, exhibits: Exhibits) -> list[str
     if not later:
         return [f"the journal of {box} does not reach the task yet"]
     ranges = exhibits.ranges[box] = []
+    before = [(epoch, size) for epoch, size in epochs if epoch < later[0][0] and size]
+    if later[0][2] == 0 and before:  # it was off when the task began: show how the epoch before ended
+        epoch, size = before[-1]
+        ranges.append(Range(box, epoch, size - 1, [read(data) for data in port.records(box, epoch, size - 1, size)], b"", whole=True))
     for epoch, size, position in later:
         first = max(0, position - 1) if not ranges else 0
         range_ = Range(box, epoch, first, [], b"", whole=True)
@@ -199,6 +203,7 @@ def _fill(port: Port, range_: Range, size: int, aim: _Aim, exhibits: Exhibits) -
     sealed = port.seals(range_.box, range_.epoch, range_.first)
     for first in range(range_.first, size, BATCH):
         range_.records += [read(data) for data in port.records(range_.box, range_.epoch, first, min(first + BATCH, size))]
+    _reach_back(port, range_, sealed, aim, exhibits)
     everything = range_.records
     for count, (position, _) in enumerate(sealed, 1):
         if position >= range_.end or everything[position - range_.first].record.at.wall_ns < aim.end:
@@ -210,6 +215,42 @@ def _fill(port: Port, range_: Range, size: int, aim: _Aim, exhibits: Exhibits) -
         range_.records = everything
     range_.sealed = sealed
     return False
+
+
+def _reach_back(port: Port, range_: Range, sealed: Sequence[tuple[int, int]], aim: _Aim, exhibits: Exhibits) -> None:
+    """Show older records too, back to the last word on each stream about which the task's time is silent, or to the boot."""
+    walls = ((position, range_.records[position - range_.first].record.at.wall_ns) for position, _ in sealed if position < range_.end)
+    end = next((position for position, wall in walls if wall >= aim.end), range_.end)
+    shown = range_.records[: end - range_.first]
+    silent = _streams(range_.box, exhibits).difference(*(_named(one) for one in shown))
+    older: list[SignedRecord] = []
+    first = range_.first
+    while silent and first > 0:
+        since = max(0, first - BATCH)
+        for signed in reversed([read(data) for data in port.records(range_.box, range_.epoch, since, first)]):
+            older.append(signed)
+            silent -= _named(signed)
+            if not silent:
+                break
+        first = since
+    range_.first -= len(older)
+    range_.records = older[::-1] + range_.records
+
+
+def _streams(box: BoxId, exhibits: Exhibits) -> set[str]:
+    """Give the streams of a box that the task's records name."""
+    bodies = [signed.record.body for signed in exhibits.leaves.values()]
+    found = {camera for body in bodies if isinstance(body, kinds.Task) for camera in body.cameras or ()}
+    found |= {body.stream for body in bodies if isinstance(body, kinds.Pairing)}
+    return {stream for stream in found if StreamId(stream).box == box}
+
+
+def _named(signed: SignedRecord) -> set[str]:
+    """Give the streams of whose recording a record speaks."""
+    body = signed.record.body
+    if isinstance(body, kinds.Heartbeat):
+        return {one.stream for one in body.open}
+    return {signed.record.subject} if isinstance(body, kinds.Segment | kinds.Gap | kinds.Recording) else set()
 
 
 def _cut(range_: Range, sealed: Sequence[tuple[int, int]]) -> None:

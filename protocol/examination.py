@@ -73,6 +73,11 @@ class Range:
     root: bytes  # of the tree at `end`
     whole: bool  # False when a record was refused and the rest was not read
     sealed: list[tuple[int, int]] = field(default_factory=list)
+    identities: list[tuple[int, bytes]] = field(default_factory=list)  # (position, key id) of what an identity key signed
+
+    def identity_at(self, position: int) -> bytes | None:
+        """Give the key id of the identity that certified the session key in force at a position."""
+        return next((key for at, key in reversed(self.identities) if at <= position), None)
 
     @property
     def file(self) -> str:
@@ -215,11 +220,15 @@ def _follow(box: BoxId, epoch: int, place: bundle.JournalRange, data: bytes, exh
     if place.session is not None:
         _open_session(journal, place, place.session)
     range_ = Range(box, epoch, place.first, [], b"", whole=True)
+    if place.session is not None:
+        range_.identities.append((-1, read(place.session).envelope.key_id))
     with faults.of(range_.file):
         for one in bundle.parse_records(data):
             signed = read(one)
             journal.append(signed)
             range_.records.append(signed)
+            if isinstance(signed.record.body, kinds.Boot | kinds.Session):
+                range_.identities.append((signed.record.position, signed.envelope.key_id))
         if not range_.records:
             raise VerificationError("holds no record", where=f"{box} epoch {epoch}")
     range_.whole = not any(fault.file == range_.file for fault in faults.found)
@@ -250,8 +259,10 @@ def _seals(exhibits: Exhibits, faults: Faults) -> None:
             faults.add(bundle.leaf_name(index), f"seal at position {record.position} is in no journal range shown")
             continue
         found.sealed.append((record.position, index))
-        if not any(_counts(one, index) for one in exhibits.signings.get(found.box, [])):
-            faults.add(bundle.leaf_name(index), f"{found.box} was not enrolled, or was revoked, when this seal was logged")
+        signer = found.identity_at(record.position)
+        mine = [one for one in exhibits.signings.get(found.box, []) if one.certificate.public.key_id == signer]
+        if not any(_counts(one, index) for one in mine):
+            faults.add(bundle.leaf_name(index), f"{found.box}'s key was not enrolled, or was revoked, when this seal was logged")
 
 
 def _counts(signing: Signing, index: int) -> bool:

@@ -7,7 +7,7 @@ segment, in a signed gap with its cause, or outside of the stream's recording pe
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from protocol import bundle, kinds
@@ -51,7 +51,7 @@ class Stream:
     open: dict[int, Interval] = field(default_factory=dict)  # segment number -> wall interval by its last heartbeat
     bound: dict[int, dict[int, bytes]] = field(default_factory=dict)  # segment number -> bytes -> running hash
     origin: str = "unknown"
-    starts_recording: bool | None = None  # before the first turn; None: nothing was said yet
+    starts_recording: bool | None = None  # before the first turn; None: nothing was said, so it may have recorded
 
     def say(self, recording: bool) -> None:
         """Note what the first word about the stream tells of the time before it."""
@@ -61,7 +61,7 @@ class Stream:
     def idle(self) -> list[Interval]:
         """Give the wall intervals outside of recording periods."""
         out: list[Interval] = []
-        since = None if self.starts_recording else -FOREVER_NS
+        since = -FOREVER_NS if self.starts_recording is False else None
         for wall, state in self.turns:
             if state == "stopped" and since is None:
                 since = wall
@@ -131,11 +131,14 @@ def expect(exhibits: Exhibits, faults: Faults, task: str | None = None) -> Expec
         if named is not None:
             bonds += _bonds(named, box, ranges, exhibits, faults)
     linked = stretches(span, bonds)
+    _check_reach(linked, exhibits, faults)
     wanted: dict[str, Piece] = {}
     for stream in sorted(linked):
         found = streams.setdefault(stream, Stream())
         if stream.box not in exhibits.ranges:
             faults.add(bundle.journal_name(stream.box, 0), f"missing: no journal of {stream.box}, whose {stream} belongs to the task")
+        elif any(range_.first == 0 for range_ in exhibits.ranges[stream.box]):
+            found.say(recording=False)  # the box booted and never spoke of it
         _check_numbers(stream, found, faults)
         wanted |= {piece.name: piece for piece in found.pieces if belongs(piece.interval, stream, linked)}
     late = {bond.stream for bond in bonds if bond.late_from is not None}
@@ -202,9 +205,13 @@ def _take_open(stream: Stream, one: kinds.OpenSegment, offset: int) -> None:
 
 
 def _bonds(task: TaskId, box: BoxId, ranges: list[Range], exhibits: Exhibits, faults: Faults) -> Iterator[Bond]:
-    """Give the pairings of one box; each must name an order of the hub that the port log holds."""
+    """Give the pairings of one box; each must name an order of the hub that the port log holds, and no order counts twice.
+
+    An end without an order is the box's answer to the end of the task: it does not shorten a bond, the task's end does.
+    """
     orders = {one.leaf: one for one in exhibits.leaves.values() if isinstance(one.record.body, kinds.Pairing)}
-    began: dict[StreamId, tuple[int, int | None]] = {}
+    began: dict[StreamId, list[tuple[int, int | None]]] = {}
+    used: set[bytes] = set()
     for range_ in ranges:
         for signed in range_.records:
             body = signed.record.body
@@ -213,12 +220,17 @@ def _bonds(task: TaskId, box: BoxId, ranges: list[Range], exhibits: Exhibits, fa
             with faults.of(range_.file):
                 stream = StreamId(body.stream)
                 _check_order(signed, body, box, orders)
+                if body.order in used:
+                    raise VerificationError(
+                        "its order was used before", where=f"{stream} {body.state} at position {signed.record.position}"
+                    )
+                used |= {body.order} if body.order is not None else set()
                 if body.state == "paired":
-                    began.setdefault(stream, (signed.record.at.wall_ns, body.late_from))
-                elif stream in began:
-                    start, late = began.pop(stream)
-                    yield Bond(stream, start, max(start, signed.record.at.wall_ns), late)
-    yield from (Bond(stream, start, None, late) for stream, (start, late) in began.items())
+                    began.setdefault(stream, []).append((signed.record.at.wall_ns, body.late_from))
+                elif body.order is not None:
+                    for start, late in began.pop(stream, []):
+                        yield Bond(stream, start, max(start, signed.record.at.wall_ns), late)
+    yield from (Bond(stream, start, None, late) for stream, found in began.items() for start, late in found)
 
 
 def _check_order(signed: SignedRecord, body: kinds.Pairing, box: BoxId, orders: Mapping[bytes, SignedRecord]) -> None:
@@ -227,7 +239,7 @@ def _check_order(signed: SignedRecord, body: kinds.Pairing, box: BoxId, orders: 
         raise VerificationError(f"{box} speaks for another box", where=where)
     if body.order is None:
         if body.state == "unpaired":
-            return  # the end of the task frees a recorder without an order of its own
+            return  # the end of the task frees a recorder without an order of its own; it ends no bond
         raise VerificationError("names no order", where=where)
     order = orders.get(body.order)
     if order is None:
@@ -235,9 +247,24 @@ def _check_order(signed: SignedRecord, body: kinds.Pairing, box: BoxId, orders: 
     told = order.record.body
     if not isinstance(told, kinds.Pairing) or order.record.subject != signed.record.subject:
         raise VerificationError("its order is about another task", where=where)
-    if (told.state, told.stream, told.late_from) != (body.state, body.stream, body.late_from):
+    if told != replace(body, order=None):
         raise VerificationError("its order says something else", where=where)
     check_late(told.late_from, told.second, told.reason, told.by)
+
+
+def _check_reach(linked: Mapping[StreamId, list[Interval]], exhibits: Exhibits, faults: Faults) -> None:
+    """Demand that the ranges of each box reach over what it has in the task: what stands outside of them is not known to be nothing."""
+    for stream, intervals in sorted(linked.items()):
+        ranges = sorted(exhibits.ranges.get(stream.box, []), key=lambda one: one.epoch)
+        if not (ranges and ranges[0].records and ranges[-1].records and intervals):
+            continue  # told elsewhere: no journal, or one without records
+        first, last = ranges[0].records[0].record, ranges[-1].records[-1].record
+        newborn = isinstance(first.body, kinds.Boot) and first.body.previous_epoch is None
+        if first.at.wall_ns > intervals[0].start and not newborn:
+            what = f"begins at {iso(first.at.wall_ns)}, {stream} belongs to the task from {iso(intervals[0].start)}"
+            faults.add(ranges[0].file, what)
+        if last.at.wall_ns < intervals[-1].end < FOREVER_NS:
+            faults.add(ranges[-1].file, f"ends at {iso(last.at.wall_ns)}, {stream} belongs to the task until {iso(intervals[-1].end)}")
 
 
 def _check_numbers(stream: StreamId, found: Stream, faults: Faults) -> None:

@@ -59,7 +59,7 @@ class StreamFinding:
     def percent(self) -> float:
         """Give the recorded share of the recording periods."""
         whole = sum(one.period.length for one in self.coverage)
-        return 100.0 * sum(one.recorded_ns for one in self.coverage) / whole if whole else 100.0
+        return 100.0 * sum(one.recorded_ns for one in self.coverage) / whole if whole else 0.0
 
     @property
     def unexplained_ns(self) -> int:
