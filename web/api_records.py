@@ -1,4 +1,8 @@
-"""Open a record and its proof; read the port log's checkpoint and tiles (public, as C2SP tlog-tiles)."""
+"""Open a record and its proof; read the port log's checkpoint and tiles (as C2SP tlog-tiles).
+
+Guarantees: hashes are public, records are not. Entry bundles hold whole records, so only those who see every task get them; an
+inspector opens the records of their own tasks alone.
+"""
 
 from dataclasses import fields, is_dataclass
 
@@ -6,27 +10,44 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from hub.app import Hub
+from hub.belonging import piece_is_theirs
 from hub.values import StoredRecord
-from protocol import records
+from protocol import kinds, records
 from protocol.errors import ForbiddenError
 from protocol.identifiers import Issuer
+from protocol.instants import Interval
 from protocol.merkle import leaf_hash
 from protocol.notes import SignedCheckpoint
+from protocol.tiles import parse_path
 from web import schemas, shaping
-from web.guards import INSPECTOR, Anyone, TheHub
+from web.guards import INSPECTOR, Anyone, Caller, Overseeing, TheHub
 
 router = APIRouter(tags=["records"])
 TILES = {"Cache-Control": "public, max-age=31536000, immutable"}
-_PRIVATE = ("access", "view", "enrolment", "export")  # what an inspector has no business with
+ENTRIES = {"Cache-Control": "private, no-store"}
 
 
 @router.get("/records/{issuer}/{epoch}/{position}", summary="Open a record")
 async def open_record(issuer: str, epoch: int, position: int, caller: Anyone, hub: TheHub) -> schemas.RecordAnswer:
-    """Give a record's fields and bytes, and where the port log covers it."""
+    """Give a record's fields and bytes, and where the port log covers it; an inspector opens those of their tasks."""
     stored = await hub.records.get(Issuer(issuer), epoch, position)
-    if caller.role == INSPECTOR and stored.kind in _PRIVATE:
-        raise ForbiddenError("only for supervisor, administrator", where=stored.kind)
+    if caller.role == INSPECTOR:
+        await _check_theirs(stored, caller, hub)
     return await _shape(stored, hub)
+
+
+async def _check_theirs(stored: StoredRecord, caller: Caller, hub: Hub) -> None:
+    """Pass when a record is of one of an inspector's tasks; raise ForbiddenError otherwise."""
+    record = records.read(stored.data).record
+    body = record.body
+    if isinstance(body, kinds.Task | kinds.Pairing):
+        caller.need(await hub.tasks.get(record.subject))
+    elif isinstance(body, kinds.Segment | kinds.Gap):
+        wall = Interval(body.wall_from, body.wall_to)
+        if not await hub.core.database.read(lambda connection: piece_is_theirs(connection, caller.person, record.subject, wall)):
+            raise ForbiddenError("not of your tasks", where="record")
+    else:
+        raise ForbiddenError("only for supervisor, administrator", where="record")
 
 
 async def _shape(stored: StoredRecord, hub: Hub) -> schemas.RecordAnswer:
@@ -73,7 +94,15 @@ async def checkpoint(hub: TheHub) -> Response:
     return Response(await hub.log.checkpoint(), media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
 
 
+@router.get("/log/tile/entries/{path:path}", response_class=Response, summary="Get an entry bundle")
+async def entries(path: str, caller: Overseeing, hub: TheHub) -> Response:
+    """Give an entry bundle of the port log: whole records, for those who see every task."""
+    return Response(await hub.log.tile(f"tile/entries/{path}"), media_type="application/octet-stream", headers=ENTRIES)
+
+
 @router.get("/log/tile/{path:path}", response_class=Response, summary="Get a tile (public)")
 async def tile(path: str, hub: TheHub) -> Response:
     """Give a hash tile of the port log."""
+    if parse_path(f"tile/{path}").level < 0:  # routes are matched in order; this must hold in any
+        raise ForbiddenError("entry bundles are for supervisor, administrator", where="log/tile")
     return Response(await hub.log.tile(f"tile/{path}"), media_type="application/octet-stream", headers=TILES)

@@ -22,6 +22,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("GET", "/status", PUBLIC, None),
     ("GET", "/log/checkpoint", PUBLIC, None),
     ("GET", "/log/tile/{path:path}", PUBLIC, None),
+    ("GET", "/log/tile/entries/{path:path}", (S, A), None),
     ("POST", "/session", PUBLIC, {"name": "li.wei", "password": password_of("li.wei")}),
     ("GET", "/session", EVERYBODY, None),
     ("GET", "/tasks", EVERYBODY, None),
