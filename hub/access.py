@@ -1,7 +1,8 @@
 """Know the people: roles, passwords, sessions, API tokens, lock-out.
 
 Guarantees: passwords are kept as argon2id, tokens as SHA-256; guessing is slowed per name and per address and then locked, with
-each further failure for longer, across restarts; a disabled person's sessions and tokens end at once; every change of a
+each further failure for longer, across restarts; a burst of guesses passes one by one, each after the failures before it were
+counted, and only so many may wait; a disabled person's sessions and tokens end at once; every change of a
 person, a right or a login is an Access record, staged in the same transaction.
 """
 
@@ -9,7 +10,9 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
@@ -21,7 +24,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from hub.core import Core
 from hub.sequencer import stage
 from protocol import kinds
-from protocol.errors import ForbiddenError, MalformedError, RefusedError, StorageError
+from protocol.errors import ForbiddenError, MalformedError, RefusedError, StorageError, UnavailableError
 from protocol.identifiers import PersonId
 from protocol.instants import SECOND_NS
 from storage.database import upsert
@@ -38,6 +41,8 @@ LONGEST_SESSION_NS = 7 * DAY_NS
 FREE_FAILURES = 2  # wrong passwords in a row before each next try must wait
 PER_ADDRESS = 4  # an address may fail this many times as often as a name: people share addresses
 HASHERS = 2  # argon2id takes 64 MiB each
+MOST_WAITING = 64  # logins that may wait for their turn
+MOST_WAITING_OF_ADDRESS = 16  # ... from one address: it cannot keep all others out
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +95,16 @@ class Access:
     hasher: PasswordHasher = field(default_factory=PasswordHasher)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHERS))
     _nobody: str = ""
+    _one_login: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _waiting: Counter[str] = field(default_factory=Counter)  # by address
 
     # ------------------------------------------------------------------------------------------------ logging in
 
     async def log_in(self, name: str, password: str, address: str) -> Session:
-        """Begin a session; raise ForbiddenError when name or password is wrong, RefusedError while locked."""
+        """Begin a session.
+
+        Raises ForbiddenError when name or password is wrong, RefusedError while locked, UnavailableError when too many wait.
+        """
         person = await self.vouch(name, password, address)
         token = secrets.token_urlsafe(32)
         now = self._now()
@@ -111,13 +121,29 @@ class Access:
     async def vouch(self, name: str, password: str, address: str) -> Person:
         """Check a password without beginning a session; failures count. Raises as `log_in`."""
         keys = (f"name:{name[:40]}", f"address:{address[:64]}")
-        found = await self.core.database.read(lambda connection: self._candidate(connection, name, keys))
-        right = await self._verify(found.hash if found else await self._dummy(), password)
-        if found is None or not right or found.person.disabled:
-            await self._count_failure(keys, found.person if found else None, address)
-            raise ForbiddenError("name or password is wrong", where="login")
-        await self.core.database.write(lambda connection: connection.execute(delete(login_failures).where(login_failures.c.key == keys[0])))
-        return found.person
+        await self.core.database.read(lambda connection: self._candidate(connection, name, keys))  # who is locked need not wait
+        async with self._turn(address):  # the lock is read again: those before this one may have failed meanwhile
+            found = await self.core.database.read(lambda connection: self._candidate(connection, name, keys))
+            right = await self._verify(found.hash if found else await self._dummy(), password)
+            if found is None or not right or found.person.disabled:
+                await self._count_failure(keys, found.person if found else None, address)
+                raise ForbiddenError("name or password is wrong", where="login")
+            forget = delete(login_failures).where(login_failures.c.key == keys[0])
+            await self.core.database.write(lambda connection: connection.execute(forget))
+            return found.person
+
+    @asynccontextmanager
+    async def _turn(self, address: str) -> AsyncIterator[None]:
+        """Let one login after the other pass; raise UnavailableError when too many wait already."""
+        if self._waiting.total() >= MOST_WAITING or self._waiting[address] >= MOST_WAITING_OF_ADDRESS:
+            raise UnavailableError("too many people log in now; try again", where="login")
+        self._waiting[address] += 1
+        try:
+            async with self._one_login:
+                yield
+        finally:
+            self._waiting[address] -= 1
+            self._waiting += Counter()  # drops addresses nobody waits from
 
     async def session(self, token: str) -> Session | None:
         """Give the running session of a token and count it as used; None when there is none."""
