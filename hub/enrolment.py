@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from hub.core import Core
 from protocol import kinds
@@ -30,7 +30,7 @@ from storage.database import insert_new
 from storage.schema import enrolment_requests, enrolment_tokens, identities, tls_certificates
 
 TOKEN_S = 3600  # from the administrator's page to the box at the dock
-MAX_WAITING = 1000
+MAX_WAITING = 1000  # first enrolments
 State = Literal["waiting", "issued", "refused"]
 
 
@@ -95,13 +95,20 @@ class Enrolment:
         return await self.core.database.write(lambda connection: _take_request(connection, _hash(token), request, now))
 
     async def renew(self, box: str, tls_csr: str) -> str:
-        """Take the request of an enrolled box, known by its certificate, for its next TLS certificate; give its name."""
+        """Take the request of an enrolled box, known by its certificate, for its next TLS certificate; give its name.
+
+        A box has one waiting renewal: the same again gives the same name, another takes its place.
+        """
         request = Request(secrets.token_hex(16), Identity(self.core.site, BoxId(box)), None, read_csr(tls_csr, "tls_csr"))
         request.check()
         now = self.core.clock.now().wall_ns
 
         def take(connection: Connection) -> str:
-            _check_room(connection)
+            before = _waiting_renewal(connection, request.identity.box)
+            if before is not None and bytes(before.tls_csr) == request.tls_csr:
+                return str(before.request)
+            if before is not None:
+                connection.execute(delete(enrolment_requests).where(enrolment_requests.c.request == before.request))
             _insert_request(connection, None, request, now)
             return request.request
 
@@ -269,8 +276,15 @@ def _take_request(connection: Connection, token: bytes, request: Request, now_ns
     return request.request
 
 
+def _waiting_renewal(connection: Connection, box: str) -> "Row[Any] | None":
+    mine = (enrolment_requests.c.box == box, enrolment_requests.c.token.is_(None), enrolment_requests.c.state == "waiting")
+    return connection.execute(select(enrolment_requests).where(*mine)).first()
+
+
 def _check_room(connection: Connection) -> None:
-    query = select(enrolment_requests.c.request).where(enrolment_requests.c.state == "waiting").limit(MAX_WAITING)
+    """Refuse a first enrolment when too many wait; renewals have their own bound, one per box."""
+    waiting = (enrolment_requests.c.state == "waiting", enrolment_requests.c.token.is_not(None))
+    query = select(enrolment_requests.c.request).where(*waiting).limit(MAX_WAITING)
     if len(connection.execute(query).all()) >= MAX_WAITING:
         raise RefusedError(f"{MAX_WAITING} requests wait already", where="enrolment")
 
