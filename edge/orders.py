@@ -21,7 +21,7 @@ from protocol.identifiers import BoxId, SourceId, StreamId, TaskId
 from protocol.instants import SECOND_NS
 from protocol.messages import Claim, EndTask, Live, Pair, Refusal, Reply
 from protocol.notes import NoteKey
-from protocol.records import read
+from protocol.records import SignedRecord, read
 from storage.spool import Changes, PairingRow, Spool
 
 CUT_LIMIT_S = 4.0  # how long the last segments of a task may wait for a keyframe
@@ -145,11 +145,9 @@ class Orders:
         stream = StreamId.of(self.box, order.source)
         if not isinstance(body, kinds.Pairing) or (body.state, body.stream, signed.record.subject) != (order.state, stream, order.task):
             raise VerificationError("the signed order says something else", where="pairing")
-        if order.command != messages.pair_command(signed.leaf) or signed.record.issuer.role != "hub":
+        if order.command != messages.pair_command(signed.leaf):
             raise VerificationError("the command is not the one of its order: it was replayed or made up", where="pairing")
-        if self.log_key is None:
-            raise VerificationError("no log key to judge it by", where="pairing")
-        signed.envelope.verify(self.log_key.public)
+        self._check_hub(signed, "pairing")
         return body
 
     def _paired(self, row: PairingRow, state: str) -> None:
@@ -182,12 +180,28 @@ class Orders:
     async def _end(self, order: EndTask, reply: Reply) -> None:
         """End a task: every open segment of the box ends at its next keyframe, what was paired is free, and a seal is set."""
         task = TaskId(order.task)
+        self._check_end(order)
         rows = [row for row in self.pairings.values() if row.task == task]
         entries = [Entry(task, kinds.Pairing("unpaired", StreamId.of(self.box, row.source), "task end")) for row in rows]
         changes = Changes(unpaired=[(row.task, row.source) for row in rows], replies={order.command: messages.encode(reply)})
         await self.recorder.cut(self._sources(), "task", CUT_LIMIT_S, entries, changes)
         for row in rows:
             self._paired(row, "unpaired")
+
+    def _check_end(self, order: EndTask) -> None:
+        """Check the hub's signed record of the end; raise MalformedError or VerificationError."""
+        signed = read(order.order)
+        body = signed.record.body
+        if not isinstance(body, kinds.Task) or (body.state, signed.record.subject) != ("ended", order.task):
+            raise VerificationError("the signed record does not end this task", where="task end")
+        self._check_hub(signed, "task end")
+
+    def _check_hub(self, signed: SignedRecord, where: str) -> None:
+        if self.log_key is None:
+            raise VerificationError("no log key to judge it by", where=where)
+        if signed.record.issuer.role != "hub":
+            raise VerificationError(f"issued by {signed.record.issuer}", where=where)
+        signed.envelope.verify(self.log_key.public)
 
     def _sources(self) -> Sequence[SourceId]:
         # The box does not know which of its cameras stand in the task's bay: all of them turn a page.

@@ -51,13 +51,17 @@ def _after(row: Row[Any], start: Row[Any]) -> bool:
     return (row.epoch, row.position) > (start.epoch, start.position)
 
 
+def _frees(row: Row[Any]) -> bool:
+    return row.state == "unpaired" and row.order_leaf is not None
+
+
 def bonds_of(connection: Connection, task: str) -> list[Bond]:
     """Give the pairings of a task that count, by the boxes' records alone."""
     said = connection.execute(select(bonds).where(bonds.c.task == task).order_by(bonds.c.epoch, bonds.c.position)).all()
     found = []
     for row in said:
         if row.state == "paired":
-            ends = (other for other in said if other.stream == row.stream and other.state == "unpaired" and _after(other, row))
-            end = next(ends, None)
+            ends = (other for other in said if other.stream == row.stream and _frees(other) and _after(other, row))
+            end = next(ends, None)  # what the box freed without an order ends with the task: the verifier's rule
             found.append(Bond(StreamId(row.stream), row.wall_ns, None if end is None else max(row.wall_ns, end.wall_ns), row.late_from))
     return found

@@ -23,7 +23,7 @@ from protocol.errors import MalformedError, RefusedError
 from protocol.identifiers import BayId, PersonId, StreamId, TaskId
 from protocol.instants import SECOND_NS
 from protocol.messages import EndTask
-from storage.schema import commands, orders, tasks
+from storage.schema import commands, leaves, orders, records, tasks
 
 CODE_DIGITS = 6
 MAX_LISTED = 500
@@ -153,8 +153,9 @@ class Tasks:
             await self._tell_boxes(task)
 
     async def _tell_boxes(self, task: TaskFacts) -> None:
-        for box in await self.core.database.read(lambda connection: _untold(connection, task)):
-            await self.mail.command(box, EndTask(end_command(task.task, box), task.task))
+        boxes, order = await self.core.database.read(lambda connection: (_untold(connection, task), _end_order(connection, task.task)))
+        for box in boxes:
+            await self.mail.command(box, EndTask(end_command(task.task, box), task.task, order))
 
 
 def end_command(task: str, box: str) -> str:
@@ -179,6 +180,14 @@ def _untold(connection: Connection, task: TaskFacts) -> list[str]:
     names = {end_command(task.task, box): box for box in concerned}
     known = set(connection.execute(select(commands.c.command).where(commands.c.command.in_(names))).scalars())
     return sorted(box for name, box in names.items() if name not in known)
+
+
+def _end_order(connection: Connection, task: str) -> bytes:
+    """Give the hub's signed record that ended a task; empty while it is not logged."""
+    place = select(tasks.c.ended_at).where(tasks.c.task == task).scalar_subquery()
+    issuer = select(leaves.c.issuer).where(leaves.c.position == place).scalar_subquery()
+    found = select(records.c.data).where(records.c.issuer == issuer, records.c.epoch == 0, records.c.position == place)
+    return bytes(connection.execute(found).scalar() or b"")
 
 
 def facts_of(row: Row[Any], pairings: Sequence[PairingState] = ()) -> TaskFacts:

@@ -97,11 +97,15 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class EndTask:
-    """Command: a task ended; the box closes its open segments, seals, and frees what was paired."""
+    """Command: a task ended; the box closes its open segments, seals, and frees what was paired.
+
+    `order` is the hub's signed task record that says so.
+    """
 
     KIND: ClassVar[str] = "end-task"
     command: str
     task: str
+    order: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,8 +187,14 @@ class TestHub:
         """Give a signed pairing order."""
         body = kinds.Pairing(state, stream, "li.wei")  # type: ignore[arg-type]  # a test may name any state
         body = replace(body, **more)  # type: ignore[arg-type]  # fields of a pairing
-        record = Record(Issuer.of_hub("hub-1"), 0, 0, EMPTY_ROOT, task, Instant(WALL, 1), body)
-        return record.sign(self.signer).data
+        return self._signed(task, body)
+
+    def ending(self, task: str) -> bytes:
+        """Give a signed end of a task."""
+        return self._signed(task, kinds.Task("ended", "chen.min", "dayaowan"))
+
+    def _signed(self, task: str, body: kinds.Body) -> bytes:
+        return Record(Issuer.of_hub("hub-1"), 0, 0, EMPTY_ROOT, task, Instant(WALL, 1), body).sign(self.signer).data
 
 
 def _reader(leaves: list[bytes]) -> NodeReader:

@@ -51,7 +51,7 @@ MESSAGES: tuple[Any, ...] = (
     messages.Receipt("box-1", 3, 0, 2, (), (HASH,), b"seal", 9, (HASH, HASH), b"checkpoint"),
     messages.Resend("box-1", 3, 10, "wrong root"),
     messages.Pair("c1", "T-1", "rec-1", "paired", "li.wei", b"order"),
-    messages.EndTask("c2", "T-1"),
+    messages.EndTask("c2", "T-1", b"order"),
     messages.Live("c3", "cam-1", "start", "/device/v1/whip/cam-1"),
     messages.Reply("c1", True),
     messages.Claim("k1", "box-1", "rec-1", "123456"),

@@ -322,7 +322,7 @@ async def test_the_end_of_a_task_cuts_seals_and_frees(room: Room) -> None:
     await room.forwarder.handle(Pair(pair_command(leaf_hash(order)), "T-1", "cam-1", "paired", "li.wei", order))
     await until(lambda: len(replies(room)) == 1)
     await film(room, 25, 50)
-    await room.forwarder.handle(EndTask("c-2", "T-1"))
+    await room.forwarder.handle(EndTask("c-2", "T-1", room.hub.ending("T-1")))
     await until(lambda: not room.desk.camera().is_cut)
     await film(room, 75, 50)
     await until(lambda: len(replies(room)) == 2)
@@ -333,6 +333,18 @@ async def test_the_end_of_a_task_cuts_seals_and_frees(room: Room) -> None:
     states = [body.state for _, body in room.place.bodies(kinds.Pairing) if isinstance(body, kinds.Pairing)]
     assert states == ["paired", "unpaired"]
     assert room.desk.camera().tasks == set()
+
+
+async def test_an_end_that_the_hub_did_not_sign_frees_nothing(room: Room) -> None:
+    await film(room, 0, 25)
+    order = room.hub.order("T-1", "box-1/cam-1", "paired")
+    await room.forwarder.handle(Pair(pair_command(leaf_hash(order)), "T-1", "cam-1", "paired", "li.wei", order))
+    other = TestHub(room.place.identity.public)
+    for number, said in enumerate((other.ending("T-1"), room.hub.ending("T-2"), order, b"")):
+        await room.forwarder.handle(EndTask(f"c-{number}", "T-1", said))
+    await until(lambda: len(replies(room)) == 5)
+    assert [each.done for each in replies(room)] == [True, False, False, False, False]
+    assert room.desk.camera().tasks == {"T-1"}
 
 
 async def test_a_claim_is_answered_by_pairing_or_refusal(room: Room) -> None:
