@@ -46,6 +46,15 @@ class CheckAnswer:
     problems: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """The log as others read it: its folder and the checkpoint that stood there before the check began."""
+
+    folder: LogFolder
+    note: bytes | None
+    key: NoteKey
+
+
 async def check_hub(settings: HubSettings, *, hash_blobs: bool = True, progress: Progress = lambda text: None) -> CheckAnswer:
     """Check everything under a hub's settings; raises UnavailableError and StorageError when it cannot be read at all."""
     key = await asyncio.to_thread(load_ed25519, settings.keys / "log.key")
@@ -53,19 +62,22 @@ async def check_hub(settings: HubSettings, *, hash_blobs: bool = True, progress:
     folder = LogFolder(Path(settings.port.state) / "log")
     async with Database(settings.database_url, settings.database.busy_seconds) as database, open_blobs(settings.blob_url) as store:
         found: list[str] = []
-        counts = await database.read(lambda connection: _check_tables(connection, note_key, folder, found, progress))
+        # Read before the database: what a serving hub publishes while this looks is not in the state this looks at.
+        note = await asyncio.to_thread(folder.checkpoint)
+        published = _Published(folder, note, note_key)
+        counts = await database.read(lambda connection: _check_tables(connection, published, found, progress))
         progress("blobs")
         sizes = [item async for item in _check_blobs(database, store, found, hash_blobs=hash_blobs)]
     return CheckAnswer(*counts, len(sizes), sum(sizes), tuple(found[:MAX_PROBLEMS]))
 
 
-def _check_tables(connection: Connection, key: NoteKey, folder: LogFolder, found: list[str], progress: Progress) -> tuple[int, int, int]:
+def _check_tables(connection: Connection, published: _Published, found: list[str], progress: Progress) -> tuple[int, int, int]:
     progress("journals")
     epochs = connection.execute(select(journals).order_by(journals.c.box, journals.c.epoch)).all()
     for row in epochs:
         _collect(_check_journal(connection, row), found, f"{row.box} epoch {row.epoch}")
     progress("port log")
-    size = _check_log(connection, key, folder, found)
+    size = _check_log(connection, published, found)
     progress("receipts")
     _collect(_check_seals(connection), found, "receipts")
     _collect(_check_numbers(connection), found, "segments")
@@ -96,7 +108,7 @@ def _check_journal(connection: Connection, row: Row[Any]) -> Iterator[str]:
         yield f"S3 {row.box} epoch {row.epoch}: {journal.frontier.size} records are here, its state says {row.size}"
 
 
-def _check_log(connection: Connection, key: NoteKey, folder: LogFolder, found: list[str]) -> int:
+def _check_log(connection: Connection, published: _Published, found: list[str]) -> int:
     state = connection.execute(select(log_state)).first()
     if state is None:
         return 0
@@ -111,20 +123,19 @@ def _check_log(connection: Connection, key: NoteKey, folder: LogFolder, found: l
     if frontier.size != state.size or frontier.root() != bytes(state.root):
         found.append(f"S3 port log: {frontier.size} leaves are here, its state says {state.size}")
     if state.size:
-        _check_published(connection, state, key, folder, found)
+        _check_published(connection, state, published, found)
     return int(state.size)
 
 
-def _check_published(connection: Connection, state: Row[Any], key: NoteKey, folder: LogFolder, found: list[str]) -> None:
+def _check_published(connection: Connection, state: Row[Any], kept: _Published, found: list[str]) -> None:
     try:
-        _signed(bytes(state.checkpoint), key, (state.size, bytes(state.root)))
-        note = folder.checkpoint()
-        if note is None:
+        _signed(bytes(state.checkpoint), kept.key, (state.size, bytes(state.root)))
+        if kept.note is None:
             raise VerificationError("nothing is published", where="checkpoint")
-        published = _signed(note, key, None)
+        published = _signed(kept.note, kept.key, None)
         if published.size > state.size:
             raise VerificationError(f"size {published.size} is published, {state.size} is committed", where="checkpoint")
-        found.extend(f"S3 port log: {path} is missing or differs" for path in folder.check(connection, published.size))
+        found.extend(f"S3 port log: {path} is missing or differs" for path in kept.folder.check(connection, published.size))
     except PortwitnessError as error:
         found.append(f"S3 port log: {error}")
 

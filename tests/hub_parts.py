@@ -1,5 +1,6 @@
 """What the tests of the hub share: a box made of the protocol alone, a clock that is told, and a hub on a database by URL."""
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection, func, select
 
 from hub.app import Hub, open_hub
 from hub.config import BlobSettings, DatabaseSettings, HubSettings, LogSettings, MqttSettings, PortSettings
@@ -25,6 +27,7 @@ from protocol.receipts import verify_receipt
 from protocol.records import Record, SignedRecord
 from protocol.signatures import Ed25519Signer, P256Signer
 from storage.clock import SystemClock
+from storage.schema import staged
 
 SITE = SiteId("dayaowan")
 BOX = BoxId("box-1")
@@ -201,6 +204,20 @@ async def receipts_until(hub: Hub, box: BoxId, end: int, epoch: int = 1) -> list
         if any(receipt.epoch == epoch and receipt.end >= end for receipt in found):
             return found
     raise AssertionError(f"no receipt up to {end}")
+
+
+async def settled(hub: Hub) -> None:
+    """Wait until nothing waits to be logged and all that is logged is published."""
+
+    def waiting(connection: Connection) -> int:
+        return int(connection.execute(select(func.count()).select_from(staged)).scalar_one())
+
+    for _ in range(1000):
+        if not await hub.core.database.read(waiting) and hub.log.published_size() == hub.log.size:
+            return
+        hub.log.wake()
+        await asyncio.sleep(0.01)
+    raise AssertionError("the log does not settle")
 
 
 async def mail(hub: Hub, box: str, wait_s: float = 0.0) -> Sequence[Message]:
