@@ -173,7 +173,7 @@ class Ingest:
         for problem in head_problems(connection, box, journal.epoch):
             ring(connection, ("lost head", box, problem), now.wall_ns)
         found = {record.body.sha256: record.body.size for record in taken if isinstance(record.body, kinds.Segment)}
-        promoted, problems = promote(connection, found)
+        promoted, problems = promote(connection, box, found)
         for problem in problems:
             ring(connection, ("blob length", box, problem), now.wall_ns)
         return promoted

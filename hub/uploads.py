@@ -1,16 +1,16 @@
 """Take blobs from boxes, each named by its hash, and say *stored* when that is true.
 
 Guarantees: *stored* is said only after the blob hashed to its name, was flushed with its directory entry, a committed record
-names it, and its length is that of the record; a blob that came before its record waits in its box's quarantine, bounded; the
-same blob again is answered at once; every stored blob is named by a `Stored` record of the hub.
+names it, and its length is that of the record; a blob that came before its record waits in its box's quarantine, bounded, and
+leaves it by the record of whichever box names it; what one box says wrongly of a blob changes nothing for another; the same blob
+again is answered at once; every stored blob is named by a `Stored` record of the hub.
 """
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -31,6 +31,7 @@ MEGABYTE = 1_000_000
 DAY_NS = 86_400 * 1_000_000_000
 NAMED_AT_ONCE = 256  # blobs in one Stored record
 RETRY_S = 2.0
+EXPIRE_S = 3600.0  # how often the quarantine is looked through for what no record ever named
 _LOG = logging.getLogger(__name__)
 
 
@@ -41,19 +42,24 @@ class Blobs:
     core: Core
     store: BlobStore
     _arriving: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))  # bytes on their way into quarantine
+    _coming: Counter[bytes] = field(default_factory=Counter)  # names on their way into the store
+    _expiring: asyncio.Lock = field(default_factory=asyncio.Lock)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _task: asyncio.Task[None] | None = None
+    _tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def __aenter__(self) -> "Blobs":
-        await self._expire()
+        await self.expire()
         self._wake.set()
-        self._task = asyncio.create_task(self._run(), name="stored-records")
+        self._tasks = (
+            asyncio.create_task(self._run(), name="stored-records"),
+            asyncio.create_task(self._keep_expiring(), name="quarantine"),
+        )
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def put(self, box: BoxId, sha256: bytes, length: int, chunks: AsyncIterable[bytes]) -> StoredBlobs:
         """Take a blob; give the acknowledgement, empty while its record is not here.
@@ -62,13 +68,17 @@ class Blobs:
         DiskFullError when disk or quarantine are full.
         """
         self._check_size(sha256, length)
-        known = await self.acknowledge(box, sha256)
-        if known is not None:
-            return known
-        expected = await self.core.database.read(lambda connection: _expected(connection, box, sha256))
-        if expected is not None and expected != length:
-            raise VerificationError(f"{length} bytes announced, its record says {expected}", where=f"blob {sha256.hex()}")
-        early = expected is None
+        async with self._expiring:  # what is being removed is gone before it comes again
+            self._coming[sha256] += 1
+        try:
+            known = await self.acknowledge(box, sha256)
+            return known if known is not None else await self._take(box, sha256, length, chunks)
+        finally:
+            self._coming[sha256] -= 1
+            self._coming += Counter()  # drops what comes no more
+
+    async def _take(self, box: BoxId, sha256: bytes, length: int, chunks: AsyncIterable[bytes]) -> StoredBlobs:
+        early = await self.core.database.read(lambda connection: _namer(connection, box, sha256, length)) is None
         if early:
             await self._make_room(box, length)
         try:
@@ -79,12 +89,16 @@ class Blobs:
         finally:
             if early:
                 self._arriving[box] -= length
-        stored = await self._keep(box, sha256, length)
-        return StoredBlobs(box, (sha256,) if stored else ())
+        return await self._settled(box, sha256, length)
 
     async def acknowledge(self, box: BoxId, sha256: bytes) -> StoredBlobs | None:
-        """Give the acknowledgement of a blob that is here: empty while it waits for its record; None when it is not here."""
-        state = await self.core.database.read(lambda connection: connection.execute(_state(sha256)).scalar())
+        """Give the acknowledgement of a blob that is here: empty while no record names it; None when it is not here.
+
+        Raises VerificationError when the box's record says another length.
+        """
+        state, length, namer = await self.core.database.read(lambda connection: _standing(connection, box, sha256))
+        if state == "quarantine" and namer is not None:  # another box brought it before this one's record
+            return await self._settled(box, sha256, length)
         if state == "stored":
             return StoredBlobs(box, (sha256,))
         return StoredBlobs(box, ()) if state == "quarantine" else None
@@ -121,25 +135,23 @@ class Blobs:
             raise DiskFullError(f"{used} of {quota} bytes wait for their records; send the records first", where=f"quarantine of {box}")
         self._arriving[box] += length
 
-    async def _keep(self, box: BoxId, sha256: bytes, length: int) -> bool:
-        """Commit that a blob is here; tell whether it counts as stored."""
+    async def _settled(self, box: BoxId, sha256: bytes, length: int) -> StoredBlobs:
+        """Commit that a blob is here, as stored when a record of any box names it; give the acknowledgement for `box`."""
         now_ns = self.core.clock.now().wall_ns
 
-        def keep(connection: Connection) -> bool:
-            expected = _expected(connection, box, sha256)  # its record may have come meanwhile
-            if expected is not None and expected != length:
-                raise VerificationError(f"{length} bytes, its record says {expected}", where=f"blob {sha256.hex()}")
-            state = "quarantine" if expected is None else "stored"
-            row = {"sha256": sha256, "length": length, "box": box, "state": state, "at_ns": now_ns, "logged": False}
+        def keep(connection: Connection) -> tuple[bool, bool]:
+            namer = _namer(connection, box, sha256, length)  # its record may have come meanwhile
+            row = {"sha256": sha256, "length": length, "box": box, "state": "quarantine", "at_ns": now_ns, "logged": False}
             connection.execute(delete(blobs).where(blobs.c.sha256 == sha256, blobs.c.state == "refused"))
             connection.execute(insert_new(connection, blobs).values(row))
-            return connection.execute(_state(sha256)).scalar() == "stored"
+            fresh = namer is not None and _leave_quarantine(connection, sha256, namer)
+            return fresh, connection.execute(_state(sha256)).scalar() == "stored"
 
-        stored = await self.core.database.write(keep)
-        if stored:
+        fresh, stored = await self.core.database.write(keep)
+        if fresh:
             self._wake.set()
             self.core.events.tell("stored", box=box, sha256=sha256.hex())
-        return stored
+        return StoredBlobs(box, (sha256,) if stored else ())
 
     async def _run(self) -> None:
         """Name stored blobs in records of the hub, some at a time."""
@@ -167,44 +179,76 @@ class Blobs:
             connection.execute(update(blobs).where(blobs.c.sha256.in_(names)).values(logged=True))
         return bool(rows)
 
-    async def _expire(self) -> None:
+    async def _keep_expiring(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRE_S)
+            try:
+                await self.expire()
+            except (StorageError, UnavailableError) as error:  # supervision: said, and tried again
+                _LOG.error("quarantine: %s", error)
+
+    async def expire(self) -> None:
         """Remove what no record ever named."""
         before_ns = self.core.clock.now().wall_ns - self.core.settings.blobs.quarantine_days * DAY_NS
         old = and_(blobs.c.state == "quarantine", blobs.c.at_ns < before_ns)
         names = await self.core.database.read(lambda connection: connection.execute(select(blobs.c.sha256).where(old)).scalars().all())
         for name in names:
-            gone = delete(blobs).where(blobs.c.sha256 == name)
-            await self.core.database.write(partial(_execute, change=gone))
-            await self.store.delete(bytes(name))
+            async with self._expiring:
+                gone = and_(blobs.c.sha256 == name, old)  # its record may have come since
+                if not self._coming[bytes(name)] and await self._remove(delete(blobs).where(gone)):
+                    await self.store.delete(bytes(name))
+
+    async def _remove(self, change: Delete) -> bool:
+        return await self.core.database.write(lambda connection: connection.execute(change).rowcount == 1)
 
 
-def _execute(connection: Connection, *, change: Delete) -> None:
-    connection.execute(change)
+def promote(connection: Connection, box: str, found: Mapping[bytes, int]) -> tuple[list[bytes], list[str]]:
+    """Take blobs that a box's new records name out of quarantine, whoever brought them, in the records' transaction.
 
-
-def promote(connection: Connection, found: Mapping[bytes, int]) -> tuple[list[bytes], list[str]]:
-    """Take blobs out of quarantine whose records have come, in their transaction; give the stored ones, and what does not fit."""
+    Gives those that are stored now, or were before, and what does not fit.
+    """
     if not found:
         return [], []
-    waiting = and_(blobs.c.sha256.in_(list(found)), blobs.c.state == "quarantine")
+    here = and_(blobs.c.sha256.in_(list(found)), blobs.c.state != "refused")
     stored: list[bytes] = []
     problems: list[str] = []
-    for row in connection.execute(select(blobs.c.sha256, blobs.c.length).where(waiting)).all():
+    for row in connection.execute(select(blobs).where(here)).all():
         name = bytes(row.sha256)
-        fits = found[name] == row.length
-        state = "stored" if fits else "refused"
-        connection.execute(update(blobs).where(blobs.c.sha256 == name).values(state=state))
-        if fits:
+        if found[name] == row.length:
+            _leave_quarantine(connection, name, box)
             stored.append(name)
-        else:
-            problems.append(f"{name.hex()} has {row.length} bytes, its record says {found[name]}")
+            continue
+        problems.append(f"{name.hex()} has {row.length} bytes, its record says {found[name]}")
+        own = and_(blobs.c.sha256 == name, blobs.c.state == "quarantine", blobs.c.box == box)
+        connection.execute(update(blobs).where(own).values(state="refused"))
     return stored, problems
+
+
+def _leave_quarantine(connection: Connection, sha256: bytes, box: str) -> bool:
+    """Count a blob as stored for the box whose record names it; tell whether it was in quarantine."""
+    waiting = and_(blobs.c.sha256 == sha256, blobs.c.state == "quarantine")
+    return connection.execute(update(blobs).where(waiting).values(state="stored", box=box)).rowcount == 1
 
 
 def _state(sha256: bytes) -> Select[str]:
     return select(blobs.c.state).where(blobs.c.sha256 == sha256)
 
 
-def _expected(connection: Connection, box: str, sha256: bytes) -> int | None:
-    """Give the length that a box's record says, None when no record of it names the blob."""
-    return connection.execute(select(segments.c.size).where(segments.c.sha256 == sha256, segments.c.box == box)).scalar()
+def _standing(connection: Connection, box: str, sha256: bytes) -> tuple[str | None, int, str | None]:
+    """Give a blob's state, its length, and the box whose record names it."""
+    row = connection.execute(select(blobs.c.state, blobs.c.length).where(blobs.c.sha256 == sha256)).first()
+    if row is None or row.state == "refused":
+        return None, 0, None
+    return row.state, row.length, _namer(connection, box, sha256, row.length)
+
+
+def _namer(connection: Connection, box: str, sha256: bytes, length: int) -> str | None:
+    """Give the box whose record names a blob of this length, `box` itself before others; None when there is none.
+
+    Raises VerificationError when the records of `box` itself say another length: what others say wrongly does not concern it.
+    """
+    rows = connection.execute(select(segments.c.box, segments.c.size).where(segments.c.sha256 == sha256)).all()
+    own = {row.size for row in rows if row.box == box}
+    if own and length not in own:
+        raise VerificationError(f"{length} bytes, its record says {min(own)}", where=f"blob {sha256.hex()}")
+    return box if own else next((str(row.box) for row in rows if row.size == length), None)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import select, update
 
-from hub.app import Hub
+from hub.app import Hub, open_hub
 from hub.config import BlobSettings
 from protocol import canonical, kinds
 from protocol.errors import DiskFullError, ForbiddenError, MalformedError, VerificationError
@@ -17,7 +18,9 @@ from protocol.merkle import EMPTY_ROOT, Frontier
 from protocol.messages import JournalBatch, Message, Persisted, Resend, StoredBlobs
 from protocol.records import read
 from protocol.signatures import P256Signer, sign1
+from storage.schema import blobs
 from tests.hub_parts import BOX, TestBox, chunks, enrol, log_signer, mail, receipts_until, running_hub, send, settings_for
+from tests.web_parts import ToldClock
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -324,6 +327,105 @@ async def test_the_quarantine_is_bounded_per_box(hub: Hub, box: TestBox) -> None
     await put(secrets.token_bytes(200_000))
     with pytest.raises(MalformedError, match="allowed"):
         await put(bytes(2_000_001))
+
+
+async def second_box(hub: Hub) -> TestBox:
+    other = TestBox(box=BoxId("box-2"))
+    await enrol(hub, other)
+    other.boot()
+    return other
+
+
+async def put_as(hub: Hub, box: TestBox, data: bytes) -> tuple[bytes, ...]:
+    return (await hub.blobs.put(box.box, hashlib.sha256(data).digest(), len(data), chunks(data, 100_000))).blobs
+
+
+async def owners(hub: Hub) -> list[tuple[str, str]]:
+    query = select(blobs.c.box, blobs.c.state)
+    return [(row.box, row.state) for row in await hub.core.database.read(lambda connection: connection.execute(query).all())]
+
+
+async def test_a_blob_that_another_box_brought_early_serves_the_record_that_names_it(hub: Hub, box: TestBox) -> None:
+    other = await second_box(hub)
+    _, data = box.segment()
+    name = hashlib.sha256(data).digest()
+    assert await put_as(hub, other, data) == ()
+    assert await send(hub, box) == [Persisted(BOX, 1, 3), StoredBlobs(BOX, (name,))]
+    assert await owners(hub) == [(BOX, "stored")]
+    assert await put_as(hub, other, data) == (name,)
+
+
+async def test_a_blob_that_another_box_brings_after_the_record_is_stored_at_once(hub: Hub, box: TestBox) -> None:
+    other = await second_box(hub)
+    _, data = box.segment()
+    name = hashlib.sha256(data).digest()
+    await send(hub, box)
+    assert await put_as(hub, other, data) == (name,)
+    assert await hub.blobs.acknowledge(BOX, name) == StoredBlobs(BOX, (name,))
+    assert await owners(hub) == [(BOX, "stored")]
+
+
+async def test_a_blob_that_hung_in_another_box_s_quarantine_is_freed_when_it_is_asked_for(hub: Hub, box: TestBox) -> None:
+    _, data = box.segment()
+    name = hashlib.sha256(data).digest()
+    await send(hub, box)
+    await put_as(hub, box, data)
+    hang = update(blobs).where(blobs.c.sha256 == name).values(box="box-2", state="quarantine")
+    await hub.core.database.write(lambda connection: connection.execute(hang))
+    assert await put_as(hub, box, data) == (name,)
+    assert await owners(hub) == [(BOX, "stored")]
+
+
+async def test_two_boxes_may_record_the_same_bytes(hub: Hub, box: TestBox) -> None:
+    other, data = await second_box(hub), secrets.token_bytes(400)
+    name = hashlib.sha256(data).digest()
+    box.segment(data=data)
+    other.segment(data=data)
+    assert await put_as(hub, other, data) == ()
+    assert await put_as(hub, box, data) == ()
+    assert StoredBlobs(BOX, (name,)) in await send(hub, box)
+    assert StoredBlobs(other.box, (name,)) in await send(hub, other)
+
+
+async def test_what_one_box_says_wrongly_of_a_blob_changes_nothing_for_another(hub: Hub, box: TestBox) -> None:
+    other, data = await second_box(hub), secrets.token_bytes(400)
+    name = hashlib.sha256(data).digest()
+    assert await put_as(hub, box, data) == ()
+    other.segment(data=data, size=399)
+    assert await send(hub, other) == [Persisted(other.box, 1, 3)]
+    assert [alarm.kind for alarm in await hub.alarms.list()] == ["blob length"]
+    with pytest.raises(VerificationError, match="record says 399"):
+        await hub.blobs.acknowledge(other.box, name)
+    box.segment(data=data)
+    assert StoredBlobs(BOX, (name,)) in await send(hub, box)
+
+
+async def test_a_box_pays_for_what_it_brought_until_a_record_of_any_box_names_it(hub: Hub, box: TestBox) -> None:
+    other, data = await second_box(hub), secrets.token_bytes(700_000)
+    box.segment(data=data)
+    assert await put_as(hub, other, data) == ()
+    assert await put_as(hub, box, data) == ()  # here already: nothing is counted twice
+    assert await put_as(hub, box, secrets.token_bytes(700_000)) == ()
+    with pytest.raises(DiskFullError, match="records first"):
+        await put_as(hub, other, secrets.token_bytes(700_000))
+    await send(hub, box)
+    assert await put_as(hub, other, secrets.token_bytes(700_000)) == ()
+
+
+async def test_what_no_record_names_goes_and_what_one_names_stays(database_url: str, tmp_path: Path) -> None:
+    clock, box = ToldClock(), TestBox()
+    async with open_hub(settings_for(tmp_path, database_url), clock, log_signer()) as hub:
+        await enrol(hub, box)
+        box.boot()
+        _, kept = box.segment()
+        lost = secrets.token_bytes(100)
+        assert await put_as(hub, box, kept) == await put_as(hub, box, lost) == ()
+        await send(hub, box)
+        clock.pass_time(31 * 86_400)
+        await hub.blobs.expire()
+        assert await hub.blobs.acknowledge(BOX, hashlib.sha256(lost).digest()) is None
+        assert await put_as(hub, box, lost) == ()
+        assert (await hub.blobs.open(hashlib.sha256(kept).digest())).read_bytes() == kept
 
 
 async def test_receipts_that_were_not_fetched_come_after_a_restart(database_url: str, tmp_path: Path) -> None:
