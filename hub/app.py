@@ -21,6 +21,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
                     publish(box, source, offer) -> (location id, answer) ; unpublish(box, location)
     hub.views       playback_started(task, viewer) -> view id ; ended(view id)
     hub.log         checkpoint() -> bytes ; tile(path) -> bytes ; proof(index) -> list[bytes] ; leaf(index) -> bytes ; vkey (sync)
+    hub.journals    list() ; checkpoint(box, epoch) ; tile(box, epoch, path) ; receipt(issuer, epoch, position) -> COSE receipt
     hub.records     get(issuer, epoch, position) -> StoredRecord
     hub.access      hub/access.py      class Access(core: Core)
     hub.bus         is_up, state (sync); None when the HTTPS transport serves alone
@@ -50,6 +51,7 @@ from hub.enrolment import Enrolment
 from hub.events import Events
 from hub.export import Export
 from hub.ingest import Ingest
+from hub.journals import Journals
 from hub.live import Live, peer_settings
 from hub.lookups import Records
 from hub.mail import Mail
@@ -88,6 +90,7 @@ class Hub:
     live: Live
     views: Views
     records: Records
+    journals: Journals
     access: Access
     enrolment: Enrolment
     export: Export
@@ -157,6 +160,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         live=live,
         views=views,
         records=Records(core),
+        journals=Journals(core),
         access=Access(core),
         enrolment=Enrolment(core),
         export=await stack.enter_async_context(Export(core, blobs)),

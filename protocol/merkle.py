@@ -159,6 +159,12 @@ def range_proof(start: int, end: int, size: int, read: NodeReader) -> tuple[list
 
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:
     """Check an audit path (RFC 9162 §2.1.3.2); raise VerificationError when it does not lead from `leaf` to `root`."""
+    if root_from_inclusion(leaf, index, size, path) != root:
+        raise VerificationError(f"leaf {index} is not in the tree of {size}", where="inclusion proof")
+
+
+def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
+    """Give the root to which an audit path leads; raise VerificationError when it is too long or too short for the tree."""
     if not 0 <= index < size:
         raise VerificationError(f"leaf {index} is outside a tree of {size}", where="inclusion proof")
     fn, sn, found = index, size - 1, leaf
@@ -172,8 +178,9 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], 
         else:
             found = node_hash(found, sibling)
         fn, sn = fn >> 1, sn >> 1
-    if sn or found != root:
-        raise VerificationError(f"leaf {index} is not in the tree of {size}", where="inclusion proof")
+    if sn:
+        raise VerificationError(f"path is too short for leaf {index} in a tree of {size}", where="inclusion proof")
+    return found
 
 
 def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, path: Sequence[bytes]) -> None:

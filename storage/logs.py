@@ -39,6 +39,12 @@ class JournalLog:
         mine = and_(records.c.issuer == self.issuer, records.c.epoch == self.epoch)
         return select(records.c.leaf).where(mine, records.c.position >= start, records.c.position < end).order_by(records.c.position)
 
+    def entries(self, connection: Connection, start: int, end: int) -> list[bytes]:
+        """Give the leaves [start, end): signed records, whole."""
+        mine = and_(records.c.issuer == self.issuer, records.c.epoch == self.epoch)
+        query = select(records.c.data).where(mine, records.c.position >= start, records.c.position < end)
+        return [bytes(data) for data in connection.execute(query.order_by(records.c.position)).scalars()]
+
 
 @dataclass(frozen=True, slots=True)
 class PortLog:
@@ -49,6 +55,10 @@ class PortLog:
     def hashes(self, start: int, end: int) -> Select[bytes]:
         """Give the query for leaf hashes [start, end) in order."""
         return select(leaves.c.leaf).where(leaves.c.position >= start, leaves.c.position < end).order_by(leaves.c.position)
+
+    def entries(self, connection: Connection, start: int, end: int) -> list[bytes]:
+        """Give the leaves [start, end): signed records, whole."""
+        return port_entries(connection, start, end)
 
 
 Log = JournalLog | PortLog
@@ -93,13 +103,14 @@ def keep_tile_roots(connection: Connection, log: Log, old: int, new: int) -> Non
         level += 1
 
 
-def make_tile(connection: Connection, tile: Tile) -> bytes:
-    """Give the bytes of a tile or entry bundle of the port log; raise StorageError when the log is not that long."""
+def make_tile(connection: Connection, tile: Tile, log: Log | None = None) -> bytes:
+    """Give the bytes of a tile or entry bundle of a log (None: the port log); raise StorageError when the log is not that long."""
+    log = log or PortLog()
     if tile.level >= 0:
-        data = tile_reader(connection, PortLog())(tile.level, tile.index)[: tile.width * HASH_BYTES]
+        data = tile_reader(connection, log)(tile.level, tile.index)[: tile.width * HASH_BYTES]
         found = len(data) // HASH_BYTES
     else:
-        entries = port_entries(connection, tile.index * TILE_WIDTH, tile.index * TILE_WIDTH + tile.width)
+        entries = log.entries(connection, tile.index * TILE_WIDTH, tile.index * TILE_WIDTH + tile.width)
         data, found = encode_bundle(entries), len(entries)
     if found != tile.width:
         raise StorageError(f"the log has {found} of {tile.width} entries", where=tile.path())

@@ -1,4 +1,4 @@
-"""Open a record and its proof; read the port log's checkpoint and tiles (as C2SP tlog-tiles).
+"""Open a record and its proof; read the port log and the mirrored journals of boxes (each as C2SP tlog-tiles).
 
 Guarantees: hashes are public, records are not. Entry bundles hold whole records, so only those who see every task get them; an
 inspector opens the records of their own tasks alone.
@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from hub.app import Hub
 from hub.belonging import piece_is_theirs
 from hub.values import StoredRecord
-from protocol import kinds, records
+from protocol import cose_receipts, kinds, records
 from protocol.errors import ForbiddenError
 from protocol.identifiers import Issuer
 from protocol.instants import Interval
@@ -34,6 +34,12 @@ async def open_record(issuer: str, epoch: int, position: int, caller: Anyone, hu
     if caller.role == INSPECTOR:
         await _check_theirs(stored, caller, hub)
     return await _shape(stored, hub)
+
+
+@router.get("/records/{issuer}/{epoch}/{position}/receipt", response_class=Response, summary="Get a COSE receipt")
+async def receipt(issuer: str, epoch: int, position: int, _: Overseeing, hub: TheHub) -> Response:
+    """Give the COSE receipt (RFC 9942) of a hub's record or of a box's seal, under the newest checkpoint."""
+    return Response(await hub.journals.receipt(issuer, epoch, position), media_type=cose_receipts.MEDIA_TYPE, headers=ENTRIES)
 
 
 async def _check_theirs(stored: StoredRecord, caller: Caller, hub: Hub) -> None:
@@ -106,3 +112,31 @@ async def tile(path: str, hub: TheHub) -> Response:
     if parse_path(f"tile/{path}").level < 0:  # routes are matched in order; this must hold in any
         raise ForbiddenError("entry bundles are for supervisor, administrator", where="log/tile")
     return Response(await hub.log.tile(f"tile/{path}"), media_type="application/octet-stream", headers=TILES)
+
+
+@router.get("/journals", summary="List the mirrored journals")
+async def journals(_: Overseeing, hub: TheHub) -> list[schemas.JournalAnswer]:
+    """Give each epoch of each box that is mirrored here, with what its newest seal covers."""
+    return [schemas.JournalAnswer(box=each.box, epoch=each.epoch, size=each.size, sealed=each.sealed) for each in await hub.journals.list()]
+
+
+@router.get("/journals/{box}/{epoch}/checkpoint", response_class=Response, summary="Get a journal's checkpoint (public)")
+async def journal_checkpoint(box: str, epoch: int, hub: TheHub) -> Response:
+    """Give the checkpoint that a box signed in its newest seal, with the hub's cosignature."""
+    note = await hub.journals.checkpoint(box, epoch)
+    return Response(note, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/journals/{box}/{epoch}/tile/entries/{path:path}", response_class=Response, summary="Get a journal's entry bundle")
+async def journal_entries(box: str, epoch: int, path: str, _: Overseeing, hub: TheHub) -> Response:
+    """Give an entry bundle of a journal: whole records, for those who see every task."""
+    data = await hub.journals.tile(box, epoch, f"tile/entries/{path}")
+    return Response(data, media_type="application/octet-stream", headers=ENTRIES)
+
+
+@router.get("/journals/{box}/{epoch}/tile/{path:path}", response_class=Response, summary="Get a journal's tile (public)")
+async def journal_tile(box: str, epoch: int, path: str, hub: TheHub) -> Response:
+    """Give a hash tile of a journal."""
+    if parse_path(f"tile/{path}").level < 0:  # routes are matched in order; this must hold in any
+        raise ForbiddenError("entry bundles are for supervisor, administrator", where="journals/tile")
+    return Response(await hub.journals.tile(box, epoch, f"tile/{path}"), media_type="application/octet-stream", headers=TILES)

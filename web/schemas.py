@@ -41,6 +41,15 @@ class RecordPlace(Shape):
     position: int
 
 
+class JournalAnswer(Shape):
+    """One epoch of a box's mirrored journal: records held, and how many its newest seal covers."""
+
+    box: str
+    epoch: int
+    size: int
+    sealed: int
+
+
 class LoginAsk(Shape):
     """Name and password."""
 

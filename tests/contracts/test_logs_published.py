@@ -5,17 +5,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pymerkle import InmemoryTree, verify_consistency, verify_inclusion
+from scitt_cose.receipt import verify_receipt
 
 from hub.app import Hub
 from protocol import kinds
-from protocol.errors import MalformedError, RefusedError, StorageError
+from protocol.cose_receipts import parse_receipt
+from protocol.errors import MalformedError, RefusedError, StorageError, VerificationError
 from protocol.merkle import leaf_hash, root_of
-from protocol.notes import COSIGNATURE, NoteKey, SignedCheckpoint, sign_checkpoint
+from protocol.notes import COSIGNATURE, ED25519, NoteKey, SignedCheckpoint, sign_checkpoint
 from protocol.records import read
 from protocol.tiles import TILE_WIDTH, Tile, decode_bundle, tiles_of
 from storage.logs import JournalLog, LogFolder, reader, tile_reader
-from tests.hub_parts import SITE, TestBox, enrol, log_signer, running_hub, send, settings_for
+from tests.hub_parts import SITE, TestBox, enrol, log_signer, receipts_until, running_hub, send, settings_for, settled
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -106,6 +109,66 @@ async def test_a_journal_is_read_as_a_log_of_its_own(hub: Hub) -> None:
     assert top == oracle.get_root(TILE_WIDTH) + root_of([signed.leaf for signed in box.written[TILE_WIDTH : 2 * TILE_WIDTH]])
     node = await hub.core.database.read(lambda connection: reader(connection, log)(9, 0))
     assert node == oracle.get_root(2 * TILE_WIDTH)
+
+
+async def test_a_sealed_journal_is_served_in_tiles_under_the_checkpoint_of_its_box(hub: Hub) -> None:
+    box = TestBox()
+    await enrol(hub, box)
+    box.boot()
+    with pytest.raises(RefusedError, match="no seal"):
+        await hub.journals.checkpoint("box-1", 1)
+    for _ in range(TILE_WIDTH + 40):
+        box.heartbeat()
+    box.seal()
+    sealed = len(box.written) - 1
+    box.heartbeat()  # above the seal: not shown
+    await send(hub, box)
+    signed = SignedCheckpoint.parse(await hub.journals.checkpoint("box-1", 1))
+    name = "portwitness.box/box-1/1"
+    signed.verify(NoteKey(name, ED25519, box.session.public), origin=name)
+    assert signed.verify(NoteKey(f"{hub.log.origin}/time", COSIGNATURE, hub.log.signer.public), origin=name) is not None
+    head, oracle = signed.checkpoint, InmemoryTree(algorithm="sha256")
+    for at in range(0, sealed, TILE_WIDTH):
+        path = Tile(-1, at // TILE_WIDTH, min(TILE_WIDTH, sealed - at)).path()
+        for entry in decode_bundle(await hub.journals.tile("box-1", 1, path)):
+            oracle.append_entry(entry)
+    assert (head.size, head.root) == (sealed, oracle.get_root()) and head.size == oracle.get_size()
+    first = await hub.journals.tile("box-1", 1, Tile(0, 0).path())
+    assert first == b"".join(leaf_hash(each.data) for each in box.written[:TILE_WIDTH])
+    assert await hub.journals.tile("box-1", 1, Tile(1, 0, 1).path()) == oracle.get_root(TILE_WIDTH)
+    for beyond in (Tile(0, 1, sealed - TILE_WIDTH + 1), Tile(-1, 1, sealed - TILE_WIDTH + 1), Tile(1, 0, 2), Tile(2, 0, 1)):
+        with pytest.raises(RefusedError, match="sealed journal"):
+            await hub.journals.tile("box-1", 1, beyond.path())
+    heads = [(each.box, each.epoch, each.size, each.sealed) for each in await hub.journals.list()]
+    assert heads == [("box-1", 1, len(box.written), sealed)]
+
+
+async def test_cose_receipts_hold_for_a_checker_of_others(hub: Hub) -> None:
+    box = TestBox()
+    await enrol(hub, box)
+    box.boot()
+    box.heartbeat()
+    box.seal()
+    await send(hub, box)
+    await receipts_until(hub, box.box, len(box.written) - 1)
+    await fill(hub, 5)
+    await settled(hub)
+    pem = hub.log.signer.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    seal = box.written[-1]
+    leaves = [("hub:hub-1", 0, 0, await hub.log.leaf(0)), ("box:box-1", 1, len(box.written) - 1, seal.data)]
+    for issuer, epoch, position, entry in leaves:
+        receipt = await hub.journals.receipt(issuer, epoch, position)
+        judged = verify_receipt(receipt, leaf_entry_hex=entry.hex(), log_public_key_pem=pem)
+        assert judged.ok, judged.errors
+        root = parse_receipt(receipt).verify(leaf_hash(entry), hub.log.signer.public)
+        assert judged.root == root.hex()
+        assert root == SignedCheckpoint.parse(await hub.log.checkpoint()).checkpoint.root
+        with pytest.raises(VerificationError):
+            parse_receipt(receipt).verify(leaf_hash(entry + b"x"), hub.log.signer.public)
+    with pytest.raises(MalformedError, match="below a seal"):
+        await hub.journals.receipt("box:box-1", 1, 0)
+    with pytest.raises(RefusedError, match="not here"):
+        await hub.journals.receipt("hub:hub-1", 0, 10_000)
 
 
 async def test_nothing_is_published_behind_what_was_published(hub: Hub, tmp_path: Path) -> None:
