@@ -31,7 +31,7 @@ SPEAKERS = {
     "alembic": ("storage/database", "storage/migrations/"),
     "argon2": ("hub/access",),
     "av": ("firmware_adapters/", "edge/", "simulators/"),
-    "cbor2": ("protocol/canonical", "protocol/signatures"),
+    "cbor2": ("protocol/canonical", "protocol/cose_receipts"),  # receipts need a tag and a negative key
     "fastapi": ("web/",),
     "paho": ("edge/bus", "hub/bus"),
     "psycopg": ("storage/database",),
