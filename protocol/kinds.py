@@ -265,9 +265,37 @@ class Access:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class TimeToken:
+    """An outside time authority stamped the port log's checkpoint of this size and root; the subject is the log's origin.
+
+    `token` is RFC 3161, over the checkpoint's text. Everything below `size` existed by its time; this record came after it.
+    """
+
+    KIND: ClassVar[str] = "time-token"
+    size: int
+    root: bytes
+    token: bytes
+    authority: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSeen:
+    """A signed head of a box's journal was brought by hand and is genuine; the subject is the box, which was out of reach.
+
+    `note` is the checkpoint of a seal of epoch `epoch`: what it covers existed when this was written.
+    """
+
+    KIND: ClassVar[str] = "head-seen"
+    epoch: int
+    note: bytes
+    by: str
+    way: Literal["file", "code"]
+
+
 Body = (
     Boot | Session | Recording | Segment | Gap | Heartbeat | Seal | ClockStep | BoxState | Disposal
-    | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access
+    | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access | TimeToken | HeadSeen
 )  # fmt: skip
 
 Plan = tuple[tuple[int, str, Any, bool], ...]

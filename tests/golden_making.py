@@ -42,6 +42,8 @@ BODIES: dict[str, tuple[str, Any]] = {
     "enrolment": ("box-1", kinds.Enrolment("issued", b"certificate", "admin")),
     "equivocation": ("box:box-1", kinds.Equivocation(0, 5, HASH, b"other")),
     "access": ("li.wei", kinds.Access("added", "admin", "inspector")),
+    "time-token": ("portwitness.port/testport/hub-1", kinds.TimeToken(99, HASH, b"token", "tsa.example")),
+    "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }
 
 MESSAGES: tuple[Any, ...] = (
