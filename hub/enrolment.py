@@ -2,7 +2,7 @@
 
 Guarantees: a token is kept as a hash, is good for one box and one request, and ends; the hub cannot mint a box - it takes
 only what chains to the root in its key folder and matches the request; a box counts from the enrolment record on, and no
-longer from the revocation record on.
+longer from the revocation record on; what a revoked box still asked for is refused, and its tokens end.
 
 For `web` (all coroutines): make_token, ask, answer, list, issue, refuse, revoke, renew, check_tls, identities, trust.
 """
@@ -31,6 +31,7 @@ from storage.schema import enrolment_requests, enrolment_tokens, identities, tls
 
 TOKEN_S = 3600  # from the administrator's page to the box at the dock
 MAX_WAITING = 1000  # first enrolments
+REVOKED = "the box was revoked"
 State = Literal["waiting", "issued", "refused"]
 
 
@@ -147,6 +148,8 @@ class Enrolment:
         async with self._issuing:
             row = await self._waiting(request)
             asked = self._request(row)
+            if asked.identity_csr is None:
+                await self._check_counts(asked.identity.box)
             trust = issued.check(asked, root_sha256=self.root_sha256(), at_ns=self.core.clock.now().wall_ns)
             self._check_trust(trust)
             if issued.identity is not None:
@@ -163,16 +166,20 @@ class Enrolment:
         await self.core.database.write(lambda connection: connection.execute(mine.values(state="refused", reason=reason[:400], by=by)))
 
     async def revoke(self, box: str, reason: str, by: str) -> int:
-        """Revoke all certificates of a box; give how many identities stopped counting. Raises RefusedError when it has none."""
-        close = update(tls_certificates).where(tls_certificates.c.box == box).values(revoked=True)
-        await self.core.database.write(lambda connection: connection.execute(close))
-        query = select(identities.c.certificate).where(identities.c.box == box, identities.c.until.is_(None))
-        found = await self.core.database.read(lambda connection: [bytes(one) for one in connection.execute(query).scalars()])
-        if not found:
-            raise RefusedError(f"{box} has no identity that counts", where="enrolment")
-        for certificate in found:
-            await self.core.sequencer.issue(kinds.Enrolment("revoked", certificate, by, reason[:400]), box)
-        return len(found)
+        """Revoke all certificates of a box, and refuse what it asked for and nobody decided.
+
+        Gives how many identities stopped counting. Raises RefusedError when it has none.
+        """
+        now = self.core.clock.now().wall_ns
+        async with self._issuing:  # nothing is issued for it in between
+            await self.core.database.write(lambda connection: _shut_out(connection, box, by, now))
+            query = select(identities.c.certificate).where(identities.c.box == box, identities.c.until.is_(None))
+            found = await self.core.database.read(lambda connection: [bytes(one) for one in connection.execute(query).scalars()])
+            if not found:
+                raise RefusedError(f"{box} has no identity that counts", where="enrolment")
+            for certificate in found:
+                await self.core.sequencer.issue(kinds.Enrolment("revoked", certificate, by, reason[:400]), box)
+            return len(found)
 
     async def check_tls(self, certificate: Certificate) -> BoxId:
         """Give the box that may connect with this certificate; raise ForbiddenError naming why it may not."""
@@ -219,6 +226,11 @@ class Enrolment:
     def _check_trust(self, trust: Trust) -> None:
         if trust.log.vkey() != self.core.sequencer.vkey or trust.hub != self.core.hub_id:
             raise MalformedError(f"the site CA signed for {trust.log.name}, whose key is not this hub's", where="trust")
+
+    async def _check_counts(self, box: BoxId) -> None:
+        """Raise RefusedError for a box without an identity that counts: a renewal does not bring a revoked box back."""
+        if not await self.identities(box):
+            raise RefusedError(f"{box} has no identity that counts", where="enrolment")
 
     async def _log_issue(self, certificate: Certificate, box: BoxId, by: str) -> None:
         query = select(identities.c.position).where(identities.c.certificate == certificate.der)
@@ -293,6 +305,15 @@ def _insert_request(connection: Connection, token: bytes | None, request: Reques
     row = {"request": request.request, "box": request.identity.box, "token": token, "identity_csr": request.identity_csr}
     rest = {"tls_csr": request.tls_csr, "state": "waiting", "at_ns": now_ns, "reason": ""}
     connection.execute(enrolment_requests.insert().values(**row, **rest))
+
+
+def _shut_out(connection: Connection, box: str, by: str, now_ns: int) -> None:
+    """Close a box's TLS certificates, refuse its waiting requests, and end the tokens by which it could ask again."""
+    connection.execute(update(tls_certificates).where(tls_certificates.c.box == box).values(revoked=True))
+    waiting = update(enrolment_requests).where(enrolment_requests.c.box == box, enrolment_requests.c.state == "waiting")
+    connection.execute(waiting.values(state="refused", reason=REVOKED, by=by))
+    unspent = update(enrolment_tokens).where(enrolment_tokens.c.box == box, enrolment_tokens.c.request.is_(None))
+    connection.execute(unspent.where(enrolment_tokens.c.expires_ns > now_ns).values(expires_ns=now_ns - 1))
 
 
 def _settle_issue(connection: Connection, row: "Row[Any]", tls: Certificate, certificates: bytes, by: str) -> None:

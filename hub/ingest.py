@@ -21,7 +21,7 @@ from hub.alarms import ring
 from hub.core import Core
 from hub.judging import Judgement, Mirror, judge
 from hub.mail import Mail
-from hub.mirrors import head_problems, held_records, keep_journal, load_mirror, session_keys
+from hub.mirrors import head_problems, held_records, identity_keys, keep_journal, load_mirror, session_keys
 from hub.projections import project_box
 from hub.sequencer import insert_records, stage, stage_seal
 from hub.uploads import Blobs, promote
@@ -33,7 +33,7 @@ from protocol.messages import MAX_BATCH_RECORDS, BoxReport, Claim, JournalBatch,
 from protocol.records import SignedRecord, read
 from protocol.signatures import PublicKey
 from storage.logs import JournalLog, keep_tile_roots
-from storage.schema import alarms, identities, seals
+from storage.schema import alarms, seals
 
 MAX_BATCH_BYTES = 524_288
 EVIDENCE_BYTES = 65_536
@@ -53,6 +53,7 @@ class Ingest:
     listeners: list[AfterCommit] = field(default_factory=list)
     _mirrors: dict[tuple[str, int], Mirror] = field(default_factory=dict)
     _identities: dict[str, tuple[PublicKey, ...]] = field(default_factory=dict)
+    _forgotten: int = 0  # how often something was forgotten: what was read before is not remembered after
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     _walkers: ThreadPoolExecutor | None = None
     _threads: ThreadPoolExecutor | None = None
@@ -92,15 +93,15 @@ class Ingest:
         """Give the identity keys that count for a box; empty for a stranger."""
         known = self._identities.get(box)
         if known is None:
-            query = select(identities.c.spki).where(identities.c.box == box, identities.c.until.is_(None)).order_by(identities.c.position)
-            rows = await self.core.database.read(lambda connection: connection.execute(query).scalars().all())
-            known = tuple(PublicKey.from_spki(bytes(spki)) for spki in rows)
-            if known:  # strangers are asked for again, not remembered: their number has no bound
+            forgotten = self._forgotten
+            known = await self.core.database.read(lambda connection: identity_keys(connection, box))
+            if known and forgotten == self._forgotten:  # strangers are asked for again, not remembered: their number has no bound
                 self._identities[box] = known
         return known
 
     def forget(self, box: str) -> None:
         """Forget what is remembered of a box's keys: an enrolment record changed them."""
+        self._forgotten += 1
         self._identities.pop(box, None)
         for place in [place for place in self._mirrors if place[0] == box]:
             del self._mirrors[place]
@@ -143,13 +144,16 @@ class Ingest:
         return answers
 
     async def _commit(self, box: BoxId, epoch: int, mirror: Mirror, judgement: Judgement) -> list[bytes]:
-        change = partial(self._keep, box=box, before=mirror, judgement=judgement)
+        change, forgotten = partial(self._keep, box=box, before=mirror, judgement=judgement), self._forgotten
         try:
             promoted = await self.core.database.write(change)
         except BaseException:
-            self._mirrors.pop((box, epoch), None)  # what is committed is read again
+            self.forget(box)  # what is committed is read again
             raise
-        self._mirrors[box, epoch] = judgement.mirror
+        if forgotten == self._forgotten:
+            self._mirrors[box, epoch] = judgement.mirror
+        else:
+            self._mirrors.pop((box, epoch), None)
         if judgement.seals or promoted or any(isinstance(signed.record.body, kinds.Boot) for signed in judgement.accepted[:1]):
             self.core.sequencer.wake()
         if promoted:
@@ -181,10 +185,12 @@ class Ingest:
     async def _mirror(self, box: BoxId, epoch: int) -> Mirror:
         known = self._mirrors.get((box, epoch))
         if known is None:
+            forgotten = self._forgotten
             keys = await self.identities(box)
             known = await self.core.database.read(lambda connection: load_mirror(connection, box, epoch, keys))
-            self._mirrors[box, epoch] = known
-            self._drop_old_mirrors(box, epoch)
+            if forgotten == self._forgotten:
+                self._mirrors[box, epoch] = known
+                self._drop_old_mirrors(box, epoch)
         return known
 
     def _drop_old_mirrors(self, box: str, epoch: int) -> None:

@@ -1,7 +1,7 @@
 """Keep what the hub holds of each box journal: the state to judge its next record, and what boot records say of heads.
 
-Guarantees: a journal moves on by compare-and-swap on its size, so that two workers cannot both append; a box that names
-another head than it sent is found out as soon as both are here.
+Guarantees: a journal moves on by compare-and-swap on its size, so that two workers cannot both append, and only by keys that
+count at the commit itself; a box that names another head than it sent is found out as soon as both are here.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from protocol.merkle import Frontier, root_at
 from protocol.signatures import PublicKey
 from storage.database import upsert
 from storage.logs import JournalLog, reader
-from storage.schema import journals, records, sessions
+from storage.schema import identities, journals, records, sessions
 
 
 def held_records(connection: Connection, box: str, epoch: int, first: int, count: int) -> list[bytes]:
@@ -25,6 +25,12 @@ def held_records(connection: Connection, box: str, epoch: int, first: int, count
     mine = and_(records.c.issuer == str(Issuer.of_box(box)), records.c.epoch == epoch)
     query = select(records.c.data).where(mine, records.c.position >= first, records.c.position < first + count)
     return [bytes(data) for data in connection.execute(query.order_by(records.c.position)).scalars()]
+
+
+def identity_keys(connection: Connection, box: str) -> tuple[PublicKey, ...]:
+    """Give the identity keys of a box that count; empty for a stranger and for a revoked box."""
+    query = select(identities.c.spki).where(identities.c.box == box, identities.c.until.is_(None)).order_by(identities.c.position)
+    return tuple(PublicKey.from_spki(bytes(spki)) for spki in connection.execute(query).scalars())
 
 
 def session_keys(connection: Connection, box: str, epoch: int) -> list[PublicKey]:
@@ -52,8 +58,13 @@ def load_mirror(connection: Connection, box: BoxId, epoch: int, keys: tuple[Publ
 
 
 def keep_journal(connection: Connection, before: Mirror, judgement: Judgement) -> None:
-    """Move the journal's row on by compare-and-swap on its size: another worker may have been faster."""
+    """Move the journal's row on by compare-and-swap on its size: another worker may have been faster.
+
+    Raises UnavailableError then, and when other keys count by now than the run was judged by: it is judged again.
+    """
     journal = judgement.mirror.journal
+    if identity_keys(connection, journal.box) != journal.identities:
+        raise UnavailableError("its identities changed meanwhile; send again", where=journal.box)
     row: dict[str, Any] = {
         "size": journal.frontier.size,
         "frontier": journal.frontier.encode(),

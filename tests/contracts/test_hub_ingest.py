@@ -1,26 +1,32 @@
 """What the hub takes and refuses, on SQLite and on PostgreSQL alike."""
 
+import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from hub.app import Hub, open_hub
 from hub.config import BlobSettings
 from protocol import canonical, kinds
-from protocol.errors import DiskFullError, ForbiddenError, MalformedError, VerificationError
+from protocol.errors import DiskFullError, ForbiddenError, MalformedError, PortwitnessError, UnavailableError, VerificationError
 from protocol.identifiers import BoxId
 from protocol.merkle import EMPTY_ROOT, Frontier
 from protocol.messages import JournalBatch, Message, Persisted, Resend, StoredBlobs
 from protocol.records import read
 from protocol.signatures import P256Signer, sign1
+from storage.database import Database
 from storage.schema import blobs
-from tests.hub_parts import BOX, TestBox, chunks, enrol, log_signer, mail, receipts_until, running_hub, send, settings_for
+from tests.hub_parts import BOX, TestBox, chunks, enrol, log_signer, mail, receipts_until, running_hub, send, settings_for, settled
 from tests.web_parts import ToldClock
+from tests.webrtc_parts import until
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -261,6 +267,71 @@ async def test_a_revoked_box_is_refused_from_the_record_on(hub: Hub) -> None:
     with pytest.raises(ForbiddenError, match="revoked"):
         await hub.ingest.accept(BOX, box.batch(2))
     assert (await hub.records.get("box:box-1", 1, 1)).kind == "session"
+
+
+async def queued(hub: Hub, count: int) -> None:
+    """Wait until so much waits for the database's writer."""
+    threads = hub.core.database._write_thread
+    assert threads is not None
+    await until(lambda: threads._work_queue.qsize() >= count, f"{count} writes wait")
+
+
+async def test_a_batch_on_its_way_when_its_box_is_revoked_is_not_committed(hub: Hub) -> None:
+    box, blocked = TestBox(), threading.Event()
+    certificate = await enrol(hub, box)
+    box.boot()
+    await send(hub, box)
+    box.heartbeat()
+    holding = asyncio.create_task(hub.core.database.write(lambda connection: blocked.wait(10)))
+    revoking = asyncio.create_task(hub.log.issue(kinds.Enrolment("revoked", certificate.der, "admin", "stolen"), BOX))
+    await queued(hub, 1)
+    sending = asyncio.create_task(hub.ingest.accept(BOX, box.batch(2)))  # judged by the key that still counts
+    await queued(hub, 2)
+    blocked.set()
+    await asyncio.gather(holding, revoking)
+    with pytest.raises(UnavailableError, match="identities changed"):
+        await sending
+    with pytest.raises(ForbiddenError, match="revoked"):
+        await hub.ingest.accept(BOX, box.batch(2))
+    assert (await hub.records.get("box:box-1", 1, 1)).kind == "session"
+    with pytest.raises(PortwitnessError):
+        await hub.records.get("box:box-1", 1, 2)
+
+
+@dataclass
+class LateAnswers:
+    """A database whose answers reach the asker late."""
+
+    real: Database
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def read(self, question: Callable[[Connection], Any]) -> Any:
+        answer = await self.real.read(question)
+        self.asked.set()
+        await self.let_go.wait()
+        return answer
+
+    async def write(self, change: Callable[[Connection], Any]) -> Any:
+        return await self.real.write(change)
+
+
+async def test_what_was_read_before_a_revocation_is_not_remembered_after(hub: Hub) -> None:
+    box = TestBox()
+    certificate = await enrol(hub, box)
+    box.boot()
+    hub.ingest.forget(BOX)
+    late = LateAnswers(hub.core.database)
+    core, hub.ingest.core = hub.ingest.core, replace(hub.core, database=cast(Database, late))
+    reading = asyncio.create_task(hub.ingest.identities(BOX))
+    await late.asked.wait()
+    await hub.log.issue(kinds.Enrolment("revoked", certificate.der, "admin", "stolen"), BOX)
+    await settled(hub)
+    late.let_go.set()
+    assert len(await reading) == 1  # true when it was asked
+    hub.ingest.core = core
+    with pytest.raises(ForbiddenError, match="revoked"):
+        await hub.ingest.accept(BOX, box.batch())
 
 
 # ---------------------------------------------------------------------------------------------------------------- blobs

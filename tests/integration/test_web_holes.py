@@ -168,3 +168,21 @@ async def test_one_box_cannot_fill_the_enrolment_queue(face: Face, monkeypatch: 
     assert {one.request.request for one in await hub.enrolment.list("waiting")} == {newer, *others}
     token = await hub.enrolment.make_token("box-9", "admin")
     assert await hub.enrolment.ask(token.token, "box-9", csr("box-9"), csr("box-9"))
+
+
+async def test_a_revoked_box_has_nothing_left_to_wait_for(face: Face) -> None:
+    enrolment, box = face.hub.enrolment, TestBox()
+    await enrol(face.hub, box)
+    asked = await enrolment.make_token(BOX, "admin")
+    unspent = await enrolment.make_token(BOX, "admin")
+    again = await enrolment.ask(asked.token, BOX, csr(BOX), csr(BOX))
+    renewal = await enrolment.renew(BOX, csr(BOX))
+    other = await enrolment.renew("box-2", csr("box-2"))
+    assert await enrolment.revoke(BOX, "stolen", "admin") == 1
+    for answer in (await enrolment.answer(again, asked.token), await enrolment.renewed(renewal, BOX)):
+        assert (answer.state, answer.reason) == ("refused", "the box was revoked")
+    assert [one.request.request for one in await enrolment.list("waiting")] == [other]
+    with pytest.raises(ForbiddenError, match="has ended"):
+        await enrolment.ask(unspent.token, BOX, csr(BOX), csr(BOX))
+    fresh = await enrolment.make_token(BOX, "admin")  # an administrator may take it back
+    assert await enrolment.ask(fresh.token, BOX, csr(BOX), csr(BOX))
