@@ -267,9 +267,10 @@ def _explained(box: BoxId, task: str, exhibits: Exhibits) -> bool:
 def _bounds(port: Port, exhibits: Exhibits, wanted: Expectation) -> set[int]:
     """Choose, about a minute apart, the seals and the hub's own records that bound when segments were made."""
     chosen: set[int] = set()
-    for ranges in exhibits.ranges.values():
+    for box, ranges in exhibits.ranges.items():
+        revoked = _revocations(port, box)
         for range_ in ranges:
-            kept = _thin(range_)
+            kept = _thin(range_, revoked)
             for _position, index in kept:
                 after = port.hub_leaf_after(index)
                 chosen |= {index} | ({after} if after is not None else set())
@@ -282,12 +283,20 @@ def _bounds(port: Port, exhibits: Exhibits, wanted: Expectation) -> set[int]:
     return chosen
 
 
-def _thin(range_: Range) -> list[tuple[int, int]]:
+def _revocations(port: Port, box: BoxId) -> list[int]:
+    """Give the log indices of a box's revocations."""
+    found = ((index, read(port.leaf(index)).record.body) for index in port.enrolment_leaves(box))
+    return [index for index, body in found if isinstance(body, kinds.Enrolment) and body.state == "revoked"]
+
+
+def _thin(range_: Range, revoked: Sequence[int]) -> list[tuple[int, int]]:
+    """Keep seals about a minute apart, the last one, and the last one before each revocation: what they cover counts."""
+    last = {max((index for _, index in range_.sealed if index < border), default=None) for border in (*revoked, 1 << 63)}
     out: list[tuple[int, int]] = []
     next_ns = 0
     for position, index in range_.sealed:
         wall = range_.records[position - range_.first].record.at.wall_ns
-        if wall >= next_ns or position == range_.end - 1:
+        if wall >= next_ns or index in last:
             out.append((position, index))
             next_ns = wall + TIME_STEP_NS
     return out

@@ -7,7 +7,7 @@ of its file, so that one look shows all that is wrong.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from protocol import bundle, kinds
 from protocol.certificates import Certificate, check_box, parse_pem
@@ -192,8 +192,10 @@ def _enrol(index: int, signed: SignedRecord, body: kinds.Enrolment, others: list
     box = BoxId(signed.record.subject)
     known = exhibits.signings.setdefault(box, [])
     if body.state == "revoked":
-        known[:] = [Signing(one.certificate, one.index, index) if one.certificate == certificate else one for one in known]
+        known[:] = [replace(one, until=index) if one.certificate == certificate and one.until is None else one for one in known]
         return
+    if any(one.certificate == certificate and one.until is not None for one in known):
+        raise VerificationError("a revoked certificate cannot be enrolled again", where=f"enrolment of {box}")
     at_ns = signed.record.at.wall_ns
     identity = check_box(certificate, others, root_sha256=exhibits.trust.root_sha256, at_ns=at_ns, usage="records")
     if identity.box != box or identity.site != exhibits.trust.site:
@@ -259,14 +261,6 @@ def _seals(exhibits: Exhibits, faults: Faults) -> None:
             faults.add(bundle.leaf_name(index), f"seal at position {record.position} is in no journal range shown")
             continue
         found.sealed.append((record.position, index))
-        signer = found.identity_at(record.position)
-        mine = [one for one in exhibits.signings.get(found.box, []) if one.certificate.public.key_id == signer]
-        if not any(_counts(one, index) for one in mine):
-            faults.add(bundle.leaf_name(index), f"{found.box}'s key was not enrolled, or was revoked, when this seal was logged")
-
-
-def _counts(signing: Signing, index: int) -> bool:
-    return signing.index < index and (signing.until is None or index < signing.until)
 
 
 def _epochs(exhibits: Exhibits, faults: Faults) -> None:

@@ -11,10 +11,11 @@ from itertools import pairwise
 from protocol import bundle, kinds
 from protocol.coverage import Coverage, account, clip, subtract
 from protocol.errors import VerificationError
-from protocol.examination import Exhibits, Fault, Faults, Range
+from protocol.examination import Exhibits, Fault, Faults
 from protocol.instants import MILLISECOND_NS, Interval, iso
 from protocol.linking import merge
 from protocol.reckoning import Expectation, Piece
+from protocol.standing import Covers, check_standing, lower_bounds
 
 SLACK_NS = 250 * MILLISECOND_NS  # a few frames between the last one and the act that ended it
 
@@ -40,9 +41,9 @@ class SegmentFinding:
     completeness: str
     wall_from: int
     wall_to: int
-    not_before: int | None
-    not_after: int | None
     signer: str
+    not_before: int | None = None
+    not_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,16 @@ def judge(exhibits: Exhibits, wanted: Expectation, files: Mapping[str, bytes], h
     _check_export(exhibits, wanted, len(evidence), hashed, faults)
     if files.get(bundle.SUMMARY) != wanted.summary():
         faults.add(bundle.SUMMARY, "is not the summary of the records shown")
-    bounds = _Bounds.of(exhibits)
-    segments = tuple(_segment(piece, wanted, hashed, bounds, faults) for piece in wanted.wanted.values())
-    _check_signers(wanted, exhibits, segments, faults)
+    covers, lower = Covers.of(exhibits), lower_bounds(exhibits)
+    check_standing(exhibits, covers, faults)
+    segments = tuple(
+        replace(
+            _segment(piece, wanted, hashed, faults),
+            not_before=lower.get(_place(piece)),
+            not_after=covers.upper(piece.range, _place(piece)[2]),
+        )
+        for piece in wanted.wanted.values()
+    )
     streams = tuple(account_stream(stream, wanted, faults) for stream in sorted(wanted.linked))
     found = tuple(sorted(set(faults.found), key=lambda fault: (fault.file, fault.what)))
     head = exhibits.checkpoint
@@ -152,45 +160,11 @@ def _check_export(exhibits: Exhibits, wanted: Expectation, count: int, hashed: M
             raise VerificationError(f"names {record.body.files} files of evidence, {count} are here", where="export record")
 
 
-@dataclass(slots=True)
-class _Bounds:
-    """Bounds on the time of records, from the hub's clock: by what a box had seen, and by what came after its seal."""
-
-    lower: dict[tuple[str, int, int], int | None]
-    exhibits: Exhibits
-
-    @classmethod
-    def of(cls, exhibits: Exhibits) -> "_Bounds":
-        hub = exhibits.hub_leaves()
-        lower: dict[tuple[str, int, int], int | None] = {}
-        for box, ranges in exhibits.ranges.items():
-            best: int | None = None
-            for range_ in ranges:
-                for signed in range_.records:
-                    seen = signed.record.seen
-                    if seen is not None and seen.size in exhibits.seen:
-                        known = [wall for index, wall in hub if index < seen.size]
-                        best = max([*([best] if best is not None else []), *known[-1:]], default=None)
-                    if isinstance(signed.record.body, kinds.Segment):
-                        lower[box, range_.epoch, signed.record.position] = best
-        return cls(lower, exhibits)
-
-    def upper(self, piece: Piece) -> int | None:
-        """Give the hub's time of the first of its records, or of the checkpoint, that covers a seal over the piece."""
-        ranges = self.exhibits.ranges[piece.range.box]
-        index = next((index for one in ranges for position, index in one.sealed if _covers(one, position, piece)), None)
-        if index is None:
-            return None
-        after = [wall for at, wall in self.exhibits.hub_leaves() if at > index]
-        known = [*after[:1], *([self.exhibits.checkpoint_ns] if self.exhibits.checkpoint_ns is not None else [])]
-        return min(known, default=None)
+def _place(piece: Piece) -> tuple[str, int, int]:
+    return piece.range.box, piece.range.epoch, piece.signed.record.position
 
 
-def _covers(range_: Range, position: int, piece: Piece) -> bool:
-    return (range_.epoch, position) > (piece.range.epoch, piece.signed.record.position)
-
-
-def _segment(piece: Piece, wanted: Expectation, hashed: Mapping[str, Hashed], bounds: _Bounds, faults: Faults) -> SegmentFinding:
+def _segment(piece: Piece, wanted: Expectation, hashed: Mapping[str, Hashed], faults: Faults) -> SegmentFinding:
     body, found = piece.body, hashed.get(piece.name)
     stream = wanted.streams[piece.stream]
     integrity = "ok"
@@ -202,7 +176,7 @@ def _segment(piece: Piece, wanted: Expectation, hashed: Mapping[str, Hashed], bo
         faults.add(piece.name, "is not the file that its record names (size or SHA-256)")
     else:
         _check_bound(piece, stream.bound.get(body.number, {}), found, faults)
-    record = piece.signed.record
+    identity = piece.range.identity_at(piece.signed.record.position) or b""
     return SegmentFinding(
         file=piece.name,
         stream=piece.stream,
@@ -212,9 +186,7 @@ def _segment(piece: Piece, wanted: Expectation, hashed: Mapping[str, Hashed], bo
         completeness=_completeness(body),
         wall_from=body.wall_from,
         wall_to=body.wall_to,
-        not_before=bounds.lower.get((piece.range.box, piece.range.epoch, record.position)),
-        not_after=bounds.upper(piece),
-        signer=f"{piece.range.box} session key {piece.signed.envelope.key_id.hex()}",
+        signer=f"{piece.range.box} session key {piece.signed.envelope.key_id.hex()}, certified by identity key {identity.hex()}",
     )
 
 
@@ -237,13 +209,6 @@ def _check_bound(piece: Piece, bound: Mapping[int, bytes], found: Hashed, faults
             faults.add(piece.name, f"its first {size} bytes are not those a heartbeat bound")
     if body.state == "recovered" and body.bound and body.bound not in bound:
         faults.add(piece.name, f"is said to be bound up to byte {body.bound}, no heartbeat shown says so")
-
-
-def _check_signers(wanted: Expectation, exhibits: Exhibits, segments: Sequence[SegmentFinding], faults: Faults) -> None:
-    for finding, piece in zip(segments, wanted.wanted.values(), strict=True):
-        ends = [one.certificate.not_after_ns for one in exhibits.signings.get(piece.range.box, [])]
-        if finding.not_before is not None and ends and finding.not_before > max(ends):
-            faults.add(piece.range.file, f"{piece.stream} segment {finding.number} was signed after the box's certificate ended")
 
 
 def account_stream(name: str, wanted: Expectation, faults: Faults) -> StreamFinding:
