@@ -1,4 +1,4 @@
-"""Run the benchmarks by name, or all of them: `python -m benchmarks [record|ingest|verify|live] [--json]`."""
+"""Run the benchmarks by name, or all of them: `python -m benchmarks [record|ingest|verify|live|canvas] [--json]`."""
 
 import argparse
 import subprocess
@@ -9,6 +9,7 @@ NAMES = {
     "ingest": "blobs and records at a hub against bare loops",
     "verify": "portwitness-verify against OpenSSL",
     "live": "a hundred viewers against Janus",
+    "canvas": "the first picture, and from camera to canvas in Chromium",
 }
 
 

@@ -21,15 +21,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import psutil
 
 from firmware_adapters.abilities import MediaUnit, TrackFormat
+from firmware_adapters.rtsp import RtspCamera
 from firmware_adapters.webrtc import Feed, MediaPeers, WhepViewer, install_hooks
 from firmware_adapters.webrtc_packets import packetize
 from simulators.devices.footage import HZ, Footage, Synthetic, synthesize
+from simulators.devices.ledger import LedgerWriter, Run, now
 from simulators.devices.viewer import LightViewer, SwarmReport, count, gather_viewers
 from storage.clock import SystemClock
 
@@ -52,12 +54,17 @@ async def serve() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=LINE_LIMIT)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    feed, viewers = Feed(), list[WhepViewer]()
-    async with MediaPeers(SystemClock()) as peers:
+    feed, viewers, clock = Feed(), list[WhepViewer](), SystemClock()
+    filming: list[asyncio.Task[None]] = []
+    async with MediaPeers(clock) as peers:
         while line := await reader.readline():
             request = json.loads(line)
             if request["do"] == "ingest":
                 reply: dict[str, Any] = {"sdp": await peers.ingest(feed).answer(request["sdp"])}
+            elif request["do"] == "camera":
+                camera = RtspCamera(request["url"], clock=clock, username=request["username"], password=request["password"])
+                filming.append(asyncio.create_task(camera.run(feed)))
+                reply = {}
             elif request["do"] == "view":
                 viewers.append(peers.viewer(feed))
                 reply = {"sdp": await viewers[-1].answer(request["sdp"])}
@@ -66,6 +73,8 @@ async def serve() -> None:
                 reply = {"dropped": sum(each["dropped"] for each in counts), "lost_in": feed.lost, "frames": feed.frames}
             sys.stdout.write(json.dumps(reply) + "\n")
             sys.stdout.flush()
+        for task in filming:
+            task.cancel()
 
 
 class Server:
@@ -89,7 +98,9 @@ class Server:
 
 
 @asynccontextmanager
-async def process_on(core: int, *command: str, piped: bool = True, niceness: int = NICENESS) -> AsyncIterator[asyncio.subprocess.Process]:
+async def process_on(
+    core: int | str, *command: str, piped: bool = True, niceness: int = NICENESS
+) -> AsyncIterator[asyncio.subprocess.Process]:
     pipe = asyncio.subprocess.PIPE if piped else asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
         *(("nice", "-n", str(niceness)) if IS_QUIET else ()),
@@ -139,13 +150,14 @@ async def send_whip(port: int) -> None:
             base += footage.duration
 
 
-async def send_rtp(port: int) -> None:
-    """Send plain RTP in real time, cut as our server cuts it."""
+async def send_rtp(port: int, ledger: LedgerWriter) -> None:
+    """Send plain RTP in real time, cut as our server cuts it; the ledger gets each picture's time."""
     footage: Footage = synthesize(PLAN, CACHE)
     out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     pictures = [(packetize(unit.nals), unit.dts) for unit in footage.units]
     loop = asyncio.get_running_loop()
-    started, sequence, base = loop.time(), 0, 0
+    started, sequence, base, n = loop.time(), 0, 0, 0
+    ledger.describe(footage)
     while True:
         for payloads, dts in pictures:
             due = started + (base + dts) / HZ
@@ -155,6 +167,9 @@ async def send_rtp(port: int) -> None:
                 head = struct.pack("!BBHLL", 0x80, 96 | marker, sequence, (base + dts) & 0xFFFFFFFF, 0x5057)
                 out.sendto(head + payload, ("127.0.0.1", port))
                 sequence = (sequence + 1) & 0xFFFF
+            ledger.write(Run(0, footage.name, n, n, base + dts, 1, now(), [0], [0]))
+            ledger.flush()
+            n += 1
         base += footage.duration
 
 
@@ -183,6 +198,12 @@ def janus_settings(folder: Path, http_port: int, rtp_port: int) -> None:
     )
 
 
+class Answers(Protocol):
+    """A viewer that connects by the server's offer."""
+
+    async def answer(self, offer: str) -> str: ...
+
+
 class Janus:
     """Janus' HTTP interface, as far as the streaming plugin needs it."""
 
@@ -196,7 +217,7 @@ class Janus:
         body: dict[str, Any] = reply.json()
         return body
 
-    async def watch(self, viewer: LightViewer) -> None:
+    async def watch(self, viewer: Answers) -> None:
         session = (await self._say("", janus="create"))["data"]["id"]
         handle = (await self._say(f"/{session}", janus="attach", plugin="janus.plugin.streaming"))["data"]["id"]
         await self._say(f"/{session}/{handle}", janus="message", body={"request": "watch", "id": 1})
@@ -324,13 +345,14 @@ async def compare(number: int, seconds: float, rounds: int) -> dict[str, Any]:
     return result
 
 
-async def play_role(role: str, port: int) -> None:
+async def play_role(role: str, port: int, ledger: Path | None) -> None:
     if role == "serve":
         await serve()
     elif role == "whip":
         await send_whip(port)
     else:
-        await send_rtp(port)
+        with LedgerWriter(ledger) as writer:
+            await send_rtp(port, writer)
 
 
 def main() -> int:
@@ -341,10 +363,11 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object only")
     parser.add_argument("--role", choices=("serve", "whip", "rtp"), help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--ledger", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     logging.getLogger("aiortc").setLevel(logging.ERROR)
     if args.role:
-        asyncio.run(play_role(args.role, args.port))
+        asyncio.run(play_role(args.role, args.port, args.ledger))
         return 0
     result = asyncio.run(compare(args.viewers, args.seconds, args.rounds))
     if not args.json:
