@@ -41,6 +41,9 @@ TLS_NS = 90 * DAY_NS
 SITE_CA_NS = 15 * 365 * DAY_NS
 ROOT_NS = 30 * 365 * DAY_NS
 _URN = "urn:portwitness:"
+_UNREADABLE = (
+    ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
+)  # fmt: skip
 _KNOWN_CRITICAL = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName)
 
 
@@ -72,7 +75,7 @@ class Certificate:
             parsed = x509.load_der_x509_certificate(der)
             key = parsed.public_key()
             _ = (parsed.extensions, parsed.subject, parsed.issuer, parsed.not_valid_before_utc, parsed.not_valid_after_utc)
-        except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        except _UNREADABLE as error:
             raise MalformedError(f"not a certificate: {type(error).__name__}", where="certificate") from error
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise MalformedError("only P-256 keys are certified", where="certificate")

@@ -55,6 +55,9 @@ _SIGNATURES = {  # the algorithm of a signer info: its digest, None where the di
 _DER = Encoding.DER
 _E = TypeVar("_E", bound=x509.ExtensionType)
 _TIME = re.compile(rb"([0-9]{14})(?:\.([0-9]{1,9}))?Z")
+_UNREADABLE = (
+    ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
+)  # fmt: skip
 _KNOWN_CRITICAL = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName, x509.CertificatePolicies)
 
 
@@ -202,7 +205,7 @@ def load_certificate(data: bytes) -> x509.Certificate:
     try:
         found = x509.load_der_x509_certificate(data)
         _ = (found.extensions, found.subject, found.issuer, found.not_valid_before_utc, found.not_valid_after_utc, found.public_key())
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except _UNREADABLE as error:
         raise MalformedError(f"not a certificate: {type(error).__name__}", where="timestamp.certificates") from error
     return found
 

@@ -1,0 +1,1 @@
+"""Parties outside the port: each a small stand-in that speaks the real protocol."""
