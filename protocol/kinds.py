@@ -61,6 +61,7 @@ class Segment:
     start in the box's wall clock. `bound`: bytes that a heartbeat had signed before a crash (recovered ones only).
     `config`: SHA-256 of the initialisation part (ftyp + moov). `run`: which muxer wrote it; media time is continuous in a run.
     `media_from`: decode time of its first video sample in 90 kHz units. `device_from`: the device's own clock at its start.
+    `sample_root`: of its sample tree. `starts`: when each further track is first shown against the first one, in 1/705600000 s.
     """
 
     KIND: ClassVar[str] = "segment"
@@ -81,6 +82,7 @@ class Segment:
     device_from: int | None = None
     tasks: tuple[str, ...] | None = None
     sample_root: bytes | None = None
+    starts: tuple[int, ...] | None = None
 
     @property
     def wall_to(self) -> int:
