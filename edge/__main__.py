@@ -15,7 +15,7 @@ from edge.agent import Agent, Identity, Surroundings, make_rtsp_camera
 from edge.config import EXAMPLE, EdgeSettings, Enrolled, load
 from protocol.errors import PortwitnessError
 from protocol.identifiers import BoxId, SiteId
-from protocol.trust import Trust
+from protocol.trust import MAX_TRUST_BYTES, Trust
 from storage.clock import SystemClock
 from storage.files import read_file
 from storage.keys import load_signer
@@ -92,7 +92,7 @@ def _identity(settings: EdgeSettings) -> Identity:
     keys = settings.state / "keys"
     enrolled = Enrolled.load(keys / "box.json")
     trust_file = keys / "trust.json"
-    trust = Trust.parse(read_file(trust_file, 1 << 16)) if trust_file.exists() else None
+    trust = Trust.parse(read_file(trust_file, MAX_TRUST_BYTES)) if trust_file.exists() else None
     return Identity(enrolled, load_signer(keys / "identity.key"), trust, keys)
 
 

@@ -1,6 +1,7 @@
 """Write and read signed notes, checkpoints and cosignatures byte for byte as C2SP defines them.
 
-Sources: c2sp.org/signed-note, tlog-checkpoint, tlog-cosignature (timestamped Ed25519, type 0x04). A verifier key (vkey) is
+Sources: c2sp.org/signed-note, tlog-checkpoint, tlog-cosignature (timestamped Ed25519, type 0x04; ML-DSA-44, type 0x06, whose
+signed message also names the cosigner and is that of the subtree [0, size)). A verifier key (vkey) is
 `name+hash+base64(type || key)`; signature lines of unknown keys are ignored, those of a known key must hold.
 """
 
@@ -12,13 +13,19 @@ from dataclasses import dataclass
 
 from protocol.errors import MalformedError, VerificationError
 from protocol.merkle import HASH_BYTES
-from protocol.signatures import EDDSA, PublicKey, Signer
+from protocol.signatures import EDDSA, ML_DSA_44, ML_DSA_44_BYTES, SIGNATURE_BYTES, PublicKey, Signer
 
 ED25519 = 0x01
 COSIGNATURE = 0x04
+ML_DSA_44_COSIGNATURE = 0x06
+COSIGNATURES = (COSIGNATURE, ML_DSA_44_COSIGNATURE)
+MAX_SECONDS = 2**63 - 1  # tlog-cosignature: of a timestamp
 MAX_NOTE_BYTES = 65_536
 MAX_SIGNATURES = 64
 _DASH = "— "
+_ALGORITHMS = {ED25519: EDDSA, COSIGNATURE: EDDSA, ML_DSA_44_COSIGNATURE: ML_DSA_44}
+_KEY_BYTES = {ED25519: 32, COSIGNATURE: 32, ML_DSA_44_COSIGNATURE: 1312}
+_SUBTREE = b"subtree/v1\n\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +39,8 @@ class NoteKey:
     def __post_init__(self) -> None:
         if not self.name or any(character.isspace() or character == "+" for character in self.name):
             raise MalformedError(f"{self.name!r} holds a space or a plus, or is empty", where="note key")
-        if self.kind not in (ED25519, COSIGNATURE) or self.public.algorithm != EDDSA:
-            raise MalformedError("only Ed25519 notes and cosignatures are known", where="note key")
+        if _ALGORITHMS.get(self.kind) != self.public.algorithm:
+            raise MalformedError("only Ed25519 notes, and Ed25519 and ML-DSA-44 cosignatures are known", where="note key")
 
     @property
     def hash(self) -> bytes:
@@ -53,9 +60,13 @@ class NoteKey:
         if len(parts) != 3:
             raise MalformedError("not name+hash+key", where="vkey")
         raw = _unbase64(parts[2], "vkey")
-        if len(raw) != 33:
-            raise MalformedError(f"key of {len(raw)} bytes, expected 33", where="vkey")
-        key = cls(parts[0], raw[0], PublicKey.from_ed25519(raw[1:]))
+        if not raw or raw[0] not in _KEY_BYTES:
+            raise MalformedError(f"signature type {raw[0] if raw else 'missing'} is not known", where="vkey")
+        if len(raw) != 1 + _KEY_BYTES[raw[0]]:
+            raise MalformedError(f"key of {len(raw)} bytes, expected {1 + _KEY_BYTES[raw[0]]}", where="vkey")
+        is_lattice = raw[0] == ML_DSA_44_COSIGNATURE
+        public = PublicKey.from_ml_dsa_44(raw[1:]) if is_lattice else PublicKey.from_ed25519(raw[1:])
+        key = cls(parts[0], raw[0], public)
         if key.hash.hex() != parts[1]:
             raise MalformedError("key hash does not fit name and key", where="vkey")
         return key
@@ -109,6 +120,19 @@ def parse_note(data: bytes) -> Note:
     return Note(text[: cut + 1], tuple(_parse_signature(line) for line in lines))
 
 
+def parse_signatures(data: bytes) -> tuple[Signature, ...]:
+    """Read signature lines that stand alone, as a witness answers; raise MalformedError."""
+    lines = data.decode("utf-8", "replace").split("\n")
+    if len(data) > MAX_NOTE_BYTES or lines[-1] or not 2 <= len(lines) <= MAX_SIGNATURES + 1:
+        raise MalformedError(f"not 1 to {MAX_SIGNATURES} signature lines", where="note")
+    return tuple(_parse_signature(line) for line in lines[:-1])
+
+
+def has_signed(note: Note, key: NoteKey) -> bool:
+    """Tell whether a note names a signature of this key; nothing is verified."""
+    return any(one.name == key.name and one.hash == key.hash for one in note.signatures)
+
+
 def _parse_signature(line: str) -> Signature:
     name, _, encoded = line.removeprefix(_DASH).partition(" ")
     data = _unbase64(encoded, "note signature")
@@ -125,13 +149,26 @@ def sign_note(text: str, name: str, signer: Signer) -> Signature:
 
 
 def cosign(text: str, name: str, signer: Signer, seconds: int) -> Signature:
-    """Give the timestamped cosignature (type 0x04) of a checkpoint's text at Unix `seconds`."""
-    data = seconds.to_bytes(8, "big") + signer.sign(_cosigned(text, seconds))
-    return Signature(name, NoteKey(name, COSIGNATURE, signer.public).hash, data)
+    """Give the timestamped cosignature of a checkpoint's text at Unix `seconds`: type 0x04, or 0x06 for an ML-DSA-44 key."""
+    key = cosigner(name, signer.public)
+    data = seconds.to_bytes(8, "big") + signer.sign(_cosigned(text, key, seconds))
+    return Signature(name, key.hash, data)
 
 
-def _cosigned(text: str, seconds: int) -> bytes:
-    return f"cosignature/v1\ntime {seconds}\n{text}".encode()
+def cosigner(name: str, public: PublicKey) -> NoteKey:
+    """Give the key under which `cosign` signs."""
+    return NoteKey(name, ML_DSA_44_COSIGNATURE if public.algorithm == ML_DSA_44 else COSIGNATURE, public)
+
+
+def _cosigned(text: str, key: NoteKey, seconds: int) -> bytes:
+    if key.kind == COSIGNATURE:
+        return f"cosignature/v1\ntime {seconds}\n{text}".encode()
+    checkpoint = Checkpoint.parse(text)  # a `cosigned_message` (tlog-cosignature) from leaf 0 on
+    name, origin = key.name.encode(), checkpoint.origin.encode()
+    if len(name) > 255 or len(origin) > 255:
+        raise MalformedError("a name of more than 255 bytes cannot be cosigned with ML-DSA-44", where="cosignature")
+    when, start, end = (number.to_bytes(8, "big") for number in (seconds, 0, checkpoint.size))
+    return b"".join((_SUBTREE, bytes((len(name),)), name, when, bytes((len(origin),)), origin, start, end, checkpoint.root))
 
 
 def verify_note(note: Note, key: NoteKey) -> int | None:
@@ -149,10 +186,13 @@ def _verify_signature(text: str, signature: Signature, key: NoteKey) -> int | No
     if key.kind == ED25519:
         key.public.verify(signature.data, text.encode())
         return None
-    if len(signature.data) != 72:
-        raise VerificationError(f"cosignature of {len(signature.data)} bytes, expected 72", where=key.name)
+    expected = 8 + (ML_DSA_44_BYTES if key.kind == ML_DSA_44_COSIGNATURE else SIGNATURE_BYTES)
+    if len(signature.data) != expected:
+        raise VerificationError(f"cosignature of {len(signature.data)} bytes, expected {expected}", where=key.name)
     seconds = int.from_bytes(signature.data[:8], "big")
-    key.public.verify(signature.data[8:], _cosigned(text, seconds))
+    if seconds > MAX_SECONDS:
+        raise VerificationError(f"cosigned at {seconds} s after 1970, which is no time", where=key.name)
+    key.public.verify(signature.data[8:], _cosigned(text, key, seconds))
     return seconds
 
 

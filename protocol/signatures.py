@@ -1,15 +1,17 @@
 """Sign and verify bytes as COSE_Sign1 (RFC 9052 §4.2) with EdDSA (Ed25519) or ES256 (P-256).
 
 The protected header holds the algorithm (1) and the key id (4): the first 8 bytes of SHA-256 over the key's
-SubjectPublicKeyInfo. A key id only finds a key; nothing is believed because of it.
+SubjectPublicKeyInfo. A key id only finds a key; nothing is believed because of it. ML-DSA-44 (FIPS 204) keys sign
+cosignatures of logs, never records: `from_spki` refuses them.
 """
 
 import hashlib
+import importlib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -20,8 +22,11 @@ from protocol.errors import MalformedError, VerificationError
 
 ES256 = -7  # RFC 9053 §2.1
 EDDSA = -8  # RFC 9053 §2.2
+ML_DSA_44 = -48  # IANA COSE algorithms; FIPS 204
 ALGORITHMS = (ES256, EDDSA)
 SIGNATURE_BYTES = 64
+ML_DSA_44_BYTES = 2420
+ML_DSA_44_KEY_BYTES = 1312
 KEY_ID_BYTES = 8
 _ES256 = ec.ECDSA(hashes.SHA256())
 
@@ -58,15 +63,30 @@ class PublicKey:
             raise MalformedError(f"{len(raw)} bytes are not an Ed25519 key", where="key") from error
         return cls(EDDSA, key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
+    @classmethod
+    def from_ml_dsa_44(cls, raw: bytes) -> "PublicKey":
+        """Take a raw 1312-byte ML-DSA-44 key; raise MalformedError, also where the library or its OpenSSL lacks ML-DSA."""
+        if len(raw) != ML_DSA_44_KEY_BYTES:
+            raise MalformedError(f"{len(raw)} bytes are not an ML-DSA-44 key", where="key")
+        try:
+            key = _mldsa().MLDSA44PublicKey.from_public_bytes(raw)
+            return cls(ML_DSA_44, key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise MalformedError("not an ML-DSA-44 key, or not supported by the installed OpenSSL", where="key") from error
+
     def raw(self) -> bytes:
-        """Give the raw 32 bytes of Ed25519, or the compressed point (33 bytes) of P-256."""
+        """Give the raw bytes of Ed25519 (32) or ML-DSA-44 (1312), or the compressed point (33 bytes) of P-256."""
+        if self.algorithm == ML_DSA_44:
+            return self.spki[-ML_DSA_44_KEY_BYTES:]  # the key is the end of its DER form
         key = _load(self.spki)
         if isinstance(key, ed25519.Ed25519PublicKey):
             return key.public_bytes_raw()
         return key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
 
     def verify(self, signature: bytes, data: bytes) -> None:
-        """Check a 64-byte signature (r||s for ES256); raise VerificationError when it does not hold."""
+        """Check a signature (64 bytes, r||s for ES256; 2420 for ML-DSA-44); raise VerificationError when it does not hold."""
+        if self.algorithm == ML_DSA_44:
+            return self._verify_ml_dsa_44(signature, data)
         if len(signature) != SIGNATURE_BYTES:
             raise VerificationError(f"signature of {len(signature)} bytes, expected {SIGNATURE_BYTES}", where="signature")
         key = _load(self.spki)
@@ -79,6 +99,22 @@ class PublicKey:
                 key.verify(encode_dss_signature(*pair), data, _ES256)
         except InvalidSignature as error:
             raise VerificationError(f"signature does not hold under key {self.key_id.hex()}", where="signature") from error
+
+    def _verify_ml_dsa_44(self, signature: bytes, data: bytes) -> None:
+        if len(signature) != ML_DSA_44_BYTES:
+            raise VerificationError(f"signature of {len(signature)} bytes, expected {ML_DSA_44_BYTES}", where="signature")
+        try:
+            _mldsa().MLDSA44PublicKey.from_public_bytes(self.raw()).verify(signature, data)
+        except (InvalidSignature, UnsupportedAlgorithm) as error:
+            raise VerificationError(f"signature does not hold under key {self.key_id.hex()}", where="signature") from error
+
+
+def _mldsa() -> Any:  # noqa: ANN401 - a module that older releases of the library lack
+    """Give the library's ML-DSA; raise MalformedError where it offers none."""
+    try:
+        return importlib.import_module("cryptography.hazmat.primitives.asymmetric.mldsa")
+    except ImportError as error:
+        raise MalformedError("the installed cryptography library offers no ML-DSA-44", where="key") from error
 
 
 @lru_cache(maxsize=1024)
@@ -120,6 +156,28 @@ class Ed25519Signer:
     def sign(self, data: bytes) -> bytes:
         """Give the Ed25519 signature (RFC 8032)."""
         return self.key.sign(data)
+
+
+@dataclass(frozen=True, slots=True)
+class MlDsa44Signer:
+    """Sign with an ML-DSA-44 key (FIPS 204) held in memory, made from its 32-byte seed."""
+
+    seed: bytes
+    public: PublicKey
+
+    @classmethod
+    def of(cls, seed: bytes) -> "MlDsa44Signer":
+        """Take a 32-byte seed; raise MalformedError when it is none, or the library offers no ML-DSA."""
+        try:
+            raw = _mldsa().MLDSA44PrivateKey.from_seed_bytes(seed).public_key().public_bytes_raw()
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise MalformedError("not a seed of ML-DSA-44, or not supported by the installed OpenSSL", where="key") from error
+        return cls(seed, PublicKey.from_ml_dsa_44(raw))
+
+    def sign(self, data: bytes) -> bytes:
+        """Give the 2420-byte signature with an empty context (FIPS 204 §5.2)."""
+        signature: bytes = _mldsa().MLDSA44PrivateKey.from_seed_bytes(self.seed).sign(data)
+        return signature
 
 
 @dataclass(frozen=True, slots=True)

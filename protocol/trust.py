@@ -1,8 +1,8 @@
 """Hold what a verifier trusts, given to it from outside of what it verifies.
 
-The root's fingerprint, the port log's verifier key, and the witnesses' policy. As a file it is JSON with exactly these keys;
-a site CA can sign it (`sign`), so that a box enrolled by the root's fingerprint alone learns the log's key from its CA and
-not from the hub.
+The root's fingerprint, the port log's verifier key, and the witnesses: k of n keys (`witnesses`, `quorum`), or a whole policy
+with groups (`policy`, the text of a c2sp.org/tlog-policy file). As a file it is JSON with exactly these keys; a site CA can
+sign it (`sign`), so that a box enrolled by the root's fingerprint alone learns the log's key from its CA and not from the hub.
 """
 
 import json
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from protocol.errors import MalformedError, VerificationError
 from protocol.identifiers import HubId, SiteId
-from protocol.notes import COSIGNATURE, ED25519, NoteKey, SignedCheckpoint
+from protocol.notes import COSIGNATURE, COSIGNATURES, ED25519, NoteKey, SignedCheckpoint, has_signed
+from protocol.policies import Log, Policy, Witness
 from protocol.signatures import PublicKey, Signer, open1, sign1
 
-MAX_TRUST_BYTES = 16_384
+MAX_TRUST_BYTES = 131_072  # a policy of 32 witnesses with ML-DSA-44 keys
 MAX_SECONDS = 2**34  # the year 2514
 _KEYS = {"site", "hub", "root_sha256", "log", "witnesses", "quorum"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -35,16 +36,27 @@ class Trust:
     log: NoteKey
     witnesses: tuple[NoteKey, ...] = ()
     quorum: int = 0
+    policy: Policy | None = None
 
     def __post_init__(self) -> None:
         if not _SHA256.fullmatch(self.root_sha256):
             raise MalformedError("not 64 lower-case hex digits", where="trust.root_sha256")
         if self.log.kind != ED25519 or self.log.name != log_origin(self.site, self.hub):
             raise MalformedError(f"log key is of {self.log.name!r}, expected {log_origin(self.site, self.hub)!r}", where="trust.log")
-        if any(witness.kind != COSIGNATURE for witness in self.witnesses):
-            raise MalformedError("a witness key is not a cosignature key", where="trust.witnesses")
+        if any(witness.kind not in COSIGNATURES or witness.public == self.log.public for witness in self.witnesses):
+            raise MalformedError("a witness key is not a cosignature key, or is the log's own", where="trust.witnesses")
+        if self.policy is not None and (self.witnesses or self.quorum or self.log not in [log.key for log in self.policy.logs]):
+            raise MalformedError("stands beside witnesses or a quorum, or does not list the log's key", where="trust.policy")
         if not 0 <= self.quorum <= len({witness.public.spki for witness in self.witnesses}):
             raise MalformedError(f"quorum {self.quorum} of {len(self.witnesses)} witnesses", where="trust.quorum")
+
+    @property
+    def rule(self) -> Policy:
+        """Give the policy that checkpoints are judged by, however it was given."""
+        if self.policy is not None:
+            return self.policy
+        distinct = {witness.public.spki: witness for witness in self.witnesses}.values()
+        return Policy.threshold(self.quorum, (Witness(f"witness-{at}", key) for at, key in enumerate(distinct, 1)), (Log(self.log),))
 
     @property
     def clock(self) -> NoteKey:
@@ -62,8 +74,9 @@ class Trust:
             raise MalformedError("not a whole number", where="trust.quorum")
         texts = {name: _text(fields[name], name) for name in ("site", "hub", "root_sha256", "log")}
         keys = tuple(NoteKey.parse(_text(witness, "witnesses")) for witness in witnesses)
+        policy = Policy.parse(_text(fields["policy"], "policy").encode("utf-8", "replace")) if "policy" in fields else None
         site, hub = SiteId(texts["site"]), HubId(texts["hub"])
-        return cls(site, hub, texts["root_sha256"].lower(), NoteKey.parse(texts["log"]), keys, quorum)
+        return cls(site, hub, texts["root_sha256"].lower(), NoteKey.parse(texts["log"]), keys, quorum, policy)
 
     def encode(self) -> bytes:
         """Give the trust file."""
@@ -75,6 +88,8 @@ class Trust:
             "witnesses": [witness.vkey() for witness in self.witnesses],
             "quorum": self.quorum,
         }
+        if self.policy is not None:
+            fields["policy"] = self.policy.encode().decode("utf-8", "replace")
         return (json.dumps(fields, indent=2) + "\n").encode()
 
     def sign(self, signer: Signer) -> bytes:
@@ -94,21 +109,18 @@ class Trust:
         Raises VerificationError.
         """
         signed.verify(self.log, origin=self.log.name)
-        agreed = set()
-        for witness in self.witnesses:
-            if _has_signed(signed, witness):
-                signed.verify(witness, origin=self.log.name)
-                agreed.add(witness.public.spki)
-        if len(agreed) < self.quorum:
-            raise VerificationError(f"cosigned by {len(agreed)} witnesses, the policy asks for {self.quorum}", where="checkpoint")
-        seconds = signed.verify(self.clock, origin=self.log.name) if _has_signed(signed, self.clock) else None
+        self.check_quorum(signed)
+        seconds = signed.verify(self.clock, origin=self.log.name) if has_signed(signed.note, self.clock) else None
         if seconds is not None and seconds > MAX_SECONDS:
             raise VerificationError(f"cosigned at {seconds} s after 1970, which is no time", where="checkpoint")
         return seconds
 
-
-def _has_signed(signed: SignedCheckpoint, key: NoteKey) -> bool:
-    return any(one.name == key.name and one.hash == key.hash for one in signed.note.signatures)
+    def check_quorum(self, signed: SignedCheckpoint) -> None:
+        """Check the cosignatures of the witnesses and that they are a quorum; raise VerificationError."""
+        agreed = self.rule.agreed(signed)
+        if not self.rule.is_met(agreed):
+            asked = f"the policy asks for {self.quorum}" if self.policy is None else "which are no quorum of the policy"
+            raise VerificationError(f"cosigned by {len(agreed)} witnesses, {asked}", where="checkpoint")
 
 
 def _load(data: bytes) -> dict[str, object]:
@@ -118,7 +130,7 @@ def _load(data: bytes) -> dict[str, object]:
         fields = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise MalformedError("not JSON", where="trust") from error
-    if not isinstance(fields, dict) or set(fields) != _KEYS:
+    if not isinstance(fields, dict) or set(fields) - {"policy"} != _KEYS:
         raise MalformedError(f"keys are not exactly {', '.join(sorted(_KEYS))}", where="trust")
     return fields
 
