@@ -5,6 +5,7 @@ segment ends that segment at its last durable byte and touches no other. `flush`
 """
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +13,13 @@ from typing import Any
 from edge.journal import Entry, tasks_text
 from edge.muxer import Part
 from protocol import kinds
-from protocol.errors import DiskFullError, StorageError
+from protocol.errors import DiskFullError, MalformedError, StorageError
 from protocol.identifiers import StreamId
+from protocol.samples import SampleTree
 from storage.files import SegmentFile, SegmentFolder
 from storage.spool import BlobRow, DraftRow
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -39,6 +43,8 @@ class Draft:
     frames: int = 0
     bound_to: int = 0
     digest: Any = field(default_factory=hashlib.sha256)
+    samples: SampleTree | None = None  # None before the first part, and when its times fit no sample tree
+    sample_root: bytes | None = None
     failure: StorageError | None = None
     undo: "Undo | None" = None  # the state before this flush
     is_done: bool = False
@@ -72,6 +78,8 @@ class Draft:
             lost=self.lost,
             device_from=self.device_from,
             tasks=tuple(tasks) or None,
+            sample_root=self.sample_root,
+            starts=self.samples.starts() if self.samples is not None else None,
         )
         blob = BlobRow(digest, self.stream, self.number, self.size, tasks_text(tasks), self.wall_from, self.mono_from)
         return Entry(self.stream, body, blob)
@@ -154,18 +162,23 @@ class Undo:
     frames: int
     bound_to: int
     digest: Any
+    samples: SampleTree | None
 
 
 def _write(folder: SegmentFolder, lane: Lane, draft: Draft, part: Part) -> None:
     if draft.undo is None:
-        draft.undo = Undo(draft.size, draft.frames, draft.bound_to, draft.digest.copy())
+        samples = draft.samples.copy() if draft.samples is not None else None
+        draft.undo = Undo(draft.size, draft.frames, draft.bound_to, draft.digest.copy(), samples)
     try:
         if draft.file is None:
             draft.file = folder.create(draft.stream.source, lane.next_number)
             draft.number = lane.next_number
             lane.next_number += 1
             _append(draft, draft.init)
-        _append(draft, part.encode())
+            draft.samples = _begin_samples(draft)
+        data = part.encode()
+        _append(draft, data)
+        _take_samples(draft, part, data)
     except StorageError as error:
         _fail(folder, lane, draft, error)
         return
@@ -180,11 +193,30 @@ def _append(draft: Draft, data: bytes) -> None:
     draft.size += len(data)
 
 
+def _begin_samples(draft: Draft) -> SampleTree | None:
+    try:
+        return SampleTree.of_head(draft.init)
+    except MalformedError as error:
+        log.warning("%s: segment %d has no sample root: %s", draft.stream, draft.number, error)
+        return None
+
+
+def _take_samples(draft: Draft, part: Part, data: bytes) -> None:
+    if draft.samples is None:
+        return
+    try:
+        part.sample(draft.samples, data)
+    except MalformedError as error:  # a device may count time as it likes; what it sends is recorded all the same
+        log.warning("%s: segment %d has no sample root: %s", draft.stream, draft.number, error)
+        draft.samples = None
+
+
 def _fail(folder: SegmentFolder, lane: Lane, draft: Draft, error: StorageError) -> None:
     """End a draft at what was durable before this flush; one that had nothing yet gives its number back."""
     draft.failure, undo = error, draft.undo
     if undo is not None:
         draft.size, draft.frames, draft.bound_to, draft.digest = undo.size, undo.frames, undo.bound_to, undo.digest
+        draft.samples = undo.samples
     file = draft.file
     if file is None:
         return
@@ -223,6 +255,7 @@ def _settle(result: Flushed) -> None:
     for item in result.done:
         if isinstance(item, Draft):
             item.is_done = True
+            item.sample_root = item.samples.root() if item.samples is not None and item.has_media else None
             if item.file is not None:
                 file, item.file = item.file, None
                 file.close()

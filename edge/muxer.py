@@ -8,11 +8,13 @@ decode times run on over the whole run, whatever order pictures are shown in; no
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from hashlib import sha256
+from itertools import accumulate, pairwise
 
 from edge.initialisation import codec_string, initialisation
 from firmware_adapters.abilities import MediaUnit, TrackFormat
 from protocol.errors import MalformedError
+from protocol.samples import SampleTree
 
 _SYNC = 0x0200_0000  # depends on no other sample
 _NON_SYNC = 0x0101_0000  # depends on others, is no sync sample (8.8.3.1)
@@ -97,6 +99,18 @@ class Part:
         for track in self.tracks:
             out += track.pieces
         return b"".join(out)
+
+    def sample(self, tree: SampleTree, data: bytes) -> None:
+        """Put the samples into the segment's tree; `data` is what `encode` gave. Raises MalformedError when a time fits none."""
+        place = len(data) - self.size
+        view = memoryview(data)
+        for track in self.tracks:
+            dts = list(accumulate(track.durations[:-1], initial=track.decode_time))
+            pts = dts if track.offsets is None else [due + offset for due, offset in zip(dts, track.offsets, strict=True)]
+            ends = list(accumulate(track.sizes, initial=place))
+            hashes = [sha256(view[start:end]).digest() for start, end in pairwise(ends)]
+            tree.tracks[track.track - 1].extend(dts, pts, track.syncs if track.is_video else [True] * len(dts), hashes)
+            place = ends[-1]
 
 
 class _Lane:

@@ -17,7 +17,9 @@ from protocol import fmp4, kinds
 from protocol.errors import MalformedError
 from protocol.identifiers import StreamId
 from protocol.instants import SECOND_NS
+from protocol.mp4 import read_tracks
 from protocol.records import read
+from protocol.samples import SampleTree, tree_of
 from storage.files import SegmentFolder, cut_file, read_file, set_aside
 from storage.spool import BlobRow, Changes, DraftRow, Spool
 
@@ -211,6 +213,7 @@ def _hash(data: bytes) -> bytes:
 def _segment(draft: DraftRow, data: bytes, media: Media, bound: kinds.OpenSegment | None, mono_to: int) -> Entry:
     tasks = _tasks(draft.tasks)
     digest = _hash(data)
+    tree = _sample_tree(draft, data)
     body = kinds.Segment(
         number=draft.number,
         sha256=digest,
@@ -228,9 +231,19 @@ def _segment(draft: DraftRow, data: bytes, media: Media, bound: kinds.OpenSegmen
         epoch=draft.epoch,
         device_from=draft.device_from,
         tasks=tasks or None,
+        sample_root=tree.root() if tree is not None else None,
+        starts=tree.starts() if tree is not None else None,
     )
     blob = BlobRow(digest, draft.stream, draft.number, len(data), draft.tasks, draft.wall_from, draft.mono_from)
     return Entry(draft.stream, body, blob)
+
+
+def _sample_tree(draft: DraftRow, data: bytes) -> SampleTree | None:
+    try:
+        return tree_of(data, read_tracks(data))
+    except MalformedError as error:
+        log.warning("%s: segment %d has no sample root: %s", draft.stream, draft.number, error)
+        return None
 
 
 def _tasks(text: str) -> tuple[str, ...]:
