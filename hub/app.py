@@ -44,6 +44,7 @@ from hub.access import Access
 from hub.alarms import Alarms
 from hub.broker import Broker
 from hub.bus import Bus
+from hub.codes import Codes
 from hub.config import HubSettings
 from hub.core import Core
 from hub.devices import Devices, Streams
@@ -122,6 +123,7 @@ async def open_hub(settings: HubSettings, clock: Clock, signer: Ed25519Signer | 
     key = signer if signer is not None else await asyncio.to_thread(load_ed25519, settings.keys / "log.key")
     async with AsyncExitStack() as stack:
         hub = await _build(settings, clock, key, stack)
+        await hub.views.reconcile()
         await hub.pairings.reconcile()
         await hub.tasks.reconcile()
         bus = await _start_bus(hub, stack)
@@ -140,7 +142,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
     await stack.enter_async_context(sequencer)
     blobs = await stack.enter_async_context(Blobs(core, store))
     ingest = await stack.enter_async_context(Ingest(core, mail, blobs))
-    tasks = Tasks(core, mail)
+    tasks = Tasks(core, mail, Codes(core))
     pairings = Pairings(core, mail, tasks)
     devices = await stack.enter_async_context(Devices(core, mail))
     views = Views(core)

@@ -1,31 +1,29 @@
 """Open and end inspection tasks, and give the short code by which a recorder joins one.
 
 Guarantees: opening and ending are records of the hub; a task is opened once and ended once; every box that a task concerns is
-told of its end until it answers. Codes live in memory for minutes and name one task.
+told of its end until it answers.
 """
 
 import asyncio
 import hashlib
 import json
-import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from hub.bonds import pairing_states
+from hub.codes import Codes
 from hub.core import Core
 from hub.mail import Mail
 from hub.values import Code, PairingState, TaskFacts
 from protocol import kinds
 from protocol.errors import MalformedError, RefusedError
 from protocol.identifiers import BayId, PersonId, StreamId, TaskId
-from protocol.instants import SECOND_NS
 from protocol.messages import EndTask
 from storage.schema import commands, leaves, orders, records, tasks
 
-CODE_DIGITS = 6
 MAX_LISTED = 500
 MAX_CAMERAS = 64
 MAX_INSPECTORS = 16
@@ -60,32 +58,12 @@ class TaskDraft:
 
 
 @dataclass(slots=True)
-class _Codes:
-    """The codes that hold now; both ways, bounded by the number of open tasks."""
-
-    by_code: dict[str, tuple[str, int]] = field(default_factory=dict)
-
-    def find(self, task: str, now_ns: int) -> Code | None:
-        self.by_code = {code: (name, until) for code, (name, until) in self.by_code.items() if until > now_ns}
-        return next((Code(code, until) for code, (name, until) in self.by_code.items() if name == task), None)
-
-    def make(self, task: str, until_ns: int) -> Code:
-        while (code := f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}") in self.by_code:
-            pass
-        self.by_code[code] = (task, until_ns)
-        return Code(code, until_ns)
-
-    def drop(self, task: str) -> None:
-        self.by_code = {code: value for code, value in self.by_code.items() if value[0] != task}
-
-
-@dataclass(slots=True)
 class Tasks:
     """The tasks of the port."""
 
     core: Core
     mail: Mail
-    _codes: _Codes = field(default_factory=_Codes)
+    codes: Codes
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def open(self, draft: TaskDraft, by: str) -> TaskFacts:
@@ -107,7 +85,7 @@ class Tasks:
             known = await self.get(task)
             if known.state == "opened":
                 await self.core.sequencer.issue(kinds.Task("ended", by, self.core.site), task)
-                self._codes.drop(task)
+                await self.codes.drop(task)
                 self.core.events.tell("task", task=task, state="ended")
         known = await self.get(task)
         await self._tell_boxes(known)
@@ -134,21 +112,15 @@ class Tasks:
         """
         if (await self.get(task)).state != "opened":
             raise RefusedError("has ended", where=f"task {task}")
-        now_ns = self.core.clock.now().mono_ns
-        life_ns = self.core.settings.tasks.code_seconds * SECOND_NS
-        found = self._codes.find(task, now_ns)
-        if found is None or found.expires_ns - now_ns < life_ns // 2:
-            self._codes.drop(task)
-            found = self._codes.make(task, now_ns + life_ns)
-        return replace(found, expires_ns=found.expires_ns - now_ns + self.core.clock.now().wall_ns)
+        return await self.codes.give(task)
 
     def task_of(self, code: str) -> str | None:
         """Give the task that a code names now."""
-        found = self._codes.by_code.get(code)
-        return found[0] if found is not None and found[1] > self.core.clock.monotonic_ns() else None
+        return self.codes.task_of(code)
 
     async def reconcile(self) -> None:
-        """Tell boxes of ends that a crash kept from them."""
+        """Tell boxes of ends that a crash kept from them, and let the codes that were given still hold."""
+        await self.codes.load()
         for task in await self.list("ended", MAX_LISTED):
             await self._tell_boxes(task)
 

@@ -125,6 +125,13 @@ alarms = Table(
     Index("alarms_open", "acknowledged_ns", "kind", "subject"),
 )  # fmt: skip
 
+pairing_codes = Table(  # short codes of open tasks; they live for minutes
+    "pairing_codes", METADATA,
+    Column("digest", LargeBinary(32), primary_key=True),  # HMAC under a key that is not in the database
+    Column("task", String(64), nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),
+)  # fmt: skip
+
 # --------------------------------------------------------------------------------------- projections of box journals
 
 sessions = Table(
@@ -287,6 +294,7 @@ views = Table(
     Column("subject", String(128), nullable=False),
     Column("wall_ns", BigInteger, nullable=False),
     Index("views_subject", "subject", "wall_ns"),
+    Index("views_view", "view", "state"),
 )  # fmt: skip
 
 # ------------------------------------------------------------------------- people and access (hub/access.py)
