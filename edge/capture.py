@@ -114,7 +114,7 @@ class Capture:
         self._covered_ns = now
         self.is_open = True
         if since is None:
-            self._queue.append(Entry(self.stream, kinds.Recording("started", cause, self.origin, self.lane.next_number)))
+            self._queue.append(Entry(self.stream, kinds.Recording("started", cause, self.origin, self.lane.next_number, at_mono=now)))
             self._gap = _OpenGap("starting")
         else:
             self._gap = _OpenGap("restart", since=since)
@@ -132,7 +132,7 @@ class Capture:
         self._record_gap(now)
         self._gap = None
         self.is_open = False
-        self._queue.append(Entry(self.stream, kinds.Recording("stopped", cause, self.origin, self.lane.next_number)))
+        self._queue.append(Entry(self.stream, kinds.Recording("stopped", cause, self.origin, self.lane.next_number, at_mono=now)))
 
     # --------------------------------------------------------------------------------------------------- the sink
 
@@ -315,9 +315,7 @@ class Capture:
         wall_to = max(self.anchor.wall(end), wall_from)
         mono_from = start if since is None else since.mono_ns
         if wall_to > wall_from or end > start:
-            body = kinds.Gap(
-                gap.cause, wall_from, wall_to, mono_from, end if mono_from is not None else None, gap.detail, gap.dropped or None
-            )
+            body = kinds.Gap(gap.cause, wall_from, wall_to, mono_from, end, gap.detail, gap.dropped or None)
             self._queue.append(Entry(self.stream, body))
         gap.dropped = 0
         gap.pieces += 1

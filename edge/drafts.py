@@ -7,7 +7,7 @@ segment ends that segment at its last durable byte and touches no other. `flush`
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edge.journal import Entry, tasks_text
@@ -141,8 +141,9 @@ def flush(folder: SegmentFolder, work: Sequence[tuple[Lane, Sequence[Item]]]) ->
             if draft.undo is not None:
                 touched[id(draft)] = lane, draft  # written ahead of this beat, durable with it
     _sync(folder, list(touched.values()))
-    for result in out:
+    for (lane, _), result in zip(work, out, strict=True):
         _settle(result)
+        _number_turns(lane, result)
     return out
 
 
@@ -259,6 +260,16 @@ def _settle(result: Flushed) -> None:
             if item.file is not None:
                 file, item.file = item.file, None
                 file.close()
+
+
+def _number_turns(lane: Lane, result: Flushed) -> None:
+    """Give each start and stop of recording the number that the next segment really has, now that numbers are given out."""
+    following = lane.next_number if result.open is None or result.open.number < 0 else result.open.number
+    for at, item in reversed(list(enumerate(result.done))):
+        if isinstance(item, Draft):
+            following = item.number if item.has_media else following
+        elif isinstance(item.body, kinds.Recording):
+            result.done[at] = replace(item, body=replace(item.body, next_number=following))
 
 
 def is_full(error: StorageError | None) -> bool:

@@ -11,27 +11,27 @@ from pathlib import Path
 from protocol import kinds
 from protocol.errors import PortwitnessError
 from protocol.identifiers import BoxId, StreamId
-from protocol.instants import MILLISECOND_NS
 from protocol.journals import Journal
-from protocol.records import read
+from protocol.ledger import Ledger
+from protocol.records import Record, read
 from protocol.signatures import PublicKey
 from storage.files import SegmentFolder
 from storage.spool import BlobRow, Spool
 
 PAGE = 1000
-SLACK_NS = MILLISECOND_NS
 _CHUNK = 1 << 20
 
 
 @dataclass(slots=True)
 class Findings:
-    """What a check saw. `pieces`: for each stream, [from, to, what] in wall ns, in the order recorded."""
+    """What a check saw. `pieces`: for each stream, [from, to, what] in wall ns, in the order recorded; `bodies`: segments, disposals."""
 
     records: int = 0
     segments: int = 0
     faults: list[str] = field(default_factory=list)
     pieces: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
     bodies: list[tuple[int, int, str, kinds.Body]] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 def check_box(state: Path, box: BoxId, identities: Sequence[PublicKey]) -> Findings:
@@ -45,7 +45,6 @@ def check_box(state: Path, box: BoxId, identities: Sequence[PublicKey]) -> Findi
         _check_removals(spool, out)
     finally:
         spool.close()
-    _check_streams(out)
     return out
 
 
@@ -63,8 +62,7 @@ def _check_journals(spool: Spool, box: BoxId, identities: tuple[PublicKey, ...],
                 for stored in page:
                     signed = read(stored.data)
                     journal.append(signed)
-                    out.records += 1
-                    out.bodies.append((row.epoch, signed.record.position, signed.record.subject, signed.record.body))
+                    _take(signed.record, out)
                     _check_boot(signed.record.body, before, out)
             except PortwitnessError as error:
                 out.faults.append(f"S3 epoch {row.epoch}: {error}")
@@ -72,6 +70,18 @@ def _check_journals(spool: Spool, box: BoxId, identities: tuple[PublicKey, ...],
         if journal.frontier.size == row.size and journal.frontier.encode() != row.frontier:
             out.faults.append(f"S3 epoch {row.epoch}: the kept head is not that of its records")
         before = row.epoch, row.size, journal.frontier.root()
+
+
+def _take(record: Record, out: Findings) -> None:
+    """Keep what later checks need, and S2: the account of the record's stream."""
+    out.records += 1
+    out.faults += [f"S2 {fault}" for fault in out.ledger.take(record)]
+    body = record.body
+    if isinstance(body, kinds.Segment | kinds.Disposal):
+        out.bodies.append((record.epoch, record.position, record.subject, body))
+    if isinstance(body, kinds.Segment | kinds.Gap):
+        what = body.state if isinstance(body, kinds.Segment) else body.cause
+        out.pieces.setdefault(record.subject, []).append((body.wall_from, body.wall_to, what))
 
 
 def _check_boot(body: kinds.Body, before: tuple[int, int, bytes] | None, out: Findings) -> None:
@@ -122,59 +132,3 @@ def _check_removals(spool: Spool, out: Findings) -> None:
 
 def _may_go(row: BlobRow, receipted: dict[int, int]) -> bool:
     return bool(row.stored) and row.position < receipted.get(row.epoch, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A segment or gap; `mono`: epoch, from, to, where it is known."""
-
-    wall_from: int
-    wall_to: int
-    what: str
-    mono: tuple[int, int, int] | None
-
-
-@dataclass(slots=True)
-class _Period:
-    """Where the account of one stream stands."""
-
-    number: int = 0
-    last: _Piece | None = None
-
-    def follow(self, piece: _Piece, where: str, out: Findings) -> None:
-        """Take the next piece; name the hole or overlap before it, by the monotonic clock where both know it."""
-        last, self.last = self.last, piece
-        if last is None:
-            return
-        if last.mono is not None and piece.mono is not None and last.mono[0] == piece.mono[0]:
-            step, clock = piece.mono[1] - last.mono[2], "monotonic"
-        else:
-            step, clock = piece.wall_from - last.wall_to, "wall"
-        if abs(step) > SLACK_NS:
-            out.faults.append(f"{where}: {piece.what} begins {step / 1e6:.1f} ms from the end of {last.what} by the {clock} clock")
-
-
-def _check_streams(out: Findings) -> None:
-    """S2: numbers without holes; segments and gaps follow each other without hole or overlap."""
-    periods: dict[str, _Period] = {}
-    for epoch, position, subject, body in out.bodies:
-        period = periods.setdefault(subject, _Period())
-        where = f"S2 {subject} epoch {epoch} position {position}"
-        if isinstance(body, kinds.Recording):
-            period.last = None
-        elif isinstance(body, kinds.Segment):
-            if body.number != period.number:
-                out.faults.append(f"{where}: segment {body.number}, expected {period.number}")
-            period.number = body.number + 1
-            mono = (epoch if body.epoch is None else body.epoch, body.mono_from, body.mono_to)
-            period.follow(_Piece(body.wall_from, body.wall_to, body.state, mono), where, out)
-            out.pieces.setdefault(subject, []).append((body.wall_from, body.wall_to, body.state))
-        elif isinstance(body, kinds.Gap):
-            period.follow(_Piece(body.wall_from, body.wall_to, body.cause, _mono_of(body, epoch)), where, out)
-            out.pieces.setdefault(subject, []).append((body.wall_from, body.wall_to, body.cause))
-
-
-def _mono_of(gap: kinds.Gap, epoch: int) -> tuple[int, int, int] | None:
-    if gap.mono_from is None or gap.mono_to is None:
-        return None
-    return epoch if gap.epoch is None else gap.epoch, gap.mono_from, gap.mono_to

@@ -16,9 +16,11 @@ from sqlalchemy import Connection, Row, Table, and_, select
 
 from hub.config import HubSettings
 from hub.projections import BOX_TABLES, HUB_TABLES, project_box, project_hub
+from protocol import kinds
 from protocol.errors import PortwitnessError, VerificationError
 from protocol.identifiers import BoxId, Issuer
 from protocol.journals import Journal
+from protocol.ledger import Ledger
 from protocol.merkle import Frontier, inclusion_proof, verify_inclusion
 from protocol.notes import ED25519, Checkpoint, NoteKey, SignedCheckpoint
 from protocol.records import read
@@ -27,7 +29,7 @@ from storage.blobs import BlobStore, open_blobs
 from storage.database import Database
 from storage.keys import load_ed25519
 from storage.logs import LogFolder, PortLog, reader
-from storage.schema import blobs, identities, journals, leaves, log_state, records, seals, segments
+from storage.schema import blobs, identities, journals, leaves, log_state, records, seals
 
 MAX_PROBLEMS = 1000
 PAGE = 1000
@@ -168,13 +170,13 @@ def _check_seals(connection: Connection) -> Iterator[str]:
 
 
 def _check_numbers(connection: Connection) -> Iterator[str]:
-    """Check that each stream's segment numbers follow each other."""
-    query = select(segments.c.stream, segments.c.number).order_by(segments.c.stream, segments.c.number)
-    last: tuple[str, int] | None = None
-    for row in connection.execute(query.execution_options(yield_per=PAGE)):
-        if last is not None and last[0] == row.stream and row.number != last[1] + 1:
-            yield f"S2 {row.stream}: segment {row.number} follows {last[1]}"
-        last = (row.stream, row.number)
+    """Keep the account of every stream: numbers without holes, segments and gaps without hole or overlap."""
+    told = records.c.kind.in_([kinds.Recording.KIND, kinds.Segment.KIND, kinds.Gap.KIND])
+    query = select(records.c.data).where(told).order_by(records.c.issuer, records.c.epoch, records.c.position)
+    ledger = Ledger()
+    for data in connection.execute(query.execution_options(yield_per=PAGE)).scalars():
+        for fault in ledger.take(read(bytes(data)).record):
+            yield f"S2 {fault}"
 
 
 def _check_projections(connection: Connection, found: list[str]) -> None:

@@ -43,7 +43,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording period of a stream begins or ends; the subject is the stream."""
+    """A recording period of a stream begins or ends; the subject is the stream. `at_mono`: that instant, monotonic ns."""
 
     KIND: ClassVar[str] = "recording"
     state: Literal["started", "stopped"]
@@ -51,6 +51,7 @@ class Recording:
     origin: Literal["rtsp", "whip", "import"]
     next_number: int
     expected_end_ns: int | None = None
+    at_mono: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch of a recording period that is in no segment, with its cause."""
+    """A stretch of a recording period that is in no segment, with its cause.
+
+    A gap that began in an epoch before has no `mono_from`; its `mono_to` is of the epoch in which it ended.
+    """
 
     KIND: ClassVar[str] = "gap"
     cause: GapCause
