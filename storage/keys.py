@@ -81,6 +81,21 @@ def create_signer(path: Path, kind: Kind = "p256") -> P256Signer | Ed25519Signer
     return create_p256(path) if kind == "p256" else create_ed25519(path)
 
 
+def read_secret_seed(path: Path) -> bytes:
+    """Read a 32-byte seed kept as hex; raise StorageError when it is missing or others may read it, MalformedError for no seed."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        data = path.read_bytes()[:MAX_KEY_BYTES]
+    except OSError as error:
+        raise StorageError(f"cannot read the key: {error.strerror}", where=str(path)) from error
+    if mode & 0o077:
+        raise StorageError(f"mode is {mode:04o}: others may read this key (expected 0600)", where=str(path))
+    try:
+        return bytes.fromhex(data.decode("ascii").strip())
+    except ValueError as error:
+        raise MalformedError("not a seed in hex", where=str(path)) from error
+
+
 def load_or_create_ed25519(path: Path) -> Ed25519Signer:
     """Read the Ed25519 key at `path`, or make it when there is none."""
     return load_ed25519(path) if path.exists() else create_ed25519(path)
