@@ -1,9 +1,9 @@
 """Know the people: roles, passwords, sessions, API tokens, lock-out.
 
-Guarantees: passwords are kept as argon2id, tokens as SHA-256; guessing is slowed per name and per address and then locked, with
-each further failure for longer, across restarts; a burst of guesses passes one by one, each after the failures before it were
-counted, and only so many may wait; a disabled person's sessions and tokens end at once; every change of a
-person, a right or a login is an Access record, staged in the same transaction.
+Guarantees: passwords are kept as argon2id, tokens as SHA-256; guessing is slowed and locked by `hub.lockout`, which states its
+bounds; a burst of guesses passes one by one, each after the failures before it were counted, and only so many may wait; a
+disabled person's sessions and tokens end at once; every change of a person, a right or a login is an Access record, staged in
+the same transaction.
 """
 
 import asyncio
@@ -21,25 +21,22 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from argon2.exceptions import VerificationError as WrongPassword
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from hub.alarms import ring
 from hub.core import Core
+from hub.lockout import DAY_NS, MINUTE_NS, NAME_FREE, Guess, Lanes, Limits, Standing, check, count_failure, count_success, forget_name
 from hub.sequencer import stage
 from protocol import kinds
 from protocol.errors import ForbiddenError, MalformedError, RefusedError, StorageError, UnavailableError
 from protocol.identifiers import PersonId
-from protocol.instants import SECOND_NS
-from storage.database import upsert
-from storage.schema import api_tokens, login_failures, logins, people
+from storage.schema import api_tokens, logins, people
 
 T = TypeVar("T")
 Role = Literal["supervisor", "inspector", "administrator"]
 ROLES: tuple[Role, ...] = get_args(Role)
 LEAST_PASSWORD = 10
 MOST_PASSWORD = 256
-MINUTE_NS = 60 * SECOND_NS
-DAY_NS = 1440 * MINUTE_NS
 LONGEST_SESSION_NS = 7 * DAY_NS
-FREE_FAILURES = 2  # wrong passwords in a row before each next try must wait
-PER_ADDRESS = 4  # an address may fail this many times as often as a name: people share addresses
+GUESSED = "password guessed at"
 HASHERS = 2  # argon2id takes 64 MiB each
 MOST_WAITING = 64  # logins that may wait for their turn
 MOST_WAITING_OF_ADDRESS = 16  # ... from one address: it cannot keep all others out
@@ -92,6 +89,7 @@ class Access:
     """The people of a hub."""
 
     core: Core
+    lanes: Lanes
     hasher: PasswordHasher = field(default_factory=PasswordHasher)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHERS))
     _nobody: str = ""
@@ -120,17 +118,29 @@ class Access:
 
     async def vouch(self, name: str, password: str, address: str) -> Person:
         """Check a password without beginning a session; failures count. Raises as `log_in`."""
-        keys = (f"name:{name[:40]}", f"address:{address[:64]}")
-        await self.core.database.read(lambda connection: self._candidate(connection, name, keys))  # who is locked need not wait
-        async with self._turn(address):  # the lock is read again: those before this one may have failed meanwhile
-            found = await self.core.database.read(lambda connection: self._candidate(connection, name, keys))
-            right = await self._verify(found.hash if found else await self._dummy(), password)
-            if found is None or not right or found.person.disabled:
-                await self._count_failure(keys, found.person if found else None, address)
-                raise ForbiddenError("name or password is wrong", where="login")
-            forget = delete(login_failures).where(login_failures.c.key == keys[0])
-            await self.core.database.write(lambda connection: connection.execute(forget))
-            return found.person
+        guess, waited = Guess.of(name, address), False
+        while True:
+            standing, _ = await self._look(guess)  # who is locked need not wait
+            if standing.slowed and not waited:
+                await self.lanes.wait(guess, standing.fresh)
+                waited = True
+            async with self._turn(address):  # read again: those before this one may have failed meanwhile
+                standing, found = await self._look(guess)
+                if waited or not standing.slowed:
+                    return await self._judge(guess, found, password, address)
+
+    async def _look(self, guess: Guess) -> "tuple[Standing, _Candidate | None]":
+        now = self._now()
+        return await self.core.database.read(lambda connection: (check(connection, guess, now), _candidate(connection, guess.name)))
+
+    async def _judge(self, guess: Guess, found: "_Candidate | None", password: str, address: str) -> Person:
+        right = await self._verify(found.hash if found else await self._dummy(), password)
+        if found is None or not right or found.person.disabled:
+            await self._count_failure(guess, found.person if found else None, address)
+            raise ForbiddenError("name or password is wrong", where="login")
+        now = self._now()
+        await self.core.database.write(lambda connection: count_success(connection, guess, now))
+        return found.person
 
     @asynccontextmanager
     async def _turn(self, address: str) -> AsyncIterator[None]:
@@ -238,7 +248,7 @@ class Access:
             person = _known_person(connection, name)
             connection.execute(update(people).where(people.c.name == person.name).values(password=hashed))
             connection.execute(delete(logins).where(logins.c.person == person.name))
-            connection.execute(delete(login_failures).where(login_failures.c.key == f"name:{person.name}"))
+            forget_name(connection, person.name)
             self._record(connection, person.name, "password set", by=by)
 
         await self._write(put)
@@ -305,31 +315,26 @@ class Access:
     def _record(self, connection: Connection, subject: str, act: str, *, by: str, detail: str = "") -> None:
         stage(connection, kinds.Access(act=act, by=by, detail=detail[:200]), subject, self.core.clock.now())
 
-    def _candidate(self, connection: Connection, name: str, keys: tuple[str, ...]) -> "_Candidate | None":
-        now = self._now()
-        until = connection.execute(select(func.max(login_failures.c.until_ns)).where(login_failures.c.key.in_(keys))).scalar()
-        if until is not None and until > now:
-            raise RefusedError(f"too many failures; try again in {-((now - until) // SECOND_NS)} s", where="login.locked")
-        row = connection.execute(select(people).where(people.c.name == name)).first()
-        return None if row is None else _Candidate(_person(row), row.password)
+    async def _count_failure(self, guess: Guess, person: Person | None, address: str) -> None:
+        now, browser = self._now(), self.core.settings.browser
+        limits = Limits(browser.lockout_failures, browser.lockout_minutes * MINUTE_NS)
 
-    async def _count_failure(self, keys: tuple[str, str], person: Person | None, address: str) -> None:
-        now, limit = self._now(), self.core.settings.browser.lockout_failures
-        lock_ns = self.core.settings.browser.lockout_minutes * MINUTE_NS
+        def put(connection: Connection) -> str:
+            counted = count_failure(connection, guess, now, limits)
+            if person is None:
+                return ""
+            hub = str(self.core.issuer)
+            if counted.pair == limits.failures:
+                self._record(connection, person.name, "locked", by=hub, detail=f"{counted.pair} failures, last from {address}")
+            if counted.everywhere != NAME_FREE:
+                return ""
+            detail = f"{counted.everywhere} failures within a day, last from {address}"
+            self._record(connection, person.name, "slowed", by=hub, detail=detail)
+            ring(connection, (GUESSED, person.name, detail), now)
+            return detail
 
-        def put(connection: Connection) -> None:
-            for key, share in zip(keys, (1, PER_ADDRESS), strict=True):
-                row = connection.execute(select(login_failures).where(login_failures.c.key == key)).first()
-                count = 1 if row is None or now - row.last_ns > DAY_NS else int(row._mapping["count"]) + 1
-                until = now + wait_after(count // share, limit, lock_ns)
-                upsert(connection, login_failures, {"key": key, "count": count, "last_ns": now, "until_ns": until})
-                if person is not None and key == keys[0] and count == limit:
-                    self._record(
-                        connection, person.name, "locked", by=str(self.core.issuer), detail=f"{count} failures, last from {address}"
-                    )
-            connection.execute(delete(login_failures).where(login_failures.c.last_ns < now - DAY_NS, login_failures.c.until_ns < now))
-
-        await self._write(put)
+        if detail := await self._write(put):
+            self.core.events.tell("alarm", kind=GUESSED, subject=person.name if person else "", detail=detail)
 
     async def _hash(self, password: str) -> str:
         async with self._turns:
@@ -365,13 +370,6 @@ def generate_password() -> str:
     return "-".join("".join(secrets.choice(letters) for _ in range(5)) for _ in range(4))
 
 
-def wait_after(count: int, allowed: int, lock_ns: int) -> int:
-    """Give how long the next try must wait in ns: nothing at first, then seconds, then the lock, doubled by each further failure."""
-    if count >= allowed:
-        return min(lock_ns << min(count - allowed, 20), max(DAY_NS, lock_ns))
-    return SECOND_NS << (count - FREE_FAILURES) if count > FREE_FAILURES and count < 8 else 0
-
-
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
@@ -393,6 +391,11 @@ def _check_password(password: str) -> None:
 def _login_row(connection: Connection, digest: bytes) -> Any:  # noqa: ANN401 - a row of two tables
     query = select(people, logins.c.used_ns, logins.c.expires_ns).join(logins, logins.c.person == people.c.name)
     return connection.execute(query.where(logins.c.token == digest)).first()
+
+
+def _candidate(connection: Connection, name: str) -> _Candidate | None:
+    row = connection.execute(select(people).where(people.c.name == name)).first()
+    return None if row is None else _Candidate(_person(row), row.password)
 
 
 def _person(row: Any) -> Person:  # noqa: ANN401 - a row

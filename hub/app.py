@@ -54,6 +54,7 @@ from hub.export import Export
 from hub.ingest import Ingest
 from hub.journals import Journals
 from hub.live import Live, peer_settings
+from hub.lockout import Lanes
 from hub.lookups import Records
 from hub.mail import Mail
 from hub.pairings import Pairings
@@ -163,7 +164,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         views=views,
         records=Records(core),
         journals=Journals(core),
-        access=Access(core),
+        access=Access(core, Lanes(core.clock)),
         enrolment=Enrolment(core),
         export=await stack.enter_async_context(Export(core, blobs)),
     )

@@ -17,6 +17,7 @@ from hub.config import HubSettings
 from hub.core import Core
 from hub.enrolment import Enrolment
 from hub.events import Events
+from hub.lockout import Lanes
 from hub.sequencer import Sequencer
 from protocol.errors import RefusedError
 from storage.clock import SystemClock
@@ -54,7 +55,7 @@ async def open_house(settings: HubSettings, *, create: bool = False) -> AsyncIte
         events = Events()
         sequencer = Sequencer(settings, clock, database, key, LogFolder(Path(settings.port.state) / "log"))
         core = Core(settings, clock, database, sequencer, Alarms(database, clock, events), events)
-        yield House(core, Access(core), Enrolment(core))
+        yield House(core, Access(core, Lanes(clock)), Enrolment(core))
 
 
 async def found(settings: HubSettings, administrator: str) -> tuple[str, str]:
