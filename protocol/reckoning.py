@@ -90,6 +90,10 @@ class Expectation:
         """Give, per video file, the lengths of prefixes whose running hash is bound by heartbeats."""
         return {name: tuple(sorted(self.streams[piece.stream].bound.get(piece.body.number, {}))) for name, piece in self.wanted.items()}
 
+    def rooted(self) -> set[str]:
+        """Give the video files whose records have a sample root."""
+        return {name for name, piece in self.wanted.items() if piece.body.sample_root is not None}
+
     def summary(self) -> bytes:
         """Give data/task.json: the task in short, derived from the records alone."""
         facts = self.facts

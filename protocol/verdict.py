@@ -22,16 +22,20 @@ SLACK_NS = 250 * MILLISECOND_NS  # a few frames between the last one and the act
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """What reading a file gave: its size, SHA-256, and the running hash at each mark."""
+    """What reading a file gave: its size, SHA-256, and the running hash at each mark.
+
+    `samples`: sample root and track starts, or why its samples cannot be read; None when nobody asked.
+    """
 
     size: int
     sha256: bytes
     prefixes: Mapping[int, bytes] = field(default_factory=dict)
+    samples: tuple[bytes, tuple[int, ...] | None] | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentFinding:
-    """The verdict on one segment. Times: Unix ns, None unknown. `integrity`: ok, altered or missing."""
+    """The verdict on one segment. Times: Unix ns, None unknown. `integrity`: ok, altered or missing; `samples` also: not recorded."""
 
     file: str
     stream: str
@@ -44,6 +48,7 @@ class SegmentFinding:
     signer: str
     not_before: int | None = None
     not_after: int | None = None
+    samples: str = "not recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +178,10 @@ def _segment(piece: Piece, wanted: Expectation, hashed: Mapping[str, Hashed], fa
         faults.add(piece.name, "missing: its record is in the journal")
     elif (found.size, found.sha256) != (body.size, body.sha256):
         integrity = "altered"
-        faults.add(piece.name, "is not the file that its record names (size or SHA-256)")
+        kept = "; its samples are those recorded, the container was changed" if _samples(body, found) == "ok" else ""
+        faults.add(piece.name, f"is not the file that its record names (size or SHA-256){kept}")
     else:
+        _check_samples(piece, found, faults)
         _check_bound(piece, stream.bound.get(body.number, {}), found, faults)
     identity = piece.range.identity_at(piece.signed.record.position) or b""
     return SegmentFinding(
@@ -187,7 +194,29 @@ def _segment(piece: Piece, wanted: Expectation, hashed: Mapping[str, Hashed], fa
         wall_from=body.wall_from,
         wall_to=body.wall_to,
         signer=f"{piece.range.box} session key {piece.signed.envelope.key_id.hex()}, certified by identity key {identity.hex()}",
+        samples=_samples(body, found),
     )
+
+
+def _samples(body: kinds.Segment, found: Hashed | None) -> str:
+    """Compare the sample tree made anew with the record's."""
+    if found is None:
+        return "missing"
+    if body.sample_root is None:
+        return "not recorded"
+    return "ok" if found.samples == (body.sample_root, body.starts) else "altered"
+
+
+def _check_samples(piece: Piece, found: Hashed, faults: Faults) -> None:
+    """Name a sample tree that the bytes do not give, though they hash to the record: the box signed what it did not write."""
+    if _samples(piece.body, found) != "altered":
+        return
+    if isinstance(found.samples, str):
+        faults.add(piece.name, f"its samples cannot be read, though its record has their root: {found.samples}")
+    elif found.samples is not None and found.samples[0] == piece.body.sample_root:
+        faults.add(piece.name, "its tracks do not start against each other as its record says")
+    else:
+        faults.add(piece.name, "its samples do not give the sample root of its record")
 
 
 def _completeness(body: kinds.Segment) -> str:

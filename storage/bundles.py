@@ -9,20 +9,23 @@ import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from protocol import bundle
 from protocol.errors import MalformedError, StorageError
+from protocol.mp4 import read_tracks
+from protocol.samples import tree_of
 from protocol.verdict import Hashed
 from storage.files import sync_folder
 
 MAX_FILES = 1_000_000
 MAX_SMALL_BYTES = 512 << 20  # of one file that is read whole
 MAX_SMALL_TOTAL = 2 << 30
+MAX_SAMPLED_BYTES = 1 << 30  # of one file whose samples are read
 READ_BYTES = 1 << 20
 THREADS = 2
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -198,17 +201,29 @@ def read_small(members: Mapping[str, Member]) -> dict[str, bytes]:
 
 
 def hash_all(
-    members: Mapping[str, Member], small: Mapping[str, bytes], marks: Mapping[str, Sequence[int]], progress: Callable[[int], None]
+    members: Mapping[str, Member],
+    small: Mapping[str, bytes],
+    marks: Mapping[str, Sequence[int]],
+    progress: Callable[[int], None],
+    rooted: Collection[str] = (),
 ) -> dict[str, Hashed]:
     """Hash every file, videos with their prefixes at `marks`, on two threads; `progress` takes bytes as they are done.
 
-    Raises StorageError.
+    `rooted` names the files whose sample trees are made as well. Raises StorageError.
     """
     hashed = {name: Hashed(len(data), bundle.sha256(data)) for name, data in small.items()}
     rest = [member for name, member in members.items() if name not in small]
+    buffers = [bytearray() for _ in range(THREADS)]
 
     def one(member: Member) -> tuple[str, Hashed]:
-        result = hash_file(member, marks.get(member.name, ()))
+        if member.name in rooted and member.size <= MAX_SAMPLED_BYTES:
+            buffer = buffers.pop()
+            if len(buffer) < member.size:
+                buffer = bytearray(member.size)
+            result = sample_file(member, marks.get(member.name, ()), buffer)
+            buffers.append(buffer)
+        else:
+            result = hash_file(member, marks.get(member.name, ()))
         progress(member.size)
         return member.name, result
 
@@ -217,24 +232,38 @@ def hash_all(
     return hashed
 
 
-def hash_file(member: Member, marks: Sequence[int]) -> Hashed:
-    """Hash a file once, keeping the running hash at each mark inside it; raise StorageError."""
+def sample_file(member: Member, marks: Sequence[int], buffer: bytearray) -> Hashed:
+    """Hash a file as `hash_file` does and make its sample tree; `buffer` has room for it. Raises StorageError."""
+    hashed = hash_file(member, marks, buffer)
+    data = memoryview(buffer)[: hashed.size]
+    try:
+        tree = tree_of(data, read_tracks(data))
+    except MalformedError as error:
+        return replace(hashed, samples=str(error))
+    finally:
+        data.release()
+    return replace(hashed, samples=(tree.root(), tree.starts()))
+
+
+def hash_file(member: Member, marks: Sequence[int], whole: bytearray | None = None) -> Hashed:
+    """Hash a file once, keeping the running hash at each mark inside it and, in `whole`, its bytes; raise StorageError."""
     digest = hashlib.sha256()
     prefixes: dict[int, bytes] = {}
     due = [mark for mark in sorted(set(marks)) if 0 <= mark <= member.size][::-1]
-    buffer = memoryview(bytearray(min(READ_BYTES, max(member.size, 1))))
+    buffer = memoryview(whole if whole is not None else bytearray(min(READ_BYTES, max(member.size, 1))))
     at = 0
-    with _reading(member.path):
+    with _reading(member.path), buffer:
         fd = os.open(member.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             while True:
                 while due and due[-1] == at:
                     prefixes[due.pop()] = digest.digest()
-                wanted = min(len(buffer), member.size - at, (due[-1] if due else member.size) - at)
-                count = os.preadv(fd, [buffer[:wanted]], member.offset + at) if wanted else 0
+                wanted = min(READ_BYTES, member.size - at, (due[-1] if due else member.size) - at)
+                place = at if whole is not None else 0
+                count = os.preadv(fd, [buffer[place : place + wanted]], member.offset + at) if wanted else 0
                 if not count:
                     break
-                digest.update(buffer[:count])
+                digest.update(buffer[place : place + count])
                 at += count
         finally:
             os.close(fd)

@@ -31,6 +31,8 @@ _ZH = {
     "task": "查验任务",
     "segment": "分段",
     "integrity": "完整性",
+    "samples": "样本",
+    "not recorded": "未记录",
     "origin": "来源",
     "completeness": "完备性",
     "box time": "盒内时间",
@@ -66,7 +68,7 @@ def verify(path: Path, trust: Trust, progress: Callable[[int, int], None] | None
     exhibits = examine(small, trust, faults)
     wanted = expect(exhibits, faults)
     meter = _Meter(sum(member.size for name, member in members.items() if name not in small), progress)
-    hashed = hash_all(members, small, wanted.marks(), meter.add)
+    hashed = hash_all(members, small, wanted.marks(), meter.add, wanted.rooted())
     return judge(exhibits, wanted, small, hashed, faults)
 
 
@@ -110,6 +112,7 @@ def _segment_json(one: SegmentFinding) -> dict[str, Any]:
         "stream": one.stream,
         "number": one.number,
         "integrity": one.integrity,
+        "samples": one.samples,
         "origin": one.origin,
         "completeness": one.completeness,
         "box_time": [iso(one.wall_from), iso(one.wall_to)],
@@ -145,11 +148,13 @@ def report_text(report: Report, *, chinese: bool) -> str:
     lines = [f"{word('task')}: {report.task or word('unknown')}"]
     lines.append(f"{word('checkpoint')}: {report.checkpoint_size}, {time(report.checkpoint_ns)}")
     if report.segments:
-        heads = ("segment", "integrity", "completeness", "box time", "not before", "not after", "origin", "signer")
+        heads = ("segment", "integrity", "samples", "completeness", "box time", "not before", "not after", "origin", "signer")
         rows = [tuple(word(head) for head in heads)]
         for one in report.segments:
             times = (time(one.wall_from), time(one.not_before), time(one.not_after))
-            rows.append((f"{one.stream}/{one.number}", word(one.integrity), one.completeness, *times, one.origin, one.signer))
+            rows.append(
+                (f"{one.stream}/{one.number}", word(one.integrity), word(one.samples), one.completeness, *times, one.origin, one.signer)
+            )
         lines += ["", *_table(rows)]
     for stream in report.streams:
         lines += ["", *_stream_lines(stream, word)]
