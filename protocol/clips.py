@@ -41,6 +41,19 @@ def choose(tracks: Sequence[Track], start: int, end: int) -> Ranges:
     return out
 
 
+def shown_at(tracks: Sequence[Track], at: int) -> int:
+    """Give which sample of the first track is shown at an instant, in flicks from its first one; raise MalformedError when none is."""
+    used = [track for track in tracks if track.dts]
+    if not used or at < 0:
+        raise MalformedError("shows nothing then", where="clip")
+    track = used[0]
+    shown = [(time - track.pts[0]) * FLICKS // track.timescale for time in track.pts]
+    last = max(range(len(shown)), key=shown.__getitem__)
+    if at >= shown[last] + max(track.last, 1) * FLICKS // track.timescale:
+        raise MalformedError("shows nothing then", where="clip")
+    return max((index for index in range(len(shown)) if shown[index] <= at), key=shown.__getitem__, default=0)
+
+
 def cut(data: Data, tracks: Sequence[Track], ranges: Mapping[int, tuple[int, int]]) -> bytes:
     """Give the clip: `ftyp moov moof mdat`, playable by itself.
 

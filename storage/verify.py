@@ -16,15 +16,18 @@ from typing import Any, TextIO
 from protocol.errors import MalformedError, PortwitnessError, StorageError
 from protocol.examination import Faults, examine
 from protocol.instants import MILLISECOND_NS, iso
-from protocol.reckoning import expect
+from protocol.reckoning import Expectation, expect
 from protocol.trust import MAX_TRUST_BYTES, Trust
 from protocol.verdict import Report, SegmentFinding, StreamFinding, judge
 from storage.bundles import hash_all, list_bundle, read_small
+from storage.clips import ClipFinding, judge_clip
 
 VALID, NOT_VALID, UNREADABLE = 0, 1, 2
 _EPILOG = """example:
   portwitness-verify case-T-20261123-0001.zip --trust trust.json
   portwitness-verify case-T-20261123-0001/ --trust trust.json --json | jq .faults
+  portwitness-verify case-T-20261123-0001.zip --trust trust.json --clip remuxed.mp4
+  portwitness-verify case-T-20261123-0001.zip --trust trust.json --clip clip.mp4 --proof clip.samples
 
 exit status: 0 valid, 1 not valid (each fault names its file), 2 unreadable input"""
 _ZH = {
@@ -33,6 +36,10 @@ _ZH = {
     "integrity": "完整性",
     "samples": "样本",
     "not recorded": "未记录",
+    "clip": "片段剪辑",
+    "whole segment": "完整分段",
+    "sub-clip": "片段剪辑",
+    "single sample": "单帧样本",
     "origin": "来源",
     "completeness": "完备性",
     "box time": "盒内时间",
@@ -62,6 +69,11 @@ def verify(path: Path, trust: Trust, progress: Callable[[int, int], None] | None
 
     Raises StorageError or MalformedError when the bundle cannot be read at all; whatever else is wrong is in the report.
     """
+    return look(path, trust, progress)[0]
+
+
+def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None = None) -> tuple[Report, Expectation]:
+    """Verify a bundle as `verify` does; give what its records demand too."""
     members = list_bundle(path)
     small = read_small(members)
     faults = Faults()
@@ -69,7 +81,7 @@ def verify(path: Path, trust: Trust, progress: Callable[[int, int], None] | None
     wanted = expect(exhibits, faults)
     meter = _Meter(sum(member.size for name, member in members.items() if name not in small), progress)
     hashed = hash_all(members, small, wanted.marks(), meter.add, wanted.rooted())
-    return judge(exhibits, wanted, small, hashed, faults)
+    return judge(exhibits, wanted, small, hashed, faults), wanted
 
 
 @dataclass(slots=True)
@@ -165,6 +177,41 @@ def report_text(report: Report, *, chinese: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _clip_json(clip: ClipFinding) -> str:
+    value = {
+        "clip": clip.file,
+        "kind": clip.kind,
+        "valid": clip.fault is None,
+        "faults": [] if clip.fault is None else [{"file": clip.file, "what": clip.fault}],
+        "stream": clip.stream,
+        "number": clip.number,
+        "box_time": [_time(clip.wall_from), _time(clip.wall_to)],
+        "segment": _segment_json(clip.segment) if clip.segment is not None else None,
+    }
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def clip_text(clip: ClipFinding, *, chinese: bool) -> str:
+    """Give the verdict on a clip as text."""
+
+    def word(text: str) -> str:
+        return _ZH.get(text, text) if chinese else text
+
+    lines = [f"{word('clip')}: {clip.file}, {word(clip.kind)}"]
+    if clip.wall_from is not None and clip.wall_to is not None:
+        lines.append(f"{word('segment')}: {clip.stream}/{clip.number}")
+        lines.append(f"{word('box time')}: {iso(clip.wall_from)} - {iso(clip.wall_to)}")
+    if clip.segment is not None:
+        bounds = (("not before", clip.segment.not_before), ("not after", clip.segment.not_after))
+        lines += [f"{word(name)}: {_time(at) or word('unknown')}" for name, at in bounds]
+        lines += [f"{word('origin')}: {clip.segment.origin}", f"{word('signer')}: {clip.segment.signer}"]
+    if clip.fault is not None:
+        lines += ["", f"{word('faults')}:", f"  {clip.file}: {clip.fault}"]
+    unchecked = "how a player shows it: aspect, rotation and colour stand outside of the samples"
+    lines += ["", f"{word('not checked')}:", f"  {unchecked}", "", word("VALID") if clip.fault is None else word("NOT VALID")]
+    return "\n".join(lines) + "\n"
+
+
 def _stream_lines(stream: StreamFinding, word: Callable[[str], str]) -> list[str]:
     gaps = [gap for coverage in stream.coverage for gap in coverage.gaps]
     late = f", {word('late pairing')}" if stream.late else ""
@@ -203,6 +250,8 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle: a folder or a zip file")
     made.add_argument("--trust", type=Path, required=True, metavar="FILE", help="trust file (JSON) obtained from outside the bundle")
+    made.add_argument("--clip", type=Path, metavar="FILE", help="judge this by the bundle's records: a remuxed segment, sub-clip or frame")
+    made.add_argument("--proof", type=Path, metavar="FILE", help="the sample proof (.samples) of a sub-clip or single frame")
     made.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     made.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the table (default: en)")
     made.add_argument("--quiet", action="store_true", help="show no progress")
@@ -211,7 +260,10 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO) -> int:
     """Run the program with these streams; give the exit status."""
-    options = parser().parse_args(arguments)
+    made = parser()
+    options = made.parse_args(arguments)
+    if options.proof is not None and options.clip is None:
+        made.error("--proof is of a clip: give --clip too")
 
     def show(done: int, total: int) -> None:
         err.write(f"\r{100 * done // max(total, 1):3d} %  {done >> 20} of {total >> 20} MiB")
@@ -220,7 +272,11 @@ def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO) -> int:
 
     try:
         trust = read_trust(options.trust)
-        report = verify(options.bundle, trust, show if err.isatty() and not options.quiet else None)
+        report, wanted = look(options.bundle, trust, show if err.isatty() and not options.quiet else None)
+        if options.clip is not None:
+            clip = judge_clip(options.clip, options.proof, report, wanted)
+            out.write(_clip_json(clip) if options.json else clip_text(clip, chinese=options.lang == "zh"))
+            return VALID if clip.fault is None else NOT_VALID
     except (StorageError, MalformedError) as error:
         return _refuse(error, out if options.json else err, as_json=options.json)
     if options.json:
