@@ -37,6 +37,7 @@ from storage.spool import Spool
 
 if TYPE_CHECKING:
     from edge.live import LiveRoom
+    from edge.renewal import Renewal
 
 SOFTWARE = "portwitness-edge 0.1.0"
 REPORT_S = 2.0
@@ -59,7 +60,7 @@ class Identity:
 
     def address(self, url: str) -> HubAddress:
         """Give a hub address with this box's TLS key."""
-        return HubAddress(url, self.keys / "tls.pem", self.keys / "tls.key", self.keys / "chain.pem")
+        return HubAddress(url, self.keys / "tls.pem", self.keys / "tls.pem", self.keys / "chain.pem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ class Agent:
 
     async def _connect(self, stack: AsyncExitStack, parts: "_Parts") -> "list[asyncio.Task[None]]":
         settings, identity = self.settings, self.identity
+        renewal = await self._renewal()
         courier = Courier(identity.address(settings.hub.device_url or identity.enrolled.device_url), settings.hub.uploads)
         await stack.enter_async_context(courier)
         log_key = identity.trust.log if identity.trust is not None else None
@@ -184,6 +186,9 @@ class Agent:
             ("report", lambda: self._report(parts)),
             ("removal", lambda: self._remove(parts)),
         ]
+        if renewal is not None:
+            parts.renewal, renewal.taken_up = renewal, transport.refresh
+            runs.append(("renewal", renewal.run))
         if settings.live.enabled or settings.recorders:
             await self._live(stack, parts, courier)
         if settings.door is not None:
@@ -198,6 +203,19 @@ class Agent:
         from edge.bus import Bus
 
         return Bus(enrolled.site, enrolled.box, self.identity.address(url), lambda: messages.encode(parts.farewell()))
+
+    async def _renewal(self) -> "Renewal | None":
+        """Make what keeps the TLS certificate fresh; None on a box that has no trust file to judge a new one by."""
+        from edge.renewal import Renewal, join_pair
+        from protocol.certificates import Identity as Named
+
+        identity, hub = self.identity, self.settings.hub
+        await asyncio.to_thread(join_pair, identity.keys)
+        if identity.trust is None:
+            return None
+        named = Named(identity.enrolled.site, identity.enrolled.box)
+        address = identity.address(hub.device_url or identity.enrolled.device_url)
+        return Renewal(identity.keys, named, identity.trust, address, self.around.clock, hub.renew_percent / 100)
 
     async def _live(self, stack: AsyncExitStack, parts: "_Parts", courier: Courier) -> None:
         from edge.live import LiveRoom
@@ -311,6 +329,9 @@ class Agent:
         now = self.around.clock.now()
         hub_wall = parts.forwarder.hub_wall_ns if parts.forwarder is not None else None
         faults = [*self.faults, *parts.recorder.faults, *(parts.forwarder.faults if parts.forwarder is not None else [])]
+        tls = parts.renewal.standing if parts.renewal is not None else None
+        if tls is not None and tls.state in ("failed", "ended"):
+            faults.append(f"TLS certificate: {tls.detail}")
         return {
             "box": report.box,
             "site": self.identity.enrolled.site,
@@ -325,6 +346,7 @@ class Agent:
                 "hub_offset_ms": None if hub_wall is None else (now.wall_ns - hub_wall) // 1_000_000,
             },
             "trust": self.identity.trust is not None,
+            "certificate": tls.shown() if tls is not None else None,
             "recovered": {"segments": self.recovered.segments, "unbound_bytes": self.recovered.unbound, "lost": self.recovered.lost},
             "sources": [
                 {
@@ -352,6 +374,7 @@ class _Parts:
     forwarder: Forwarder | None = None
     transport: Transport | None = None
     live: "LiveRoom | None" = None
+    renewal: "Renewal | None" = None
 
     async def send(self, message: messages.Message) -> None:
         """Send a message to the hub."""

@@ -45,6 +45,7 @@ class Bus:
     _confirmed: dict[int, "asyncio.Future[int]"] = field(default_factory=dict)
     _early: dict[int, int] = field(default_factory=dict)
     _inbox: Inbox | None = None
+    _renewed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def name(self) -> str:
@@ -57,18 +58,30 @@ class Bus:
     async def run(self, inbox: Inbox) -> None:
         """Stay connected until cancelled; paho reconnects with growing pauses."""
         self._inbox = inbox
-        loop = asyncio.get_running_loop()
-        client = self._client = self._make(loop)
+        while True:
+            self._renewed.clear()
+            await self._connect_until_renewed()
+
+    async def _connect_until_renewed(self) -> None:
+        client = self._client = self._make(asyncio.get_running_loop())
         parts = urlsplit(self.address.url)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho
         properties.SessionExpiryInterval = SESSION_S
         client.connect_async(parts.hostname or "", parts.port or 8883, KEEPALIVE_S, clean_start=False, properties=properties)
         client.loop_start()
         try:
-            await asyncio.Event().wait()
+            await self._renewed.wait()
         finally:
-            self.is_up = False
+            self.is_up, self._client = False, None
             await asyncio.to_thread(self._stop, client)
+            self._forget_unconfirmed()  # the next client counts its messages from one again
+
+    def _forget_unconfirmed(self) -> None:
+        self._early.clear()
+        for future in self._confirmed.values():
+            if not future.done():
+                future.set_exception(UnavailableError("connects anew", where=self.address.url))
+        self._confirmed.clear()
 
     def _stop(self, client: mqtt.Client) -> None:
         client.disconnect()
@@ -116,6 +129,10 @@ class Bus:
     def _message(self, payload: bytes) -> None:
         if self._inbox is not None:
             self._inbox(payload)
+
+    def refresh(self) -> None:
+        """Connect anew with the certificate in place now; the broker keeps the session, and what was not confirmed is sent again."""
+        self._renewed.set()
 
     async def send(self, channel: Channel, message: bytes) -> None:
         """Publish one message and wait for the broker; reports go without."""

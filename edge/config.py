@@ -67,6 +67,7 @@ class HubSettings:
     device_url: str = setting("The hub's device port, https://host:port.", default="")
     mqtt_url: str = setting("The broker, mqtts://host:port.", default="")
     uploads: int = setting("Segments uploaded at the same time.", default=2, bounds=(1, 16))
+    renew_percent: int = setting("Share of its life after which the TLS certificate is renewed.", default=66, unit="%", bounds=(1, 95))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

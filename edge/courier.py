@@ -122,6 +122,8 @@ class Line:
             raise UnavailableError(f"{type(error).__name__}: {error}", where=self._address.url) from error
 
     def _exchange(self, method: str, path: str, body: bytes | Path | None, headers: dict[str, str]) -> Answer:
+        if self._connection is not None and self._address.stamp() != self._stamp:
+            self._drop()  # the hub lets the old certificate in no longer than it is valid
         connection = self._connection = self._connection or self._connect()
         if isinstance(body, Path):
             self._stream(connection, method, path, body, headers)
@@ -213,6 +215,9 @@ class Courier:
                     self.is_up, self.last_error = False, str(error)
                     await asyncio.sleep(pause_s)
                     pause_s = min(pause_s * 2, BACKOFF_LIMIT_S)
+
+    def refresh(self) -> None:
+        """Do nothing: each line looks before it asks whether its certificate was renewed."""
 
     async def send(self, channel: Channel, message: bytes) -> None:
         """Post one message; what the hub answers goes to the inbox."""

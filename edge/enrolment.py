@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.renewal import TLS, TLS_KEY
 from protocol.certificates import Identity, encode_pem, make_request
 from protocol.errors import MalformedError, RefusedError, StorageError, UnavailableError
 from protocol.identifiers import BoxId, SiteId
@@ -22,10 +23,9 @@ from protocol.issuance import Issued, Request
 from protocol.topics import PATH_ENROL
 from protocol.trust import Trust
 from storage.hub_calls import call_json
-from storage.keys import load_or_create_p256, replace_whole, write_new
+from storage.keys import PRIVATE, load_or_create_p256, replace_whole, write_new
 
 IDENTITY_KEY, IDENTITY = "identity.key", "identity.pem"
-TLS_KEY, TLS = "tls.key", "tls.pem"
 CHAIN, TRUST, BOX = "chain.pem", "trust.json", "box.json"
 POLL_S = 2.0
 _MAX_FILE = 65_536
@@ -165,7 +165,8 @@ def _keep(plan: EnrolmentPlan, issued: Issued, trust: Trust, answer: dict[str, A
     device = _text(answer, "hub_device_url")
     enrolled = Enrolled(plan.box, plan.site, trust.hub, device, mqtt if isinstance(mqtt, str) else None, trust.log.vkey())
     replace_whole(plan.keys / IDENTITY, encode_pem([issued.identity, issued.site_ca]))
-    replace_whole(plan.keys / TLS, encode_pem([issued.tls, issued.site_ca]))
+    pair = (plan.keys / TLS_KEY).read_bytes() + encode_pem([issued.tls, issued.site_ca])  # one file: a renewal replaces it whole
+    replace_whole(plan.keys / TLS, pair, PRIVATE)
     replace_whole(plan.keys / CHAIN, encode_pem([issued.site_ca, issued.root]))
     replace_whole(plan.keys / TRUST, trust.encode())
     replace_whole(plan.keys / BOX, enrolled.encode())

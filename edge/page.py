@@ -64,7 +64,7 @@ def render(status: Mapping[str, Any], language: str) -> str:
         row(word("hub"), "up" if status["hub"]["up"] else "down", status["hub"]["transport"]),
         row(word("backlog"), "ok" if backlog["segments"] < 100 else "waiting", waiting),
         row(word("clock"), clock["sync"], clock["wall"] + ("" if offset is None else f" ({offset:+d} ms)")),
-        row(word("keys"), "present" if status["trust"] else "absent", ""),
+        row(word("keys"), "present" if status["trust"] else "absent", (status.get("certificate") or {}).get("detail", "")),
         row(word("journal"), "ok", f"{status['epoch']} / {journal['size']}"),
     ]
     title = f"{word('title')} {status['box']}"

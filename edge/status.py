@@ -56,6 +56,9 @@ def show(status: Mapping[str, Any]) -> str:
         f"hub      {hub['transport']}, {'connected' if hub['up'] else 'not connected'}",
         f"clock    {clock['sync']}, {clock['wall']}, offset to the hub {clock['hub_offset_ms']} ms",
     ]
+    certificate = status.get("certificate")
+    if certificate:
+        lines.append(f"TLS      {certificate['state']}, {certificate['detail']}")
     lines += [
         f"{each['source']:<12} {each['state']:<10} {each['bitrate'] / 1e6:5.1f} Mbit/s  lost {each['lost']}"
         f"  {each['task'] or ''} {each['detail']}"

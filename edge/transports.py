@@ -26,6 +26,9 @@ class Transport(Protocol):
     async def run(self, inbox: Inbox) -> None:
         """Stay connected and hand over what comes, until cancelled."""
 
+    def refresh(self) -> None:
+        """Make connections anew with the key and certificate that are in place now; nothing that was sent is lost."""
+
     async def send(self, channel: Channel, message: bytes) -> None:
         """Send one message; raise UnavailableError when it did not arrive, RefusedError when it is not wanted."""
 

@@ -7,7 +7,7 @@ site only. All keys are P-256. Instants are Unix ns and are always given by the 
 
 import hashlib
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -178,7 +178,7 @@ def parse_pem(data: bytes) -> tuple[Certificate, ...]:
         raise MalformedError(f"{len(data)} bytes are too long", where="certificates")
     try:
         found = x509.load_pem_x509_certificates(data)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise MalformedError("no certificate in PEM", where="certificates") from error
     if len(found) > MAX_CHAIN:
         raise MalformedError(f"{len(found)} certificates, at most {MAX_CHAIN}", where="certificates")
@@ -286,7 +286,7 @@ def check_request(der: bytes, identity: Identity) -> PublicKey:
         key = request.public_key()
         names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         found = _identity(request, str(names[0].value) if len(names) == 1 else "")
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except _UNREADABLE as error:
         raise MalformedError(f"not a certificate request: {type(error).__name__}", where="certificate request") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise VerificationError("only P-256 keys are certified", where="certificate request")
@@ -347,6 +347,46 @@ def issue_port(public: PublicKey, name: str, hosts: Sequence[str], authority: Au
     if hosts:
         builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
     return _signed(_leaf_extensions(builder, (usage,), authority), authority.signer)
+
+
+def issue_crl(authority: Authority, revoked: Mapping[int, int], number: int, now_ns: int) -> bytes:
+    """Give the list of revoked certificates (RFC 5280 §5, PEM): serial -> instant of revocation; `number` grows with each list.
+
+    It holds as long as its authority: one that ended would shut out every box.
+    """
+    made = x509.CertificateRevocationListBuilder().issuer_name(authority.certificate.x509.subject)
+    made = made.last_update(_date(now_ns - BACKDATE_NS)).next_update(_date(authority.certificate.not_after_ns))
+    made = made.add_extension(x509.CRLNumber(number), critical=False)
+    made = made.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.signer.key.public_key()), critical=False)
+    for serial, at_ns in sorted(revoked.items()):
+        made = made.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(_date(at_ns)).build())
+    return made.sign(authority.signer.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def check_crl(pem: bytes, authorities: Sequence[Certificate], at_ns: int) -> frozenset[int]:
+    """Check that a list of revoked certificates is signed by one of `authorities` and holds at an instant; give its serials.
+
+    Raises MalformedError when it does not parse, VerificationError when it is wrong.
+    """
+    try:
+        crl = x509.load_pem_x509_crl(pem)
+        signed = any(crl.issuer == one.x509.subject and crl.is_signature_valid(_public_key(one)) for one in authorities)
+        end = crl.next_update_utc
+        serials = frozenset(one.serial_number for one in crl)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        raise MalformedError(f"no list of revoked certificates: {type(error).__name__}", where="crl") from error
+    if not signed:
+        raise VerificationError("is not signed by an authority of this site", where="crl")
+    if end is None or int(end.timestamp()) * SECOND_NS < at_ns:
+        raise VerificationError("has ended", where="crl")
+    return serials
+
+
+def _public_key(certificate: Certificate) -> ec.EllipticCurvePublicKey:
+    key = certificate.x509.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise MalformedError("only P-256 keys are certified", where="certificate")
+    return key
 
 
 def _host(text: str) -> x509.GeneralName:

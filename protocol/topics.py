@@ -23,6 +23,7 @@ TO_BOX: tuple[Channel, ...] = ("ack", "cmd")
 PATH_JOURNAL = "/device/v1/journal"  # POST JournalBatch, or Reply, or BoxReport -> array of messages waiting for the box
 PATH_MAIL = "/device/v1/mail"  # GET ?wait=SECONDS -> array of messages waiting for the box (long poll)
 PATH_BLOBS = "/device/v1/blobs"  # PUT {path}/{sha256 hex} -> StoredBlobs
+PATH_RENEWALS = "/device/v1/renewals"  # POST a TLS certificate request -> its name; GET {path}/{name} -> how it stands
 PATH_WHIP = "/device/v1/whip"  # POST {path}/{source} SDP offer -> SDP answer; DELETE the location
 PATH_ENROL = "/enrol/v1"  # on the browser port, before a box has a certificate
 

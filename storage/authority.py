@@ -11,6 +11,7 @@ import secrets
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,17 +22,19 @@ from protocol.certificates import (
     TLS_NS,
     Authority,
     Certificate,
+    Identity,
     Validity,
     encode_pem,
     issue_box,
+    issue_crl,
     issue_port,
     issue_root,
     issue_site_ca,
     parse_pem,
 )
-from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError
-from protocol.identifiers import HubId, SiteId
-from protocol.instants import Clock, iso
+from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError, VerificationError
+from protocol.identifiers import BoxId, HubId, SiteId
+from protocol.instants import SECOND_NS, Clock, iso
 from protocol.issuance import Issued, Request, decode_request
 from protocol.notes import NoteKey
 from protocol.trust import Trust
@@ -42,6 +45,7 @@ from storage.keys import PUBLIC, create_p256, load_p256, replace_whole, write_ne
 _ROOT_KEY, _SITE_KEY = "root.key", "site.key"
 _ROOT, _SITE = "root.pem", "site.pem"
 _LEDGER, _PIN = "ledger.jsonl", "log.vkey"
+_IDENTITY, _TLS, _REVOKED = "identity certificate", "TLS certificate", "revoked"
 _MAX_FILE = 1 << 20
 Answer = dict[str, Any]
 
@@ -83,13 +87,15 @@ class SiteAuthority:
         if request.identity.site != authority.certificate.site:
             raise RefusedError(f"this is the CA of {authority.certificate.site}", where=f"request of {request.identity.urn()}")
         signing, tls = request.check()
+        if signing is None and self._last_act(request.identity) != _IDENTITY:
+            raise RefusedError("no identity certificate of this box stands in the ledger, or it was revoked since", where="renewal")
         self._pin(log)
         identity = None
         if signing is not None:
             identity = issue_box(signing, request.identity, "records", authority, self._validity(IDENTITY_NS))
-            self._note("identity certificate", identity, request.identity.urn())
+            self._note(_IDENTITY, identity, request.identity.urn())
         client = issue_box(tls, request.identity, "client", authority, self._validity(TLS_NS))
-        self._note("TLS certificate", client, request.identity.urn())
+        self._note(_TLS, client, request.identity.urn())
         trust = Trust(request.identity.site, hub, root.fingerprint, log)
         return Issued(identity, client, authority.certificate, root, trust.sign(authority.signer))
 
@@ -106,6 +112,29 @@ class SiteAuthority:
         """Pin the hub's log key; raise RefusedError when another is pinned."""
         self._pin(log)
         return {"log": log.vkey()}
+
+    def revoke(self, box: BoxId, reason: str) -> None:
+        """Note that the certificates of a box count no more; raise RefusedError when none was issued or all were revoked before."""
+        identity = Identity(self._certificate(_SITE).site, box)
+        if self._last_act(identity) != _IDENTITY:
+            raise RefusedError("has no certificate that counts in the ledger", where=identity.urn())
+        self._append({"at": iso(self.clock.now().wall_ns), "act": _REVOKED, "subject": identity.urn(), "reason": reason[:400]})
+
+    def crl(self) -> bytes:
+        """Give the signed list of revoked certificates (RFC 5280 §5, PEM): each that was issued to a box before its revocation."""
+        authority, lines = self._authority(), self._ledger()
+        found: dict[int, int] = {}
+        for at, line in enumerate(lines):
+            if line["act"] == _REVOKED:
+                mine = (one for one in lines[:at] if one["subject"] == line["subject"] and one["act"] in (_IDENTITY, _TLS))
+                for one in mine:
+                    found.setdefault(int(one["serial"], 16), int(datetime.fromisoformat(line["at"]).timestamp()) * SECOND_NS)
+        return issue_crl(authority, found, len(lines), self.clock.now().wall_ns)
+
+    def _last_act(self, identity: Identity) -> str | None:
+        """Give what happened to a box last: its identity was certified, or it was revoked."""
+        acts = [line["act"] for line in self._ledger() if line["subject"] == identity.urn() and line["act"] in (_IDENTITY, _REVOKED)]
+        return acts[-1] if acts else None
 
     def _pin(self, log: NoteKey) -> None:
         path = self.folder / _PIN
@@ -141,9 +170,21 @@ class SiteAuthority:
             "sha256": certificate.fingerprint,
             "not_after": iso(certificate.not_after_ns),
         }
+        self._append(line)
+
+    def _append(self, line: dict[str, str]) -> None:
         path = self.folder / _LEDGER
         known = path.read_bytes() if path.exists() else b""
         replace_whole(path, known + json.dumps(line).encode() + b"\n")
+
+    def _ledger(self) -> list[dict[str, str]]:
+        path = self.folder / _LEDGER
+        try:
+            return [dict(json.loads(line)) for line in path.read_text().splitlines()]
+        except OSError as error:
+            raise StorageError(f"cannot read it: {error.strerror} (run `portwitness-ca init` first)", where=str(path)) from error
+        except ValueError as error:
+            raise MalformedError("holds a line that is not JSON", where=str(path)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,18 +218,24 @@ class Commands:
         return {"waiting": [_shown(one) for one in self._calls(options).waiting()]}
 
     def approve(self, options: argparse.Namespace) -> Answer:
-        """Sign one waiting request, or all with `all`, and hand the certificates to the hub."""
-        calls, done = self._calls(options), []
+        """Sign one waiting request, all with `all` or renewals alone with `renewals`, and hand the certificates to the hub."""
+        calls, done, skipped = self._calls(options), [], []
         for one in calls.waiting():
-            if options.request in (one.get("request"), "all"):
-                issued = self._sign(options, one)
-                calls.issue(str(one["request"]), issued.encode())
-                done.append(
-                    {**_shown(one), "identity": issued.identity.fingerprint if issued.identity else None, "tls": issued.tls.fingerprint}
-                )
-        if not done and options.request != "all":
+            if options.request == one.get("request"):
+                return {"approved": [self._approve(options, calls, one)], "skipped": []}
+            if options.request == "all" or (options.request == "renewals" and one.get("identity_csr") is None):
+                try:
+                    done.append(self._approve(options, calls, one))
+                except (RefusedError, MalformedError, VerificationError) as error:  # one bad request does not hold up the others
+                    skipped.append({**_shown(one), "reason": str(error)})
+        if options.request not in ("all", "renewals"):
             raise RefusedError("does not wait at the hub", where=f"request {options.request}")
-        return {"approved": done}
+        return {"approved": done, "skipped": skipped}
+
+    def _approve(self, options: argparse.Namespace, calls: HubCalls, one: Answer) -> Answer:
+        issued = self._sign(options, one)
+        calls.issue(str(one["request"]), issued.encode())
+        return {**_shown(one), "identity": issued.identity.fingerprint if issued.identity else None, "tls": issued.tls.fingerprint}
 
     def refuse(self, options: argparse.Namespace) -> Answer:
         """Refuse a waiting request."""
@@ -203,9 +250,21 @@ class Commands:
         return {"request": text["request"], "out": str(options.out), "tls": issued.tls.fingerprint}
 
     def revoke(self, options: argparse.Namespace) -> Answer:
-        """Have the hub revoke all certificates of a box."""
+        """Have the hub revoke all certificates of a box; with the key store at hand, note it in the ledger, too."""
         self._calls(options).revoke(options.box, options.reason)
-        return {"revoked": options.box}
+        if options.folder is not None:
+            self._store(options).revoke(BoxId(options.box), options.reason)
+            if options.crl is not None:
+                replace_whole(options.crl, self._store(options).crl())
+        return {"revoked": options.box, "crl": str(options.crl) if options.folder is not None and options.crl is not None else None}
+
+    def crl(self, options: argparse.Namespace) -> Answer:
+        """Write the list of revoked certificates for the broker; `--revoke` first notes boxes that were revoked at the hub's page."""
+        store = self._store(options)
+        for box in options.revoke or ():
+            store.revoke(BoxId(box), options.reason)
+        replace_whole(options.out, store.crl())
+        return {"out": str(options.out), "revoked": options.revoke or []}
 
     def _sign(self, options: argparse.Namespace, one: Answer) -> Issued:
         log = NoteKey.parse(str(one.get("log", "")))
@@ -271,6 +330,11 @@ def parser() -> argparse.ArgumentParser:
     trust.add_argument("--hub", required=True, help="hub id")
     trust.add_argument("--out", type=Path, help="where to write it")
     _hub_commands(commands)
+    crl = _command(commands, "crl", "write the list of revoked certificates", "portwitness-ca crl ca/ --out hub-state/keys/crl.pem")
+    crl.add_argument("folder", type=Path, help="folder of the key store")
+    crl.add_argument("--out", type=Path, required=True, help="where to write it: crl.pem in the hub's key folder")
+    crl.add_argument("--revoke", action="append", metavar="BOX", help="box that was revoked at the hub's page; repeatable")
+    crl.add_argument("--reason", default="revoked at the hub", help="why; kept in the ledger")
     sign = _command(commands, "sign", "sign a request from a file", "portwitness-ca sign request.json --ca ca/ --out issued.json")
     sign.add_argument("request", type=Path, help="request as the hub lists it (JSON)")
     sign.add_argument("--ca", dest="folder", type=Path, required=True, help="folder of the key store")
@@ -282,7 +346,7 @@ def _hub_commands(commands: Any) -> None:  # noqa: ANN401 - argparse keeps this 
     example = "--hub https://hub:8080 --token TOKEN"
     _add_hub(_command(commands, "pending", "list the requests that wait", f"portwitness-ca pending {example}"))
     approve = _command(commands, "approve", "sign a waiting request", f"portwitness-ca approve REQUEST --ca ca/ {example}")
-    approve.add_argument("request", help="name of the request, or `all`")
+    approve.add_argument("request", help="name of the request, `all`, or `renewals`: TLS certificates of boxes in the ledger, for a timer")
     approve.add_argument("--ca", dest="folder", type=Path, required=True, help="folder of the key store")
     refuse = _command(commands, "refuse", "refuse a waiting request", f"portwitness-ca refuse REQUEST --reason unknown {example}")
     refuse.add_argument("request", help="name of the request")
@@ -290,6 +354,8 @@ def _hub_commands(commands: Any) -> None:  # noqa: ANN401 - argparse keeps this 
     revoke = _command(commands, "revoke", "revoke a box", f"portwitness-ca revoke box-1 --reason stolen {example}")
     revoke.add_argument("box", help="box id")
     revoke.add_argument("--reason", required=True, help="why; it becomes part of the record")
+    revoke.add_argument("--ca", dest="folder", type=Path, help="folder of the key store: note it in the ledger")
+    revoke.add_argument("--crl", type=Path, metavar="FILE", help="with --ca: write the list of revoked certificates there")
     for command in (approve, refuse, revoke):
         _add_hub(command)
 

@@ -27,7 +27,7 @@ from protocol.errors import (
     VerificationError,
 )
 from protocol.identifiers import BoxId, SourceId
-from protocol.topics import PATH_BLOBS, PATH_JOURNAL, PATH_MAIL, PATH_WHIP
+from protocol.topics import PATH_BLOBS, PATH_JOURNAL, PATH_MAIL, PATH_RENEWALS, PATH_WHIP
 from web.peer_certificates import peer_certificate, peer_identity
 
 CBOR = "application/cbor"
@@ -37,7 +37,6 @@ STALL_S = 30.0
 LONGEST_WAIT_S = 55.0
 MAX_SDP_BYTES = 65_536
 MAX_CSR_BYTES = 16_384
-PATH_RENEWALS = "/device/v1/renewals"  # POST a TLS certificate request; GET {path}/{request}
 _STATUS: tuple[tuple[type[PortwitnessError], int], ...] = (
     (MalformedError, 400),
     (VerificationError, 409),

@@ -60,6 +60,8 @@ class Line:
         self._inbox = inbox
         await asyncio.Event().wait()
 
+    def refresh(self) -> None: ...
+
     async def send(self, channel: Channel, message: bytes) -> None:
         if not self.is_up:
             raise UnavailableError("the line is cut")
