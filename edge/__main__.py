@@ -23,6 +23,7 @@ from storage.keys import load_signer
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # malloc.h
 LARGE_BLOCK_BYTES = 256 << 10
+TALKATIVE = ("aioice", "aiortc")  # at INFO they tell of every candidate of every live session: the box's own lines drown
 EXIT_OK, EXIT_BAD, EXIT_INPUT = 0, 1, 2
 
 
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "enrol":
             return _enrol(options)
         settings = load(options.config)
-        _log(settings)
+        start_log(settings)
         if options.command == "run":
             _keep_memory_small()
             boot_id = UUID(BOOT_ID.read_text().strip()).bytes
@@ -84,8 +85,12 @@ def _keep_memory_small() -> None:
         mallopt(_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
-def _log(settings: EdgeSettings) -> None:
+def start_log(settings: EdgeSettings) -> None:
+    """Log to standard error; of libraries only what is wrong, unless everything is asked for."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    if settings.log_level == "info":
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _identity(settings: EdgeSettings) -> Identity:

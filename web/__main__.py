@@ -24,6 +24,8 @@ from web.browser_app import browser_app
 from web.device_routes import DeviceRoutes
 from web.serving import Listener, ServerKeys, check_listener, serving
 
+# At INFO these tell each step: uvicorn of both ports, so that every line came twice, aioice of every candidate of every viewer.
+TALKATIVE = ("uvicorn", "aioice", "aiortc", "httpx")
 Answer = dict[str, Any]
 Command = Callable[[HubSettings, argparse.Namespace], Coroutine[Any, Any, Answer]]
 _EXAMPLE = """example:
@@ -71,9 +73,16 @@ async def run(hub: Hub, stop: asyncio.Event, ready: Callable[[str, str], None]) 
         await face.state.watching.close()
 
 
+def start_log() -> None:
+    """Log to standard error; of libraries only what is wrong."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 async def serve(settings: HubSettings, options: argparse.Namespace) -> Answer:
     """Serve until told to stop."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    start_log()
     check_listener(browser_listener(settings))
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

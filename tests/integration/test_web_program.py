@@ -66,7 +66,8 @@ def test_it_serves_until_told_to_stop_and_then_checks_clean(config: Path, tmp_pa
     site_ca.init(SiteId("dayaowan"))
     site_ca.server(HubId("hub-1"), ["127.0.0.1"], tmp_path / "state" / "keys")
     command = [sys.executable, "-m", "web", "serve", "--config", str(config), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    log = tmp_path / "hub.log"
+    with log.open("w") as told, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         with httpx.Client(base_url=ready["browser_url"], trust_env=False) as client:
@@ -77,6 +78,8 @@ def test_it_serves_until_told_to_stop_and_then_checks_clean(config: Path, tmp_pa
                 assert next(events.iter_lines()) == "retry: 2000"
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(30) == 0
+    lines = log.read_text().splitlines()
+    assert len(lines) == len(set(lines)), "a line came twice"
     capsys.readouterr()
     code, out, _ = run(capsys, "fsck", "--config", config, "--json")
     assert (code, json.loads(out)["problems"]) == (0, [])
