@@ -36,6 +36,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 LEAST_PASSWORD = 10
 MOST_PASSWORD = 256
 LONGEST_SESSION_NS = 7 * DAY_NS
+KEYS_AT_ONCE = 500  # in one question
 GUESSED = "password guessed at"
 HASHERS = 2  # argon2id takes 64 MiB each
 MOST_WAITING = 64  # logins that may wait for their turn
@@ -91,6 +92,7 @@ class Access:
     core: Core
     lanes: Lanes
     hasher: PasswordHasher = field(default_factory=PasswordHasher)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)  # a person, a right or a login changed here
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHERS))
     _nobody: str = ""
     _one_login: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -109,7 +111,7 @@ class Access:
 
         def begin(connection: Connection) -> None:
             connection.execute(delete(logins).where(logins.c.expires_ns < now))
-            row = {"token": _digest(token), "person": person.name, "began_ns": now, "used_ns": now, "expires_ns": now + LONGEST_SESSION_NS}
+            row = {"token": key_of(token), "person": person.name, "began_ns": now, "used_ns": now, "expires_ns": now + LONGEST_SESSION_NS}
             connection.execute(insert(logins).values(row))
             self._record(connection, person.name, "logged in", by=person.name, detail=address)
 
@@ -157,7 +159,7 @@ class Access:
 
     async def session(self, token: str) -> Session | None:
         """Give the running session of a token and count it as used; None when there is none."""
-        now, digest = self._now(), _digest(token)
+        now, digest = self._now(), key_of(token)
         row = await self.core.database.read(lambda connection: _login_row(connection, digest))
         if row is None or row.disabled or now >= row.expires_ns or now - row.used_ns > self._idle_ns():
             return None
@@ -169,7 +171,7 @@ class Access:
 
     async def log_out(self, token: str) -> None:
         """End a session; one that is not there is no error."""
-        digest = _digest(token)
+        digest = key_of(token)
 
         def end(connection: Connection) -> None:
             row = _login_row(connection, digest)
@@ -264,7 +266,7 @@ class Access:
         def put(connection: Connection) -> ApiToken:
             owner = _known_person(connection, person)
             made = ApiToken(identifier, owner.name, label, now + days * DAY_NS, token)
-            row = {"id": identifier, "token": _digest(token), "person": owner.name, "label": label, "expires_ns": made.expires_ns}
+            row = {"id": identifier, "token": key_of(token), "person": owner.name, "label": label, "expires_ns": made.expires_ns}
             connection.execute(insert(api_tokens).values(row | {"made_ns": now}))
             self._record(connection, owner.name, "token made", by=by, detail=f"{identifier} {label}")
             return made
@@ -292,11 +294,16 @@ class Access:
 
     async def by_token(self, token: str) -> Person | None:
         """Give the person a token acts for; None when it does not hold."""
-        now, digest = self._now(), _digest(token)
+        now, digest = self._now(), key_of(token)
         query = select(people).join(api_tokens, api_tokens.c.person == people.c.name)
         query = query.where(api_tokens.c.token == digest, api_tokens.c.expires_ns > now, people.c.disabled.is_(False))
         row = await self.core.database.read(lambda connection: connection.execute(query).first())
         return None if row is None else _person(row)
+
+    async def holding(self, keys: set[bytes]) -> dict[bytes, Person]:
+        """Give for each key of a session or API token that still holds its person. Asking does not count as use."""
+        now = self._now()
+        return await self.core.database.read(lambda connection: _holding(connection, sorted(keys), now))
 
     # ------------------------------------------------------------------------------------------------ inside
 
@@ -310,6 +317,7 @@ class Access:
         """Commit a change with the records it stages, and have them logged."""
         result = await self.core.database.write(change)
         self.core.sequencer.wake()
+        self.changed.set()
         return result
 
     def _record(self, connection: Connection, subject: str, act: str, *, by: str, detail: str = "") -> None:
@@ -370,7 +378,8 @@ def generate_password() -> str:
     return "-".join("".join(secrets.choice(letters) for _ in range(5)) for _ in range(4))
 
 
-def _digest(token: str) -> bytes:
+def key_of(token: str) -> bytes:
+    """Give the key under which a session or an API token is kept; it does not tell the token."""
     return hashlib.sha256(token.encode()).digest()
 
 
@@ -396,6 +405,16 @@ def _login_row(connection: Connection, digest: bytes) -> Any:  # noqa: ANN401 - 
 def _candidate(connection: Connection, name: str) -> _Candidate | None:
     row = connection.execute(select(people).where(people.c.name == name)).first()
     return None if row is None else _Candidate(_person(row), row.password)
+
+
+def _holding(connection: Connection, keys: list[bytes], now_ns: int) -> dict[bytes, Person]:
+    found: dict[bytes, Person] = {}
+    for some in (keys[at : at + KEYS_AT_ONCE] for at in range(0, len(keys), KEYS_AT_ONCE)):
+        for table in (logins, api_tokens):
+            query = select(people, table.c.token).join(table, table.c.person == people.c.name)
+            query = query.where(table.c.token.in_(some), table.c.expires_ns > now_ns, people.c.disabled.is_(False))
+            found |= {bytes(row.token): _person(row) for row in connection.execute(query)}
+    return found
 
 
 def _person(row: Any) -> Person:  # noqa: ANN401 - a row

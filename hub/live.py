@@ -87,8 +87,8 @@ class Live:
         self._spawn(self._watch_viewer(view, peer))
         return view, answer
 
-    async def end(self, view: str) -> None:
-        """End a live view; one that is not known changes nothing."""
+    async def end(self, view: str, detail: str = "") -> None:
+        """End a live view, saying why when it was not the viewer; one that is not known changes nothing."""
         name = self._of_view.pop(view, None)
         if name is None:
             return
@@ -96,7 +96,7 @@ class Live:
         peer = watched.viewers.pop(view)
         watched.changed.set()
         await peer.close()
-        await self.views.ended(view)
+        await self.views.ended(view, detail)
 
     async def publish(self, box: BoxId, source: str, offer: str) -> tuple[str, str]:
         """Take a box's publication of a stream that somebody watches; give its location and the SDP answer.

@@ -1,6 +1,7 @@
 """Tell pages what changed, by server-sent events.
 
-Guarantees: an inspector is told of their own tasks, and of streams and boxes only as far as those tasks concern them.
+Guarantees: an inspector is told of their own tasks, and of streams and boxes only as far as those tasks concern them; the line
+ends when the login under which it was opened ends, or its person gets another role.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
+from starlette.datastructures import State
 
 from hub.app import Hub
 from hub.belonging import streams_of
@@ -28,18 +30,25 @@ REFRESH_NS = SECOND_NS  # an inspector's streams are asked for again at most thi
 async def follow(request: Request, caller: Anyone, hub: TheHub) -> StreamingResponse:
     """Send a small JSON object `{event, ...}` for each change, and a comment every 15 s."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_lines(hub, caller, request.app.state.closing), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_lines(hub, caller, request.app.state), media_type="text/event-stream", headers=headers)
 
 
-async def _lines(hub: TheHub, caller: Caller, closing: asyncio.Event) -> AsyncIterator[str]:
+async def _lines(hub: TheHub, caller: Caller, state: State) -> AsyncIterator[str]:
     yield "retry: 2000\n\n: connected\n\n"
-    ear = _Ear(hub, caller)
+    ear, over = _Ear(hub, caller), asyncio.Event()
+
+    async def end() -> None:
+        over.set()
+
+    number = state.presence.enter(caller, end)
     async with hub.events.subscribe() as changes:
-        ending = asyncio.ensure_future(closing.wait())
+        endings = [asyncio.ensure_future(event.wait()) for event in (state.closing, over)]
         coming: asyncio.Future[dict[str, object]] = asyncio.ensure_future(anext(changes))
         try:
-            while not closing.is_set():
-                await asyncio.wait((coming, ending), timeout=IDLE_S, return_when=asyncio.FIRST_COMPLETED)
+            while True:
+                await asyncio.wait((coming, *endings), timeout=IDLE_S, return_when=asyncio.FIRST_COMPLETED)
+                if over.is_set() or state.closing.is_set():
+                    return
                 if coming.done():
                     change = await ear.hear(coming.result())
                     coming = asyncio.ensure_future(anext(changes))
@@ -48,8 +57,9 @@ async def _lines(hub: TheHub, caller: Caller, closing: asyncio.Event) -> AsyncIt
                 else:
                     yield ": still here\n\n"
         finally:
-            ending.cancel()
-            coming.cancel()
+            state.presence.leave(number)
+            for future in (*endings, coming):
+                future.cancel()
 
 
 @dataclass(slots=True)

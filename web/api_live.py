@@ -50,6 +50,7 @@ async def watch(box: str, source: str, request: Request, caller: Anyone, hub: Th
     if caller.role == INSPECTOR and stream not in await _own_streams(caller, hub):
         raise ForbiddenError("not a stream of your tasks", where=stream)
     view, answer = await hub.live.view(stream, caller.person, offer)
+    request.app.state.watching.live_began(view, caller)
     return Response(answer, 201, {"Location": f"/api/v1/views/{view}"}, SDP)
 
 

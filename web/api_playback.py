@@ -15,7 +15,7 @@ router = APIRouter(tags=["playback"])
 async def start(task: str, request: Request, caller: Anyone, hub: TheHub) -> schemas.ViewAnswer:
     """Record that the caller begins to play a task; its segments are open to them until it ends."""
     caller.need(await hub.tasks.get(TaskId(task)))
-    return schemas.ViewAnswer(view=await request.app.state.watching.begin(task, caller.person))
+    return schemas.ViewAnswer(view=await request.app.state.watching.begin(task, caller))
 
 
 @router.delete("/playbacks/{view}", status_code=204, summary="End a playback")

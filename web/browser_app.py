@@ -32,6 +32,7 @@ from web import (
 from web.answering import API_ERRORS, on_http_error, on_invalid_request, on_portwitness_error
 from web.bounds import Bounds
 from web.guards import Cookies, TheHub
+from web.presence import Presence
 from web.watching import Watching
 
 STATIC = Path(__file__).parent / "static"
@@ -56,7 +57,8 @@ def browser_app(hub: Hub, *, secure: bool, closing: asyncio.Event) -> FastAPI:
     app.state.hub = hub
     app.state.closing = closing
     app.state.cookies = Cookies(secure)
-    app.state.watching = Watching(hub)
+    app.state.presence = Presence(hub)
+    app.state.watching = Watching(hub, app.state.presence)
     app.add_exception_handler(PortwitnessError, on_portwitness_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(HTTPException, on_http_error)

@@ -6,12 +6,12 @@ the roles that may use it.
 
 import hmac
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from fastapi import Depends, Request
 
-from hub.access import Role, Session
+from hub.access import Role, Session, key_of
 from hub.app import Hub
 from hub.values import TaskFacts
 from protocol.errors import ForbiddenError
@@ -50,6 +50,7 @@ class Caller:
     person: PersonId
     role: Role
     way: Literal["session", "token"]
+    key: bytes = field(default=b"", repr=False, compare=False)  # by which `hub.access` tells whether the login still holds
 
     def may_see(self, task: TaskFacts) -> bool:
         """Tell whether a task is open to them: an inspector sees their own."""
@@ -106,9 +107,10 @@ async def caller_of(request: Request) -> Caller:
         person = await hub_of(request).access.by_token(token.strip())
         if person is None:
             raise ForbiddenError("log in first", where=SESSION)
-        return Caller(person.name, person.role, "token")
+        return Caller(person.name, person.role, "token", key_of(token.strip()))
     session = await session_of(request)
-    return Caller(session.person.name, session.person.role, "session")
+    key = key_of(request.cookies[cookies_of(request).session])
+    return Caller(session.person.name, session.person.role, "session", key)
 
 
 def need_role(*roles: Role) -> Callable[[Request], Awaitable[Caller]]:

@@ -1,7 +1,7 @@
 """Keep who is watching what, so that each view that began also ends, and no segment is shown outside a recorded view.
 
-A playback opens the segments of one task to one person; it ends when they say so, log out, or have fetched nothing for half an
-hour. A live view belongs to the person who began it.
+A playback opens the segments of one task to one person; it ends when they say so, log out, lose their role, or have fetched
+nothing for half an hour. A live view belongs to the person who began it, and ends with their login, too.
 """
 
 from dataclasses import dataclass, field
@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from hub.app import Hub
 from protocol.errors import ForbiddenError, RefusedError
 from protocol.instants import SECOND_NS
+from web.guards import Caller
+from web.presence import Presence
 
 IDLE_NS = 1800 * SECOND_NS
 REFRESH_NS = SECOND_NS  # a task's list of segments is asked for again at most this often
+LOGIN_ENDED = "the viewer's login or role ended"
 MAX_PLAYBACKS = 16  # per person: enough for every lane on two screens
 
 
@@ -32,19 +35,22 @@ class Watching:
     """The playbacks that run now; live views are the hub's own."""
 
     hub: Hub
+    presence: Presence
     playbacks: dict[str, Playback] = field(default_factory=dict)
 
     def _now(self) -> int:
         return self.hub.core.clock.monotonic_ns()
 
-    async def begin(self, task: str, viewer: str) -> str:
+    async def begin(self, task: str, caller: Caller) -> str:
         """Record that a playback starts; give its view."""
+        viewer = str(caller.person)
         await self.sweep()
         own = [playback for playback in self.playbacks.values() if playback.viewer == viewer]
         if len(own) >= MAX_PLAYBACKS:
             await self._end(min(own, key=lambda playback: playback.used_ns))
         view = await self.hub.views.playback_started(task, viewer)
-        self.playbacks[view] = Playback(view, viewer, task, self._now())
+        playback = self.playbacks[view] = Playback(view, viewer, task, self._now())
+        self.presence.enter(caller, lambda: self._end(playback, LOGIN_ENDED), lambda: view in self.playbacks)
         return view
 
     async def end(self, view: str, viewer: str) -> None:
@@ -69,6 +75,11 @@ class Watching:
                 return
         raise ForbiddenError("start a playback first: POST tasks/{task}/playbacks", where="segment")
 
+    def live_began(self, view: str, caller: Caller) -> None:
+        """End a live view with the login it began under."""
+        hub = self.hub
+        self.presence.enter(caller, lambda: hub.live.end(view, LOGIN_ENDED), lambda: hub.views.viewer(view) is not None)
+
     async def live_ended(self, view: str, viewer: str) -> None:
         """End a live view; raise RefusedError when there is none, ForbiddenError when it is another's."""
         owner = self.hub.views.viewer(view)
@@ -91,9 +102,10 @@ class Watching:
 
     async def close(self) -> None:
         """End all playbacks: the hub stops."""
+        await self.presence.close()
         for playback in list(self.playbacks.values()):
             await self._end(playback)
 
-    async def _end(self, playback: Playback) -> None:
+    async def _end(self, playback: Playback, detail: str = "") -> None:
         if self.playbacks.pop(playback.view, None) is not None:
-            await self.hub.views.ended(playback.view)
+            await self.hub.views.ended(playback.view, detail)

@@ -1,5 +1,9 @@
 // Follow the hub's server-sent events and tell the page; say when the line is down and since when.
 
+import { call } from "./api.js";
+
+const AGAIN_MS = 5000;
+
 /** @typedef {{event: string, subject?: string, [more: string]: unknown}} Change */
 
 /** The line of events. Dispatches `change` (detail: Change) and `line` (detail: since when it is down, or null). */
@@ -16,8 +20,19 @@ export class Changes extends EventTarget {
     this.close();
     this.source = new EventSource("/api/v1/events");
     this.source.addEventListener("open", () => this.setDown(null));
-    this.source.addEventListener("error", () => this.setDown(this.downSince ?? Date.now()));
+    this.source.addEventListener("error", () => this.failed());
     this.source.addEventListener("message", (event) => this.dispatchEvent(new CustomEvent("change", { detail: JSON.parse(event.data) })));
+  }
+
+  /** The hub ends the line when a login or a role ends: asking who we are tells, and leads to the login page. */
+  failed() {
+    this.setDown(this.downSince ?? Date.now());
+    if (this.source?.readyState !== EventSource.CLOSED) return; // it tries again by itself
+    const refused = this.source;
+    void call("GET", "session").catch(() => undefined);
+    window.setTimeout(() => {
+      if (this.source === refused) this.open();
+    }, AGAIN_MS);
   }
 
   close() {
