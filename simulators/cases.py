@@ -3,6 +3,7 @@
 For tests, demonstrations and the training of those who verify: what was done is known exactly.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hub.gathering import Gathered, check_complete, finish, gather
 from protocol import bundle, kinds
 from protocol.instants import MILLISECOND_NS, SECOND_NS
 from protocol.trust import Trust
-from simulators.evidence import MemoryPort
+from simulators.evidence import MemoryPort, sample_fields
 from storage.bundles import write_folder
 
 TASK = "T-20261118-0001"
@@ -39,9 +40,11 @@ def write_case(port: MemoryPort, folder: Path, task: str = TASK, gathered: Gathe
     return Case(folder, port, port.trust())
 
 
-def busy_port(folder: Path, *, segment_bytes: int = 4096, minutes: int = 2, late: bool = False) -> MemoryPort:
+def busy_port(
+    folder: Path, *, segment_bytes: int = 4096, minutes: int = 2, late: bool = False, film: Callable[[int], bytes] | None = None
+) -> MemoryPort:
     """Let a port work through one task: cameras of two boxes, a paired recorder, a crash of the second box in the middle."""
-    port = MemoryPort(folder, segment_bytes=segment_bytes)
+    port = MemoryPort(folder, segment_bytes=segment_bytes, film=film)
     port.found()
     for name, sources in SOURCES.items():
         box = port.enrol(name)
@@ -96,7 +99,8 @@ def _recover(port: MemoryPort, source: str, data: bytes, place: tuple[int, tuple
     digest = bundle.sha256(data)
     port.store(digest, data)
     body = kinds.Segment(
-        number, digest, len(data), mono[0], mono[1], begun, 0, 0, 125, bytes(32), "recovered", bound=len(data) // 2, epoch=epoch
+        number, digest, len(data), mono[0], mono[1], begun, 0, 0, 125, bytes(32), "recovered", bound=len(data) // 2, epoch=epoch,
+        **sample_fields(data),
     )  # fmt: skip
     box.write(body, stream)
     box.write(kinds.Gap("restart", begun + 5 * SECOND_NS, begun + 5 * SECOND_NS + LOST_NS), stream)

@@ -1,7 +1,7 @@
 """Make a whole port's evidence in memory: boxes, journals, segments, tasks, the port log; deterministic, without devices.
 
 It speaks the protocol as boxes and a hub do, so what it makes verifies like the real thing, and it can be told to misbehave.
-Segments are random bytes: nothing that judges evidence decodes a picture.
+Segments are random bytes, or films (`simulators.films`) whose samples are judged too; nothing that judges evidence decodes a picture.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
@@ -25,12 +26,15 @@ from protocol.certificates import (
     issue_root,
     issue_site_ca,
 )
+from protocol.errors import MalformedError
 from protocol.identifiers import BoxId, HubId, Issuer, SiteId, StreamId
 from protocol.instants import SECOND_NS, Instant
 from protocol.journals import origin
 from protocol.merkle import Frontier, NodeReader, node_hash
+from protocol.mp4 import read_tracks
 from protocol.notes import ED25519, Checkpoint, NoteKey, cosign, sign_checkpoint
 from protocol.records import Record, Seen, SignedRecord
+from protocol.samples import tree_of
 from protocol.signatures import Ed25519Signer, P256Signer, Signer
 from protocol.trust import Trust, log_origin
 
@@ -61,6 +65,15 @@ def nodes_of(leaves: list[bytes]) -> NodeReader:
         return node_hash(read(level - 1, 2 * index), read(level - 1, 2 * index + 1))
 
     return read
+
+
+def sample_fields(data: bytes) -> dict[str, Any]:
+    """Give what a segment's record says of its samples: nothing when it is no film."""
+    try:
+        tree = tree_of(data, read_tracks(data))
+    except MalformedError:
+        return {}
+    return {"sample_root": tree.root(), "starts": tree.starts()}
 
 
 @dataclass(slots=True)
@@ -163,7 +176,8 @@ class MemoryBox:
         self.port.store(digest, data)
         state, config = ("live" if bound is None else "recovered"), bytes(32)
         body = kinds.Segment(
-            number, digest, len(data), mono[0], mono[1], self.began_ns + mono[0], 0, 0, 250, config, state, bound=bound  # type: ignore[arg-type]
+            number, digest, len(data), mono[0], mono[1], self.began_ns + mono[0], 0, 0, 250, config, state, bound=bound,  # type: ignore[arg-type]
+            **sample_fields(data),
         )  # fmt: skip
         return self.write(body, StreamId.of(self.box, source))
 
@@ -178,6 +192,7 @@ class MemoryPort:
     now_ns: int = EPOCH_NS
     log: MemoryLog = field(default_factory=MemoryLog)
     boxes: dict[str, MemoryBox] = field(default_factory=dict)
+    film: Callable[[int], bytes] | None = None  # gives the bytes of a segment by its number; random ones otherwise
     chain: tuple[Certificate, ...] = ()  # site CA, root
     site_key: P256Signer = field(default_factory=lambda: fixed_p256(2))
 
@@ -223,6 +238,8 @@ class MemoryPort:
 
     def video(self, box: str, source: str, number: int) -> bytes:
         """Give the bytes of a segment, by seed."""
+        if self.film is not None:
+            return self.film(number)
         return random.Random(f"{self.seed}/{box}/{source}/{number}").randbytes(self.segment_bytes + number)  # noqa: S311 - a simulation
 
     def record_for(self, seconds: int, sources: dict[str, list[str]], until: Callable[[], bool] = lambda: False) -> None:
