@@ -37,6 +37,8 @@ VERSION = 1
 ROUNDING = 2 * FLICKS // 1000  # writers round edits to a millisecond, twice
 LAST_SLACK = 2 * FLICKS  # how much longer than its record a segment's media may last: nobody binds the last sample's end
 _LIMIT = 1 << 62
+_IDR = 5
+MAX_NALS = 256  # of a picture: an IDR slice stands before all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +229,24 @@ def _climb(size: int, known: dict[int, bytes], hashes: Sequence[bytes]) -> bytes
 # ------------------------------------------------------------------------------------------------------------ checking
 
 
+def roots(data: Data) -> Iterator[bytes]:
+    """Give the sample root of a file, with its own key marks and then with those of its content; raise MalformedError."""
+    tracks = read_tracks(data)
+    yield tree_of(data, tracks).root()
+    mark_by_content(data, tracks)
+    yield tree_of(data, tracks).root()
+
+
 def check_whole(data: Data, anchor: Anchor) -> SampleTree:
     """Check that an MP4 file, remuxed or not, holds all samples of a segment and shows its tracks as they were.
 
     Raises MalformedError when it is not read, VerificationError when it is not that segment.
     """
-    tree = tree_of(data, read_tracks(data))
+    tracks = read_tracks(data)
+    tree = tree_of(data, tracks)
+    if tree.root() != anchor.root:
+        mark_by_content(data, tracks)
+        tree = tree_of(data, tracks)
     if tree.root() != anchor.root:
         raise VerificationError("its samples, their times or their parameter sets are not those of the record", where="sample tree")
     used = [leaves.track for leaves in tree.used]
@@ -254,10 +268,11 @@ def check_clip(data: Data, proof: SampleProof, anchor: Anchor) -> Placed:
     used = [track for track in read_tracks(data) if track.dts]
     if len(used) != len(proof.shown):
         raise VerificationError(f"has {len(used)} tracks with samples, its proof tells of {len(proof.shown)}", where="clip")
-    leaves = [contents_leaf(proof.counts)]
-    for track, one in zip(used, proof.shown, strict=True):
-        leaves += [head_leaf(one.place, track), *_clip_leaves(data, track, one)]
-    _check_root(proof, leaves, anchor)
+    try:
+        _check_root(proof, _leaves(data, used, proof), anchor)
+    except VerificationError:
+        mark_by_content(data, used)
+        _check_root(proof, _leaves(data, used, proof), anchor)
     begun = [_start(one, anchor) for one in proof.shown]
     _check_starts(used, begun)
     start = begun[0]
@@ -285,6 +300,30 @@ def _start(one: Shown, anchor: Anchor) -> int:
     if one.place >= len(starts):
         raise VerificationError("the record does not say when this track starts", where=f"track {one.place}")
     return starts[one.place] + one.pts
+
+
+def _leaves(data: Data, tracks: Sequence[Track], proof: SampleProof) -> list[bytes]:
+    leaves = [contents_leaf(proof.counts)]
+    for track, one in zip(tracks, proof.shown, strict=True):
+        leaves += [head_leaf(one.place, track), *_clip_leaves(data, track, one)]
+    return leaves
+
+
+def mark_by_content(data: Data, tracks: Sequence[Track]) -> None:
+    """Mark as key pictures those of H.264 that hold an IDR slice, which is what a box marks; writers have opinions of their own."""
+    for track in tracks:
+        if track.codec == "h264" and len(track.config) > 4:
+            width = (track.config[4] & 3) + 1  # ISO/IEC 14496-15 5.3.3.1: bytes of a NAL unit's length
+            places = zip(track.places, track.sizes, strict=True)
+            track.syncs[:] = [_IDR in _kinds(data, place, place + size, width) for place, size in places]
+
+
+def _kinds(data: Data, at: int, end: int, width: int) -> Iterator[int]:
+    for _ in range(MAX_NALS):
+        if at + width >= end:
+            return
+        yield data[at + width] & 0x1F
+        at += width + int.from_bytes(data[at : at + width], "big")
 
 
 def _clip_leaves(data: Data, track: Track, one: Shown) -> list[bytes]:

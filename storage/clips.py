@@ -17,7 +17,7 @@ from protocol.identifiers import StreamId
 from protocol.instants import SECOND_NS
 from protocol.mp4 import read_tracks
 from protocol.reckoning import Expectation, Piece
-from protocol.sample_proofs import MAX_PROOF_BYTES, Anchor, Placed, SampleProof, check_clip, check_whole, prove
+from protocol.sample_proofs import MAX_PROOF_BYTES, Anchor, Placed, SampleProof, check_clip, check_whole, prove, roots
 from protocol.samples import FLICKS, tree_of
 from protocol.verdict import Report, SegmentFinding
 from storage.files import read_file, replace_file
@@ -119,8 +119,8 @@ def _piece_of_proof(proof: SampleProof, wanted: Expectation) -> Piece:
 
 
 def _piece_of_root(data: bytes, wanted: Expectation) -> Piece:
-    root = tree_of(data, read_tracks(data)).root()
-    piece = next((one for one in wanted.wanted.values() if one.body.sample_root == root), None)
+    known = {one.body.sample_root: one for one in wanted.wanted.values() if one.body.sample_root is not None}
+    piece = next((known[root] for root in roots(data) if root in known), None)
     if piece is None:
         what = "no record of the bundle has the sample root of this file: it is no whole segment, or was changed; a part needs its proof"
         raise VerificationError(what, where="sample tree")
