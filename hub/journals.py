@@ -1,8 +1,8 @@
 """Serve the mirrored journals of boxes as logs of their own, and COSE receipts for what the port log covers.
 
 Guarantees: a journal's checkpoint is the one its box signed in its newest seal that the hub took, with the hub's cosignature: that
-it is consistent with all that the hub saw of this journal before. Nothing of a journal is shown above that checkpoint, so whoever
-reads sees no more than what can be proven.
+it is consistent with all that the hub saw of this journal before. Nothing of a journal is shown that no logged seal covers - its own,
+or, where power was cut, that of the next epoch, whose boot names this one's end.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, and_, func, select
 
 from hub.core import Core
-from hub.lookups import covering_leaf
+from hub.lookups import covered_size, covering_leaf
 from protocol import kinds
 from protocol.cose_receipts import make_receipt
 from protocol.errors import MalformedError, RefusedError
@@ -56,15 +56,15 @@ class Journals:
     async def tile(self, box: str, epoch: int, path: str) -> bytes:
         """Give a tile or entry bundle of a journal by its C2SP path.
 
-        Raises MalformedError when the path names none, RefusedError when the sealed journal is not that long.
+        Raises MalformedError when the path names none, RefusedError when the covered journal is not that long.
         """
         tile, name = parse_path(path), BoxId(box)
         last = (tile.index * TILE_WIDTH + tile.width) * TILE_WIDTH ** max(tile.level, 0)
 
         def make(connection: Connection) -> bytes:
-            sealed = SignedCheckpoint.parse(_sealed_note(connection, name, epoch)).checkpoint.size
-            if last > sealed:
-                raise RefusedError(f"the sealed journal has {sealed} records", where=f"{name} epoch {epoch} {path}")
+            covered = covered_size(connection, name, epoch)
+            if last > covered:
+                raise RefusedError(f"the sealed journal has {covered} records", where=f"{name} epoch {epoch} {path}")
             return make_tile(connection, tile, JournalLog(str(Issuer.of_box(name)), epoch))
 
         return await self.core.database.read(make)

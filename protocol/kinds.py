@@ -299,9 +299,22 @@ class HeadSeen:
     way: Literal["file", "code"]
 
 
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """A monitor replayed the log up to `size`; `report` is its whole report, signed by the monitor's own key (COSE_Sign1)."""
+
+    KIND: ClassVar[str] = "audit-report"
+    by: str
+    size: int
+    root: bytes
+    findings: int
+    report: bytes
+
+
 Body = (
     Boot | Session | Recording | Segment | Gap | Heartbeat | Seal | ClockStep | BoxState | Disposal
     | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access | TimeToken | HeadSeen
+    | AuditReport
 )  # fmt: skip
 
 Plan = tuple[tuple[int, str, Any, bool], ...]

@@ -5,8 +5,9 @@ other without hole or overlap: by the monotonic clock inside one boot, by the wa
 begins anew. Segment numbers have no holes. The account holds totals, not pieces: its size does not grow with history.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from protocol import kinds
 from protocol.instants import MILLISECOND_NS, SECOND_NS
@@ -104,6 +105,17 @@ class Account:
     def _end_of(self) -> str:
         return self._what if self._what.startswith("the period") else f"the end of {self._what}"
 
+    def encode(self) -> list[Any]:
+        """Give the account as plain values."""
+        last = [self._last.wall_ns, self._last.epoch, self._last.mono_ns] if self._last is not None else None
+        return [self.number, self.is_open, self.recorded_ns, dict(self.gap_ns), self.segments, self.lost_frames, last, self._what]
+
+    @classmethod
+    def decode(cls, value: Any) -> "Account":  # noqa: ANN401
+        """Read what `encode` gave; raises ValueError or TypeError when it is none."""
+        *facts, last, what = value
+        return cls(*facts, Place(*last) if last is not None else None, what)
+
 
 @dataclass(slots=True)
 class Ledger:
@@ -118,3 +130,12 @@ class Ledger:
         account = self.accounts.setdefault(record.subject, Account())
         where = f"{record.subject} epoch {record.epoch} position {record.position}"
         return [f"{where}: {fault}" for fault in account.take(record)]
+
+    def encode(self) -> dict[str, Any]:
+        """Give the accounts as plain values, by stream."""
+        return {stream: account.encode() for stream, account in self.accounts.items()}
+
+    @classmethod
+    def decode(cls, value: Mapping[str, Any]) -> "Ledger":
+        """Read what `encode` gave; raises ValueError or TypeError when it is none."""
+        return cls({stream: Account.decode(account) for stream, account in value.items()})

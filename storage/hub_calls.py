@@ -1,4 +1,4 @@
-"""Call the hub's JSON API with the standard library alone: what the site CA needs of it."""
+"""Call the hub's API with the standard library alone: what the site CA and a monitor need of it."""
 
 import json
 import ssl
@@ -12,7 +12,7 @@ from typing import Any
 from protocol.errors import MalformedError, RefusedError, UnavailableError
 
 TIMEOUT_S = 30
-MAX_ANSWER_BYTES = 8 << 20
+MAX_ANSWER_BYTES = 20 << 20  # an entry bundle has up to 256 records of 64 KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +42,40 @@ class HubCalls:
         """Revoke a box."""
         self._call("POST", f"/api/v1/devices/{_part(box)}/revoke", {"reason": reason})
 
+    def fetch(self, path: str) -> bytes:
+        """Give the bytes under a path; raise UnavailableError when nobody answers, RefusedError with the hub's words."""
+        return call_bytes(self._request("GET", path), self.authority)
+
+    def post(self, path: str, value: object) -> None:
+        """Hand in a JSON value; raises as `fetch`."""
+        self._call("POST", path, value)
+
     def _call(self, method: str, path: str, value: object = None) -> dict[str, Any]:
         """Call; raise UnavailableError when nobody answers, RefusedError with the hub's words, MalformedError for nonsense."""
+        return call_json(self._request(method, path, value), self.authority)
+
+    def _request(self, method: str, path: str, value: object = None) -> urllib.request.Request:
         data = json.dumps(value).encode() if value is not None else None
-        headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json", "Content-Type": "application/json"}
-        request = urllib.request.Request(self.url.rstrip("/") + path, data, headers, method=method)  # noqa: S310 - `call_json` checks it
-        return call_json(request, self.authority)
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": "*/*", "Content-Type": "application/json"}
+        return urllib.request.Request(self.url.rstrip("/") + path, data, headers, method=method)  # noqa: S310 - `call_bytes` checks it
 
 
 def call_json(request: urllib.request.Request, authority: Path | None) -> dict[str, Any]:
-    """Send a request, http or https only, and give the JSON object that is answered.
+    """Send a request and give the JSON object that is answered; raises as `call_bytes`, and MalformedError for another answer."""
+    data = call_bytes(request, authority)
+    try:
+        value = json.loads(data) if data else {}
+    except ValueError as error:
+        raise MalformedError("the answer is not JSON", where=request.full_url) from error
+    if not isinstance(value, dict):
+        raise MalformedError("the answer is no JSON object", where=request.full_url)
+    return value
 
-    Raises UnavailableError, RefusedError, MalformedError.
+
+def call_bytes(request: urllib.request.Request, authority: Path | None) -> bytes:
+    """Send a request, http or https only, and give what is answered.
+
+    Raises UnavailableError when nobody answers, RefusedError with the hub's words, MalformedError for an answer that is too long.
     """
     if request.type not in ("http", "https"):
         raise MalformedError(f"{request.full_url[:80]!r} is no http(s) address", where="--hub")
@@ -63,7 +85,7 @@ def call_json(request: urllib.request.Request, authority: Path | None) -> dict[s
     )
     try:
         with opener.open(request, timeout=TIMEOUT_S) as answer:
-            data = answer.read(MAX_ANSWER_BYTES)
+            data: bytes = answer.read(MAX_ANSWER_BYTES + 1)
     except urllib.error.HTTPError as error:
         with error:
             text = _words(error.read(MAX_ANSWER_BYTES)) or error.reason
@@ -71,13 +93,9 @@ def call_json(request: urllib.request.Request, authority: Path | None) -> dict[s
             raise kind(f"{error.code}: {text}", where=request.full_url) from error
     except (urllib.error.URLError, OSError, ssl.SSLError) as error:
         raise UnavailableError(f"no answer: {error}", where=request.full_url) from error
-    try:
-        value = json.loads(data) if data else {}
-    except ValueError as error:
-        raise MalformedError("the answer is not JSON", where=request.full_url) from error
-    if not isinstance(value, dict):
-        raise MalformedError("the answer is no JSON object", where=request.full_url)
-    return value
+    if len(data) > MAX_ANSWER_BYTES:
+        raise MalformedError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes", where=request.full_url)
+    return data
 
 
 def _words(data: bytes) -> str:

@@ -43,6 +43,7 @@ BODIES: dict[str, tuple[str, Any]] = {
     "equivocation": ("box:box-1", kinds.Equivocation(0, 5, HASH, b"other")),
     "access": ("li.wei", kinds.Access("added", "admin", "inspector")),
     "time-token": ("portwitness.port/testport/hub-1", kinds.TimeToken(99, HASH, b"token", "tsa.example")),
+    "audit-report": ("monitor", kinds.AuditReport("monitor", 99, HASH, 2, b"report")),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }
 

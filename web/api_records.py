@@ -140,3 +140,10 @@ async def journal_tile(box: str, epoch: int, path: str, hub: TheHub) -> Response
     if parse_path(f"tile/{path}").level < 0:  # routes are matched in order; this must hold in any
         raise ForbiddenError("entry bundles are for supervisor, administrator", where="journals/tile")
     return Response(await hub.journals.tile(box, epoch, f"tile/{path}"), media_type="application/octet-stream", headers=TILES)
+
+
+@router.post("/reports", status_code=201, summary="Hand in a monitor's report")
+async def report(ask: schemas.ReportAsk, caller: Overseeing, hub: TheHub) -> schemas.RecordPlace:
+    """Log a monitor's signed report; give its place in the log."""
+    record = (await hub.reports.accept(bytes.fromhex(ask.report), caller.person)).record
+    return schemas.RecordPlace(issuer=str(record.issuer), epoch=record.epoch, position=record.position)

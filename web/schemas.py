@@ -50,6 +50,12 @@ class JournalAnswer(Shape):
     sealed: int
 
 
+class ReportAsk(Shape):
+    """A monitor's signed report, in hex."""
+
+    report: str = Field(pattern=r"^([0-9a-f]{2})+$", max_length=2 * 49152)
+
+
 class LoginAsk(Shape):
     """Name and password."""
 

@@ -30,12 +30,16 @@ PROGRAMS = {
     "portwitness-ca": "storage.authority",
     "portwitness-sim": "simulators",
     "portwitness-verify": "storage.verify",
+    "portwitness-monitor": "storage.monitor",
 }
 CHANNELS: dict[str, tuple[str, tuple[type[Any], ...]]] = {
     "journal": ("Records of the box's journal, in order.", (messages.JournalBatch,)),
-    "reply": ("Answers to commands, and claims of recorders.", (messages.Reply, messages.Claim)),
+    "reply": ("Answers to commands, and claims of recorders.", (messages.Reply, messages.Claim, messages.Prove)),
     "state": ("Telemetry, retained; the broker's will says offline.", (messages.BoxReport,)),
-    "ack": ("Acknowledgements.", (messages.Persisted, messages.StoredBlobs, messages.Receipt, messages.Resend, messages.Beacon)),
+    "ack": (
+        "Acknowledgements, and what the port log shows.",
+        (messages.Persisted, messages.StoredBlobs, messages.Receipt, messages.Resend, messages.Beacon, messages.Consistency),
+    ),
     "cmd": ("Commands and refusals.", (messages.Pair, messages.EndTask, messages.Live, messages.Refusal)),
 }
 
