@@ -22,6 +22,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.views       playback_started(task, viewer) -> view id ; ended(view id)
     hub.log         checkpoint() -> bytes ; tile(path) -> bytes ; proof(index) -> list[bytes] ; leaf(index) -> bytes ; vkey (sync)
     hub.journals    list() ; checkpoint(box, epoch) ; tile(box, epoch, path) ; receipt(issuer, epoch, position) -> COSE receipt
+    hub.witnesses   head, mode, policy, stopped, states() (sync)                 the outside parties that cosign the log
     hub.records     get(issuer, epoch, position) -> StoredRecord
     hub.access      hub/access.py      class Access(core: Core)
     hub.bus         is_up, state (sync); None when the HTTPS transport serves alone
@@ -63,11 +64,12 @@ from hub.tasks import Tasks
 from hub.timeline import TaskTimeline
 from hub.uploads import Blobs
 from hub.views import Views
+from hub.witnesses import Witnessed, Witnesses, read_policy
 from protocol import kinds
 from protocol.errors import MalformedError
 from protocol.identifiers import BoxId
 from protocol.instants import Clock
-from protocol.messages import BoxReport, Claim, Reply
+from protocol.messages import BoxReport, Claim, Prove, Reply
 from protocol.records import SignedRecord
 from protocol.signatures import Ed25519Signer
 from storage.blobs import open_blobs
@@ -93,6 +95,7 @@ class Hub:
     views: Views
     records: Records
     journals: Journals
+    witnesses: Witnesses
     access: Access
     enrolment: Enrolment
     export: Export
@@ -137,9 +140,13 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
     store = await stack.enter_async_context(open_blobs(settings.blob_url))
     events = Events()
     alarms = Alarms(database, clock, events)
-    sequencer = Sequencer(settings, clock, database, key, LogFolder(Path(settings.port.state) / "log"))
-    core = Core(settings, clock, database, sequencer, alarms, events)
-    mail = Mail(database, clock, sequencer)
+    folder = LogFolder(Path(settings.port.state) / "log")
+    sequencer = Sequencer(settings, clock, database, key, folder)
+    policy = await asyncio.to_thread(read_policy, settings, sequencer.key)
+    witnesses = await stack.enter_async_context(Witnesses(settings, clock, database, alarms, folder, key, policy))
+    sequencer.guard = witnesses.guard
+    core = Core(settings, clock, database, sequencer, alarms, events, witnesses)
+    mail = Mail(database, clock, sequencer, witnesses)
     await stack.enter_async_context(sequencer)
     blobs = await stack.enter_async_context(Blobs(core, store))
     ingest = await stack.enter_async_context(Ingest(core, mail, blobs))
@@ -164,6 +171,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         views=views,
         records=Records(core),
         journals=Journals(core),
+        witnesses=witnesses,
         access=Access(core, Lanes(core.clock)),
         enrolment=Enrolment(core),
         export=await stack.enter_async_context(Export(core, blobs)),
@@ -192,11 +200,15 @@ async def _start_bus(hub: Hub, stack: AsyncExitStack) -> Bus | None:
 def _wire(hub: Hub) -> None:
     """Tell the parts of each other what they must know."""
     handlers: dict[type[Any], Any] = {Reply: hub.pairings.answered, Claim: hub.pairings.claim, BoxReport: hub.devices.reported}
+    handlers[Prove] = hub.mail.consistency
     hub.ingest.handlers.update(handlers)
 
     def accepted(box: BoxId, signed: tuple[SignedRecord, ...]) -> None:
         hub.devices.heard(box)
         hub.pairings.note(box, signed)
+        seen = signed[-1].record.seen if signed else None
+        if seen is not None:
+            hub.witnesses.seen_by(box, seen.size, hub.log.published_size())
         pieces = [record.record.subject for record in signed if isinstance(record.record.body, kinds.Segment | kinds.Gap)]
         if pieces:
             hub.events.tell("lanes", box=box, streams=sorted(set(pieces)))
@@ -205,9 +217,18 @@ def _wire(hub: Hub) -> None:
         for signed in publication.records:
             if isinstance(signed.record.body, kinds.Enrolment):
                 hub.ingest.forget(signed.record.subject)
+        hub.witnesses.published(publication.size, publication.checkpoint)
         await hub.mail.published(publication)
         boxes = sorted({receipt.box for receipt in publication.receipts})
         hub.events.tell("checkpoint", size=publication.size, boxes=boxes)
 
+    async def witnessed(head: Witnessed) -> None:
+        hub.log.cosigned(head.size, head.note)
+        await hub.mail.witnessed(head)
+
+    hub.witnesses.listeners.append(witnessed)
+    hub.witnesses.when_lost.append(hub.mail.quorum_lost)
+    if hub.log.published_size():
+        hub.witnesses.published(hub.log.published_size(), hub.log.checkpoint_now())
     hub.ingest.listeners.append(accepted)
     hub.core.sequencer.listeners.append(published)

@@ -50,6 +50,31 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessSettings:
+    """An outside party that cosigns the port log (tlog-witness)."""
+
+    name: str = setting("What it is called here.")
+    url: str = setting("Its submission prefix: http(s)://host:port[/path].")
+    vkey: str = setting("Its verifier key: Ed25519 cosignature (type 4) or ML-DSA-44 (type 6).")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessingSettings:
+    """Which outside parties must agree to a checkpoint before records count as finally receipted."""
+
+    policy: Path | None = setting("C2SP tlog-policy file with URLs of witnesses and the quorum; none: the list `witnesses`.", default=None)
+    quorum: int = setting("How many of the list `witnesses` must cosign; 0: none is needed.", default=0, bounds=(0, 64))
+    interval_ms: int = setting("Pause between checkpoints that are sent to witnesses.", default=500, unit="ms", bounds=(10, 1000))
+    timeout_seconds: float = setting("How long a witness may take.", default=5.0, unit="s", bounds=(0.1, 60))
+    alarm_seconds: float = setting("How long there may be no quorum before the alarm.", default=10.0, unit="s", bounds=(0.1, 3600))
+    start: Literal["go on", "wait"] = setting(
+        "When too few witnesses answer at start to know that this state is no old copy: go on with an alarm, or sign nothing.",
+        default="go on",
+    )
+    start_seconds: float = setting("How long they are asked at start before that.", default=5.0, unit="s", bounds=(0, 3600))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BrowserSettings:
     """The port for people."""
 
@@ -125,6 +150,8 @@ class HubSettings:
     database: DatabaseSettings = DatabaseSettings()
     blobs: BlobSettings = BlobSettings()
     log: LogSettings = LogSettings()
+    witnessing: WitnessingSettings = WitnessingSettings()
+    witnesses: tuple[WitnessSettings, ...] = setting("Outside parties that cosign the port log; none by default.", default=())
     browser: BrowserSettings = BrowserSettings()
     device: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings = MqttSettings()

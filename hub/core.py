@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from hub.config import HubSettings
     from hub.events import Events
     from hub.sequencer import Sequencer
+    from hub.witnesses import Witnesses
     from storage.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Settings, clock, database, the one writer of the port log, and the two ways to tell people."""
+    """Settings, clock, database, the one writer of the port log, the two ways to tell people, and the log's witnesses."""
 
     settings: "HubSettings"
     clock: Clock
@@ -24,6 +25,7 @@ class Core:
     sequencer: "Sequencer"
     alarms: "Alarms"
     events: "Events"
+    witnesses: "Witnesses | None" = None
 
     @property
     def site(self) -> SiteId:

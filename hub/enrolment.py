@@ -219,7 +219,9 @@ class Enrolment:
 
     def trust(self) -> Trust:
         """Give this hub's trust file: what it claims, to be compared with what the port publishes."""
-        return Trust(self.core.site, self.core.hub_id, self.root_sha256(), NoteKey.parse(self.core.sequencer.vkey))
+        witnesses = self.core.witnesses
+        policy = witnesses.policy if witnesses is not None and witnesses.policy.asks else None
+        return Trust(self.core.site, self.core.hub_id, self.root_sha256(), NoteKey.parse(self.core.sequencer.vkey), policy=policy)
 
     # ------------------------------------------------------------------------------------------------------- details
 

@@ -140,6 +140,8 @@ class Export:
         body = kinds.Export(by, bundle.sha256(gathered.manifest()), len(gathered.hashes()))
         record = await self.core.sequencer.issue(body, gathered.task)
         checkpoint = await self.core.sequencer.checkpoint()
+        if self.core.witnesses is not None:
+            checkpoint = await self.core.witnesses.over(record.record.position, checkpoint)
         files = await self._ask(lambda port: finish(port, gathered, record, checkpoint))
         videos = {name: (path, piece.body.sha256) for name, (path, piece) in gathered.videos.items()}
         place = self._place(export)

@@ -29,7 +29,19 @@ from protocol import kinds
 from protocol.errors import EquivocationError, ForbiddenError, MalformedError, PortwitnessError, UnavailableError, VerificationError
 from protocol.identifiers import BoxId, Issuer
 from protocol.journals import check_equal
-from protocol.messages import MAX_BATCH_RECORDS, BoxReport, Claim, JournalBatch, Message, Persisted, Refusal, Reply, Resend, StoredBlobs
+from protocol.messages import (
+    MAX_BATCH_RECORDS,
+    BoxReport,
+    Claim,
+    JournalBatch,
+    Message,
+    Persisted,
+    Prove,
+    Refusal,
+    Reply,
+    Resend,
+    StoredBlobs,
+)
 from protocol.records import SignedRecord, read
 from protocol.signatures import PublicKey
 from storage.logs import JournalLog, keep_tile_roots
@@ -85,7 +97,7 @@ class Ingest:
         if isinstance(message, JournalBatch):
             return await self._accept_batch(box, message)
         handler = self.handlers.get(type(message))
-        if handler is None or not isinstance(message, Reply | Claim | BoxReport):
+        if handler is None or not isinstance(message, Reply | Claim | BoxReport | Prove):
             raise MalformedError(f"{message.KIND!r} is not for the hub", where="message")
         return await handler(box, message)
 

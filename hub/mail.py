@@ -2,18 +2,22 @@
 
 Guarantees: a command is committed before it is first sent, and sent again until the box has answered; acknowledgements may be
 lost on the way, for each can be made again: `persisted` and `stored` when the box repeats itself, receipts from the seals whose
-receipt was not handed over. Every queue is bounded.
+receipt was not handed over. Every queue is bounded. Where witnesses are asked for, receipts wait for their quorum; without one
+they go under the hub's signature alone, and again, as final ones, when the quorum is back.
 """
 
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import Connection, and_, func, select, update
 
 from hub.sequencer import Publication, Sequencer, make_receipts
+from hub.witnesses import Witnessed, Witnesses, prove
+from protocol.errors import MalformedError
 from protocol.instants import MILLISECOND_NS, SECOND_NS, Clock
-from protocol.messages import Beacon, Command, Message, Persisted, Receipt, Reply, decode, encode
+from protocol.messages import Beacon, Command, Consistency, Message, Persisted, Prove, Receipt, Reply, decode, encode
 from storage.database import Database, insert_new
 from storage.schema import commands, journals, seals
 
@@ -34,6 +38,8 @@ class _Box:
     due_ns: dict[str, int] = field(default_factory=dict)  # when to send again
     news: asyncio.Event = field(default_factory=asyncio.Event)
     beacon_ns: int = 0
+    told: int = 0  # size of the newest checkpoint shown to it
+    more: bool = False  # the tables hold receipts it did not get
 
 
 @dataclass(slots=True)
@@ -43,6 +49,7 @@ class Mail:
     database: Database
     clock: Clock
     sequencer: Sequencer
+    witnesses: Witnesses | None = None
     _boxes: dict[str, _Box] = field(default_factory=dict)
 
     async def take(self, box: str, wait_s: float) -> list[bytes]:
@@ -57,6 +64,8 @@ class Mail:
         until_ns = self.clock.monotonic_ns() + int(wait_s * SECOND_NS)
         while True:
             mine.news.clear()
+            if mine.more and not any(isinstance(message, Receipt) for message in mine.waiting):
+                await self._refill(box, mine)
             found = self._collect(mine)
             left_s = (until_ns - self.clock.monotonic_ns()) / SECOND_NS
             if found or left_s <= 0:
@@ -65,7 +74,8 @@ class Mail:
 
     async def delivered(self, box: str, found: list[Message | bytes]) -> None:
         """Note that messages were handed over."""
-        places = [(message.epoch, message.end) for message in found if isinstance(message, Receipt)]
+        final = self.witnesses.is_final if self.witnesses is not None else lambda _: True
+        places = [(message.epoch, message.end) for message in found if isinstance(message, Receipt) and final(message.checkpoint)]
         if places:
             await self.database.write(lambda connection: _set_delivered(connection, box, places))
 
@@ -113,18 +123,71 @@ class Mail:
         return await self.database.write(lambda connection: _answer(connection, box, reply))
 
     async def published(self, publication: Publication) -> None:
-        """Put receipts and beacons where boxes will fetch them."""
+        """Put receipts and beacons where boxes will fetch them; with a quorum of witnesses they wait for `witnessed`."""
+        if self.witnesses is not None and self.witnesses.mode == "quorum":
+            return
+        await self._show(publication.size, publication.checkpoint, {receipt.box for receipt in publication.receipts})
         for receipt in publication.receipts:
             self.post(receipt.box, receipt)
+
+    async def witnessed(self, head: Witnessed) -> None:
+        """Let boxes fetch final receipts under a checkpoint that a quorum cosigned."""
+        await self._show(head.size, head.note, set())
+        for mine in self._boxes.values():
+            mine.more = True
+            mine.news.set()
+
+    async def quorum_lost(self) -> None:
+        """Put receipts under the hub's signature alone where boxes will fetch them: blobs may go, records stay."""
+        note, size = self.sequencer.checkpoint_now(), self.sequencer.published_size()
+        for box in list(self._boxes):
+            found = await self.database.read(partial(self._receipts, box=box, head=(size, note)))
+            self.post(box, *found)
+
+    async def _show(self, size: int, note: bytes, now_for: set[str]) -> None:
+        """Post a checkpoint, about once a second and to boxes that get receipts under it at once, each with its proof."""
         now = self.clock.now()
-        for box, mine in self._boxes.items():
-            if now.mono_ns - mine.beacon_ns >= BEACON_NS:
-                mine.beacon_ns = now.mono_ns
-                self.post(box, Beacon(publication.checkpoint, now.wall_ns))
+        due = [box for box, mine in self._boxes.items() if box in now_for or now.mono_ns - mine.beacon_ns >= BEACON_NS]
+        due = [box for box in due if size >= self._boxes[box].told]
+        olds = {self._boxes[box].told for box in due}
+        proofs = await self.database.read(lambda connection: {old: prove(connection, old, size) for old in olds}) if olds else {}
+        for box in due:
+            mine = self._boxes[box]
+            old = mine.told
+            if old in proofs and old <= size:  # it may have been shown another one meanwhile
+                mine.beacon_ns, mine.told = now.mono_ns, size
+                self.post(box, Beacon(note, now.wall_ns, old, proofs[old]) if old else Beacon(note, now.wall_ns))
+
+    async def consistency(self, box: str, asked: Prove) -> list[Message]:
+        """Answer a box that asks whether one tree of the port log extends another.
+
+        Raises MalformedError when the published log is not that long.
+        """
+        if not 0 < asked.old <= asked.new <= self.sequencer.published_size():
+            raise MalformedError(f"the published log has {self.sequencer.published_size()} leaves, not {asked.new}", where=f"{box} prove")
+        proof = await self.database.read(lambda connection: prove(connection, asked.old, asked.new))
+        return [Consistency(asked.old, asked.new, proof)]
+
+    def _head(self) -> tuple[int, bytes]:
+        """Give the checkpoint under which receipts are final: the witnessed one, or the published one where none is asked."""
+        if self.witnesses is not None and self.witnesses.mode != "off":
+            return self.witnesses.head.size, self.witnesses.head.note
+        return self.sequencer.published_size(), self.sequencer.checkpoint_now()
+
+    async def _refill(self, box: str, mine: _Box) -> None:
+        """Take the next receipts that the box did not get, oldest first, below the checkpoint they need."""
+        mine.more = False
+        head = self._head()
+        found = await self.database.read(lambda connection: self._receipts(connection, box, head, oldest_first=True))
+        mine.more = mine.more or len(found) == RECEIPTS_AT_ONCE
+        if found:
+            await self._show(*head, {box})
+            mine.waiting.extend(found)
 
     async def repeat_receipts(self, box: str) -> int:
         """Put the newest receipts of a box there again: it says that it lacks some. Give their number."""
-        found = await self.database.read(lambda connection: self._receipts(connection, box, undelivered_only=False))
+        head = self._head()
+        found = await self.database.read(lambda connection: self._receipts(connection, box, head, undelivered_only=False))
         self.post(box, *found)
         return len(found)
 
@@ -138,26 +201,32 @@ class Mail:
                 mine.due_ns.setdefault(name, 0)
             have = {(message.epoch, message.end) for message in mine.waiting if isinstance(message, Receipt)}
             mine.waiting.extend(receipt for receipt in receipts if (receipt.epoch, receipt.end) not in have)
-            checkpoint = self.sequencer.checkpoint_now()
+            size, checkpoint = self._head()
             if checkpoint:
+                mine.told = max(mine.told, size)
                 mine.waiting.appendleft(Beacon(checkpoint, self.clock.now().wall_ns))
         return self._boxes[box]
 
     def _owed(self, connection: Connection, box: str) -> tuple[list[tuple[str, bytes]], list[Receipt]]:
         pending = select(commands.c.command, commands.c.data).where(commands.c.box == box, commands.c.state == "pending")
         rows = [(row.command, bytes(row.data)) for row in connection.execute(pending.order_by(commands.c.at_ns))]
-        return rows, self._receipts(connection, box, undelivered_only=True)
+        is_lost = self.witnesses is not None and self.witnesses.mode == "lost"  # then under the hub's signature alone
+        head = (self.sequencer.published_size(), self.sequencer.checkpoint_now()) if is_lost else self._head()
+        return rows, self._receipts(connection, box, head)
 
-    def _receipts(self, connection: Connection, box: str, *, undelivered_only: bool) -> list[Receipt]:
-        checkpoint = self.sequencer.checkpoint_now()
+    def _receipts(
+        self, connection: Connection, box: str, head: tuple[int, bytes], *, undelivered_only: bool = True, oldest_first: bool = False
+    ) -> list[Receipt]:
+        size, checkpoint = head
         if not checkpoint:
             return []
-        size = self.sequencer.published_size()
         query = select(seals.c.epoch, seals.c.position).where(seals.c.box == box, seals.c.log_index < size)
+        query = query.where(seals.c.first < seals.c.position)  # two seals side by side: nothing new below the second
         if undelivered_only:
             query = query.where(seals.c.delivered.is_(False))
-        rows = connection.execute(query.order_by(seals.c.log_index.desc()).limit(RECEIPTS_AT_ONCE)).all()
-        places = [(box, row.epoch, row.position) for row in reversed(rows)]
+        order = seals.c.log_index if oldest_first else seals.c.log_index.desc()
+        rows = connection.execute(query.order_by(order).limit(RECEIPTS_AT_ONCE)).all()
+        places = [(box, row.epoch, row.position) for row in (rows if oldest_first else reversed(rows))]
         return make_receipts(connection, places, checkpoint, size)
 
     def _collect(self, mine: _Box) -> list[Message | bytes]:

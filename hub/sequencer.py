@@ -9,7 +9,7 @@ its leaf's index and its root that of the log before it.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
@@ -51,6 +51,7 @@ class Publication:
 
 
 Listener = Callable[[Publication], Awaitable[None]]
+Guard = Callable[[Checkpoint], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -90,6 +91,7 @@ class Sequencer:
     signer: Ed25519Signer
     folder: LogFolder
     listeners: list[Listener] = field(default_factory=list)
+    guard: Guard | None = None  # asked before each step; it raises when this log must not be signed on
     fault: str | None = None
     _state: _State | None = None
     _published: _State = _State(0, 0, EMPTY_ROOT, b"", b"")
@@ -148,6 +150,11 @@ class Sequencer:
     def checkpoint_now(self) -> bytes:
         """Give the newest published checkpoint; empty for an empty log."""
         return self._published.checkpoint
+
+    def cosigned(self, size: int, checkpoint: bytes) -> None:
+        """Take the cosignatures of witnesses over the checkpoint of `size`, while it is the newest published."""
+        if self._published.size == size:
+            self._published = replace(self._published, checkpoint=checkpoint)
 
     async def issue(self, body: kinds.Body, subject: str) -> SignedRecord:
         """Log a record of the hub; give it back signed once a checkpoint that covers it is published.
@@ -228,6 +235,8 @@ class Sequencer:
             self._state = _State(row.lease, row.size, bytes(row.root), bytes(row.frontier), bytes(row.checkpoint))
 
     async def _step(self, asked: list[_Asked]) -> None:
+        if self.guard is not None:
+            await self.guard(Checkpoint(self.origin, self._held().size, self._held().root))
         batch, more = await self.database.write(lambda connection: self._commit(connection, asked))
         if batch is not None:
             self._state = batch.state

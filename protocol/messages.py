@@ -189,14 +189,42 @@ class BoxReport:
 
 @dataclass(frozen=True, slots=True)
 class Beacon:
-    """The newest published checkpoint of the port log and the hub's time; boxes name it in their records. Hub to box."""
+    """The newest published checkpoint of the port log and the hub's time; boxes name it in their records. Hub to box.
+
+    `proof`: that it extends the checkpoint of `old` leaves, which the hub showed this box before (RFC 6962 §2.1.2).
+    """
 
     KIND: ClassVar[str] = "beacon"
     checkpoint: bytes
     hub_wall_ns: int
+    old: int | None = None
+    proof: tuple[bytes, ...] = ()
 
 
-Message = JournalBatch | Persisted | StoredBlobs | Receipt | Resend | Pair | EndTask | Live | Reply | Claim | Refusal | BoxReport | Beacon
+@dataclass(frozen=True, slots=True)
+class Prove:
+    """A box asks that the port log's tree of `new` leaves extends that of `old`: it was shown both. Box to hub."""
+
+    KIND: ClassVar[str] = "prove"
+    box: str
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """The proof a box asked for (RFC 6962 §2.1.2). Hub to box."""
+
+    KIND: ClassVar[str] = "consistency"
+    old: int
+    new: int
+    proof: tuple[bytes, ...]
+
+
+Message = (
+    JournalBatch | Persisted | StoredBlobs | Receipt | Resend | Pair | EndTask | Live | Reply | Claim | Refusal | BoxReport | Beacon
+    | Prove | Consistency
+)  # fmt: skip
 Command = Pair | EndTask | Live
 MESSAGES: dict[str, type[Any]] = {message.KIND: message for message in get_args(Message)}
 _M = TypeVar("_M")

@@ -126,7 +126,7 @@ def port_entries(connection: Connection, start: int, end: int) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class LogFolder:
-    """The published log: `<root>/checkpoint` and `<root>/tile/...` as in C2SP tlog-tiles."""
+    """The published log: `<root>/checkpoint` and `<root>/tile/...` as in C2SP tlog-tiles; `<root>/witnessed`: with a quorum."""
 
     root: Path
 
@@ -149,6 +149,22 @@ class LogFolder:
             return place.read_bytes()
         except FileNotFoundError:
             return None
+
+    def witnessed(self) -> bytes | None:
+        """Give the newest checkpoint that a quorum of witnesses cosigned, None before the first."""
+        try:
+            return (self.root / "witnessed").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def publish_witnessed(self, checkpoint: bytes) -> None:
+        """Put the newest witnessed checkpoint in place, flushed; raise StorageError when a larger one stands there."""
+        before = self.witnessed()
+        old = SignedCheckpoint.parse(before).checkpoint if before is not None else None
+        new = SignedCheckpoint.parse(checkpoint).checkpoint
+        if old and (old.size > new.size or (old.size == new.size and old.root != new.root)):
+            raise StorageError(f"size {old.size} is witnessed, this is another tree of {new.size}", where=str(self.root))
+        write_whole(self.root / "witnessed", checkpoint)
 
     def publish(self, connection: Connection, size: int, checkpoint: bytes) -> None:
         """Write what a log of `size` adds to what is published, flushed, and then its checkpoint.
