@@ -187,7 +187,7 @@ async def _start_bus(hub: Hub, stack: AsyncExitStack) -> Bus | None:
     if settings.mqtt.broker == "none":
         return None
     if settings.mqtt.broker == "spawn":
-        url = (await stack.enter_async_context(Broker(settings))).url
+        url = (await stack.enter_async_context(Broker(settings, hub.core.clock))).url
     elif url is None:
         raise MalformedError("an external broker needs its address", where="mqtt.url")
     if url is None:

@@ -1,8 +1,9 @@
 """Run mosquitto as a child of the hub, with a configuration made from the settings.
 
 Guarantees: boxes come in by mutual TLS only, and each may use its own topics only: the certificate's name is user name and
-client id; the hub's own way in is on 127.0.0.1 with a generated password; nobody is let in without a name. A broker that ends
-is started again; one that a killed hub left behind is ended first. Without the program the HTTPS transport serves, said once.
+client id; the hub's own way in is on 127.0.0.1 with a generated password; nobody is let in without a name. What the site CA's
+list of revoked certificates (`crl.pem` in the key folder) names is refused, and thrown out when it is in. A broker that ends is
+started again; one that a killed hub left behind is ended first. Without the program the HTTPS transport serves, said once.
 """
 
 import asyncio
@@ -21,7 +22,9 @@ from pathlib import Path
 from types import TracebackType
 
 from hub.config import HubSettings
-from protocol.errors import StorageError, UnavailableError
+from protocol.certificates import check_crl, parse_pem
+from protocol.errors import PortwitnessError, StorageError, UnavailableError
+from protocol.instants import Clock
 from protocol.topics import FROM_BOX, TO_BOX
 from storage.logs import write_whole
 
@@ -29,6 +32,8 @@ _LOG = logging.getLogger(__name__)
 FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")  # not on the path of ordinary users
 USER = "hub"
 RESTART_S = 1.0
+LOOK_S = 1.0  # for a new list of revoked certificates
+CRL = "crl.pem"
 START_S = 10.0
 _ITERATIONS = 101  # mosquitto's own; the password is random and 256 bits long
 _PACKET_BYTES = 1_100_000  # a message of ours and its MQTT header
@@ -39,12 +44,14 @@ class Broker:
     """The child. Use as an async context manager; `url` is the hub's own way in, None when there is no broker."""
 
     settings: HubSettings
+    clock: Clock
     url: str | None = None
     state: str = "stopped"
     _program: str = ""
     _local_port: int = 0
     _child: asyncio.subprocess.Process | None = None
     _task: asyncio.Task[None] | None = None
+    _crl_stamp: int | None = None
     _secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
     async def __aenter__(self) -> "Broker":
@@ -75,13 +82,68 @@ class Broker:
         return self.settings.port.state.absolute() / "broker"
 
     def _prepare(self) -> None:
-        """Write the configuration, and end what a killed hub left behind."""
-        folder = self._folder
-        end_leftover(folder)
+        """End what a killed hub left behind, and write the configuration, so that a fault of it is told at the start."""
+        end_leftover(self._folder)
         self._local_port = self.settings.mqtt.local_port or _free_port()
+        self._drop_stale_crl()
+        self._take_crl()
+        self._configure()
+
+    def _configure(self) -> None:
+        folder = self._folder
         for name, text in configuration(self.settings, self._local_port, self._secret).items():
             write_whole(folder / name, text.encode())
             (folder / name).chmod(0o600)
+
+    def _check_crl(self, pem: bytes) -> int:
+        """Give how many certificates a list names; raise when this site's CA did not sign it."""
+        return len(check_crl(pem, parse_pem(_authorities(self.settings).read_bytes()), self.clock.now().wall_ns))
+
+    def _drop_stale_crl(self) -> None:
+        """Remove the list taken up before when it is of another site CA: with it nobody would come in."""
+        kept = self._folder / CRL
+        try:
+            self._check_crl(kept.read_bytes())
+        except FileNotFoundError:
+            return
+        except (PortwitnessError, OSError) as error:
+            _LOG.error("broker: the list of revoked certificates of before is dropped: %s", error)
+            kept.unlink(missing_ok=True)
+
+    def _take_crl(self) -> bool:
+        """Take the list of revoked certificates if it is another and the site CA signed it; with a wrong one nobody would come in."""
+        path = self.settings.keys / CRL
+        stamp = _stamp(path)
+        if stamp in (None, self._crl_stamp):
+            return False
+        self._crl_stamp = stamp
+        try:
+            pem = path.read_bytes()
+            count = self._check_crl(pem)
+            write_whole(self._folder / CRL, pem)
+            self._configure()
+        except (PortwitnessError, OSError) as error:
+            _LOG.error("broker: %s is not taken up, the list before stays: %s", path, error)
+            return False
+        _LOG.info("broker: %d certificates are revoked", count)
+        return True
+
+    async def _watch(self, child: asyncio.subprocess.Process) -> bool:
+        """Wait for the child's end; end it when there is another list of revoked certificates. Tell whether we did.
+
+        Mosquitto reads the list at its start only, and whoever is in would stay in.
+        """
+        ended = asyncio.ensure_future(child.wait())
+        try:
+            while not ended.done():
+                await asyncio.wait((ended,), timeout=LOOK_S)
+                if not ended.done() and await asyncio.to_thread(self._take_crl):
+                    child.terminate()
+                    await ended
+                    return True
+        finally:
+            ended.cancel()
+        return False
 
     async def _run(self) -> None:
         while True:
@@ -91,8 +153,10 @@ class Broker:
                 )
             (self._folder / "pid").write_text(str(self._child.pid))
             self.state = "running"
-            code = await self._child.wait()
-            self.state = f"ended with {code}: {self._last_words()}"
+            if await self._watch(self._child):
+                self.state = "starts anew with another list of revoked certificates"
+                continue
+            self.state = f"ended with {self._child.returncode}: {self._last_words()}"
             _LOG.error("broker: %s", self.state)
             await asyncio.sleep(RESTART_S)
 
@@ -116,6 +180,7 @@ def configuration(settings: HubSettings, local_port: int, secret: str) -> dict[s
     topics = f"v1/{site}/%u/"
     boxes = [f"pattern write {topics}{channel}" for channel in FROM_BOX] + [f"pattern read {topics}{channel}" for channel in TO_BOX]
     own = [f"user {USER}"]
+    revoked = [f"crlfile {folder / CRL}"] if (folder / CRL).is_file() else []
     own += [f"topic read v1/{site}/+/{channel}" for channel in FROM_BOX] + [f"topic write v1/{site}/+/{channel}" for channel in TO_BOX]
     lines = [
         "per_listener_settings true",
@@ -132,7 +197,8 @@ def configuration(settings: HubSettings, local_port: int, secret: str) -> dict[s
         "max_keepalive 60",
         "",
         f"listener {mqtt.port} {mqtt.host}",
-        f"cafile {settings.device.authorities or keys / 'site.pem'}",
+        f"cafile {_authorities(settings)}",
+        *revoked,
         f"certfile {_first(keys, 'broker.pem', 'device.pem')}",
         f"keyfile {_first(keys, 'broker.key', 'device.key')}",
         "require_certificate true",
@@ -149,6 +215,18 @@ def configuration(settings: HubSettings, local_port: int, secret: str) -> dict[s
     password = f"{USER}:{_hashed(secret)}"
     files = {"mosquitto.conf": lines, "boxes.acl": boxes, "hub.acl": own, "passwords": [password]}
     return {name: "\n".join(text) + "\n" for name, text in files.items()}
+
+
+def _authorities(settings: HubSettings) -> Path:
+    return settings.device.authorities or settings.keys.absolute() / "site.pem"
+
+
+def _stamp(path: Path) -> int | None:
+    """Give when a file last changed; None when there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _first(folder: Path, *names: str) -> Path:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,17 @@ import aiomqtt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from edge.bus import Bus
+from edge.courier import HubAddress
 from hub.app import Hub
 from hub.config import MqttSettings
-from protocol.certificates import encode_pem, issue_port
+from protocol.certificates import encode_pem, issue_crl, issue_port, parse_pem
+from protocol.errors import UnavailableError
 from protocol.identifiers import BoxId
 from protocol.messages import BoxReport, Persisted, Receipt, decode, encode
 from protocol.signatures import P256Signer
-from storage.keys import create_p256
+from storage.clock import SystemClock
+from storage.keys import PRIVATE, create_p256, replace_whole
 from tests.hub_parts import SITE, SiteCa, TestBox, enrol, log_signer, running_hub, settings_for
 
 pytestmark = pytest.mark.broker
@@ -239,3 +243,100 @@ async def test_a_report_makes_a_box_known_and_its_will_ends_that(place: Place) -
                 if event["event"] == "device" and event["online"] is online:
                     break
             assert [device.online for device in await place.hub.devices.list()] == [online]
+
+
+def revoke(place: Place, box: str, ca: SiteCa | None = None) -> None:
+    """Put a list of revoked certificates that names a box's into the hub's key folder, as portwitness-ca does."""
+    signing = ca or place.ca
+    (certificate, *_) = parse_pem((place.folder / f"{box}-{id(place.ca)}.pem").read_bytes())
+    now = SystemClock().now().wall_ns
+    replace_whole(place.folder / "keys" / "crl.pem", issue_crl(signing.authority, {certificate.x509.serial_number: now}, 1, now))
+
+
+def pid_of(place: Place) -> str:
+    return (place.folder / "broker" / "pid").read_text()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_a_revoked_box_is_thrown_out_and_stays_out(place: Place) -> None:
+    await wait_for_hub(place.hub)
+    revoked, other = place.context(own_key()), place.context(own_key(), box="box-2")
+    async with deadline():
+        with pytest.raises(aiomqtt.MqttError):
+            async with place.client(revoked) as client:
+                await client.subscribe(topic("ack"), qos=1)
+                revoke(place, "box-1")
+                await anext(client.messages)
+    await until(lambda: place.hub.bus is not None and place.hub.bus.is_up)
+    said = (await refused_by_tls(place, revoked)).upper().replace(" ", "_")
+    assert "CERTIFICATE_REVOKED" in said
+    async with deadline(), place.client(other, "box-2") as client:
+        await client.subscribe(topic("ack", "box-2"), qos=1)
+    for suffix in (".key", ".pem"):  # enrolled anew under the same name
+        (place.folder / f"box-1-{id(place.ca)}").with_suffix(suffix).unlink()
+    async with deadline(), place.client(place.context(own_key())) as client:
+        await client.subscribe(topic("ack"), qos=1)
+
+
+async def test_a_list_by_a_stranger_shuts_nobody_out(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    await wait_for_hub(place.hub)
+    context, pid = place.context(own_key()), pid_of(place)
+    revoke(place, "box-1", SiteCa())
+    await until(lambda: "is not taken up" in caplog.text)
+    assert "not signed by an authority of this site" in caplog.text
+    async with deadline(), place.client(context) as client:
+        await client.subscribe(topic("ack"), qos=1)
+    assert pid_of(place) == pid
+
+
+async def test_a_box_with_a_renewed_certificate_connects_anew_and_loses_nothing(place: Place) -> None:
+    await wait_for_hub(place.hub)
+    box = TestBox()
+    await enrol(place.hub, box, place.ca)
+    box.boot()
+    for _ in range(40):
+        box.heartbeat()
+    place.context(own_key())
+    old = place.folder / f"box-1-{id(place.ca)}"
+    pair, chain = place.folder / "tls.pem", place.folder / "keys" / "site.pem"
+    replace_whole(pair, old.with_suffix(".key").read_bytes() + old.with_suffix(".pem").read_bytes(), PRIVATE)
+    held: list[int] = []
+
+    def inbox(data: bytes) -> None:
+        said = decode(data)
+        if isinstance(said, Persisted):
+            held.append(said.size)
+
+    bus = Bus(SITE, BoxId("box-1"), HubAddress(f"mqtts://127.0.0.1:{place.port}", pair, pair, chain), lambda: b"offline")
+    running = asyncio.create_task(bus.run(inbox))
+    try:
+        await until(lambda: bus.is_up)
+        for batch in box.batches(4):
+            if batch.first == 20:
+                new = create_p256(place.folder / "new.key")
+                certificate = place.ca.box(BoxId("box-1"), new, "client")
+                key = (place.folder / "new.key").read_bytes()
+                replace_whole(pair, key + encode_pem([certificate, place.ca.ca]), PRIVATE)
+                bus.refresh()
+                revoke(place, "box-1")  # the old one is good for nothing now
+            await deliver(bus, encode(batch))
+        await until(lambda: bool(held) and max(held) == len(box.written))
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def deliver(bus: Bus, message: bytes) -> None:
+    """Send until the broker has it and a hub listens, as the outbox of a box does."""
+    async with deadline():
+        while True:
+            try:
+                await bus.send("journal", message)
+                return
+            except UnavailableError:
+                await asyncio.sleep(0.05)

@@ -153,6 +153,27 @@ class TestRefusals:
         assert (await running).site == SiteId(SITE)
 
 
+async def test_the_list_of_revoked_certificates_names_what_was_revoked_and_no_more(site: Site, tmp_path: Path) -> None:
+    ca_folder, crl, places = Path(site.ca_folder), tmp_path / "crl.pem", []
+    for number in range(2):  # enrolled, revoked, and enrolled anew
+        token = (await site.hub.enrolment.make_token("box-1", "admin")).token
+        await site.enrol(site.plan(token, state=tmp_path / f"box-{number}"))
+        places.append(tmp_path / f"box-{number}" / "keys")
+        if number == 0:
+            revoking = ("revoke", "box-1", "--reason", "stolen", "--ca", site.ca_folder, "--crl", str(crl), *site.reached)
+            assert (await asyncio.to_thread(ca, *revoking))["crl"] == str(crl)
+            assert "no certificate that counts" in await asyncio.to_thread(
+                ca_refuses, "crl", site.ca_folder, "--revoke", "box-1", "--out", str(crl)
+            )
+    await asyncio.to_thread(ca, "crl", site.ca_folder, "--out", str(crl))
+    chain = ["-CAfile", str(ca_folder / "root.pem"), "-untrusted", str(ca_folder / "site.pem"), "-CRLfile", str(crl)]
+    for place, words in ((places[0], "certificate revoked"), (places[1], "OK")):
+        for name in ("tls.pem", "identity.pem"):
+            command = ["openssl", "verify", *chain, "-crl_check", str(place / name)]
+            done = await asyncio.to_thread(subprocess.run, command, check=False, capture_output=True, text=True)
+            assert words in done.stdout + done.stderr
+
+
 def test_the_ca_makes_what_openssl_accepts(tmp_path: Path) -> None:
     ca("init", str(tmp_path / "ca"), "--site", SITE)
     ca("server", str(tmp_path / "ca"), "--hub", "hub-1", "--name", "127.0.0.1", "--out", str(tmp_path / "keys"))
