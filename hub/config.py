@@ -42,6 +42,18 @@ class BlobSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IngestSettings:
+    """How what boxes send is verified."""
+
+    checkers: int = setting(
+        "Processes that check signatures of large batches, about 25 MB each, started when the first comes; 0: the hub's own process "
+        "does; -1: one per core, four at most, none on a single core.",
+        default=-1,
+        bounds=(-1, 64),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """How the port log is written."""
 
@@ -135,6 +147,16 @@ class LiveSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeAuthoritySettings:
+    """Outside time authorities (RFC 3161) that stamp the port log's checkpoints."""
+
+    urls: tuple[str, ...] = setting("Where they are asked; none: no tokens. Two that do not depend on each other are best.", default=())
+    anchors: Path | None = setting("PEM certificates that their tokens must lead to.", default=None)
+    every_minutes: int = setting("A token at least this often while the log grows.", default=10, unit="min", bounds=(1, 1440))
+    timeout_seconds: float = setting("How long to wait for an answer.", default=15.0, unit="s", bounds=(1, 120))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSettings:
     """Tasks and pairing."""
 
@@ -149,6 +171,7 @@ class HubSettings:
     port: PortSettings = setting("Who this hub is.")
     database: DatabaseSettings = DatabaseSettings()
     blobs: BlobSettings = BlobSettings()
+    ingest: IngestSettings = IngestSettings()
     log: LogSettings = LogSettings()
     witnessing: WitnessingSettings = WitnessingSettings()
     witnesses: tuple[WitnessSettings, ...] = setting("Outside parties that cosign the port log; none by default.", default=())
@@ -158,6 +181,7 @@ class HubSettings:
     live: LiveSettings = LiveSettings()
     ice: tuple[IceSettings, ...] = setting("STUN and TURN servers; none by default.", default=())
     tasks: TaskSettings = TaskSettings()
+    time_authority: TimeAuthoritySettings = TimeAuthoritySettings()
 
     @property
     def database_url(self) -> str:

@@ -8,7 +8,7 @@ record at a known position is kept whole as evidence.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,12 +18,14 @@ from typing import Any
 from sqlalchemy import Connection, and_, insert, select
 
 from hub.alarms import ring
+from hub.checker import Head, Question
+from hub.checkers import Checkers
 from hub.core import Core
-from hub.judging import Judgement, Mirror, judge
+from hub.judging import Accepted, Judgement, Mirror, judge
 from hub.mail import Mail
 from hub.mirrors import head_problems, held_records, identity_keys, keep_journal, load_mirror, session_keys
 from hub.projections import project_box
-from hub.sequencer import insert_records, stage, stage_seal
+from hub.sequencer import RecordRow, insert_rows, stage, stage_seal
 from hub.uploads import Blobs, promote
 from protocol import kinds
 from protocol.errors import EquivocationError, ForbiddenError, MalformedError, PortwitnessError, UnavailableError, VerificationError
@@ -70,15 +72,19 @@ class Ingest:
     _walkers: ThreadPoolExecutor | None = None
     _threads: ThreadPoolExecutor | None = None
     _helpers: int = 1
+    _checkers: Checkers | None = None
 
     async def __aenter__(self) -> "Ingest":
         cores = os.cpu_count() or 1
         self._helpers = max(1, cores - 1)  # one core is the reader's: a reader that holds the lock and has no core stops all
         self._walkers = ThreadPoolExecutor(cores, "ingest")
         self._threads = ThreadPoolExecutor(self._helpers, "signatures")
+        self._checkers = await Checkers(self.core.clock, self.core.settings.ingest.checkers).__aenter__()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._checkers is not None:
+            await self._checkers.__aexit__(kind, error, trace)
         for threads in (self._walkers, self._threads):
             if threads is not None:
                 await asyncio.to_thread(threads.shutdown)
@@ -143,7 +149,7 @@ class Ingest:
         walkers, threads = self._walkers, self._threads
         if walkers is None or threads is None:
             raise UnavailableError("not started", where="ingest")
-        work = partial(judge, mirror, fresh, threads, self._helpers)
+        work = partial(judge, mirror, fresh, await self._heads(mirror, fresh), threads, self._helpers)
         judgement = await asyncio.get_running_loop().run_in_executor(walkers, work)
         answers: list[Message] = []
         if judgement.accepted:
@@ -154,6 +160,14 @@ class Ingest:
         if judgement.fault is not None:
             answers += await self._refuse(batch, judgement.mirror.size, judgement.fault, judgement.refused)
         return answers
+
+    async def _heads(self, mirror: Mirror, fresh: tuple[bytes, ...]) -> list[Head]:
+        """Ask the checkers about records that follow what the mirror holds; what they do not answer is judged here."""
+        journal = mirror.journal
+        if journal.session is None or self._checkers is None:
+            return []
+        question = Question(Issuer.of_box(journal.box), journal.epoch, mirror.size, journal.session.spki, fresh)
+        return await self._checkers.check(question)
 
     async def _commit(self, box: BoxId, epoch: int, mirror: Mirror, judgement: Judgement) -> list[bytes]:
         change, forgotten = partial(self._keep, box=box, before=mirror, judgement=judgement), self._forgotten
@@ -166,26 +180,26 @@ class Ingest:
             self._mirrors[box, epoch] = judgement.mirror
         else:
             self._mirrors.pop((box, epoch), None)
-        if judgement.seals or promoted or any(isinstance(signed.record.body, kinds.Boot) for signed in judgement.accepted[:1]):
+        if judgement.seals or promoted or judgement.accepted[0].head.kind == kinds.Boot.KIND:
             self.core.sequencer.wake()
         if promoted:
             self.blobs.wake()
         for listener in self.listeners:
-            listener(box, judgement.accepted)
+            listener(box, judgement.signed)
         return promoted
 
     def _keep(self, connection: Connection, *, box: BoxId, before: Mirror, judgement: Judgement) -> list[bytes]:
         """Commit an accepted run; give the blobs that its records brought out of quarantine."""
         journal, now = judgement.mirror.journal, self.core.clock.now()
         keep_journal(connection, before, judgement)
-        insert_records(connection, judgement.accepted)
+        insert_rows(connection, rows_of(Issuer.of_box(box), journal.epoch, before.size, judgement.accepted))
         keep_tile_roots(connection, JournalLog(str(Issuer.of_box(box)), journal.epoch), before.size, judgement.mirror.size)
-        taken = [signed.record for signed in judgement.accepted]
+        taken = [signed.record for signed in judgement.signed]
         project_box(connection, taken)
         for sealing in judgement.seals:
             row = {"position": sealing.position, "first": sealing.first, "left": sealing.left}
             connection.execute(insert(seals).values(box=box, epoch=journal.epoch, log_index=None, delivered=False, **row))
-            stage_seal(connection, judgement.accepted[sealing.position - before.size].record)
+            stage_seal(connection, sealing.record)
         for problem in head_problems(connection, box, journal.epoch):
             ring(connection, ("lost head", box, problem), now.wall_ns)
         found = {record.body.sha256: record.body.size for record in taken if isinstance(record.body, kinds.Segment)}
@@ -260,6 +274,15 @@ class Ingest:
         evidence = data[:EVIDENCE_BYTES] if data is not None else None
         await self.core.alarms.ring(kind, batch.box, f"epoch {batch.epoch}: {error}", evidence)
         return [Resend(batch.box, batch.epoch, size, verdict=str(error)[:1000])]
+
+
+def rows_of(issuer: Issuer, epoch: int, first: int, accepted: Sequence[Accepted]) -> list[RecordRow]:
+    """Give the rows of an accepted run."""
+    name = str(issuer)
+    return [
+        (name, epoch, position, each.head.leaf, each.head.kind, each.head.subject, each.head.wall_ns, each.data)
+        for position, each in enumerate(accepted, first)
+    ]
 
 
 def refusal(claim: Claim, error: PortwitnessError) -> Refusal:

@@ -1,8 +1,9 @@
 """Judge a batch of a box's records before any of it is committed.
 
 Guarantees: what is accepted is a run of records that each fit the mirrored journal and whose signatures hold; the first that
-does not is named with its fault, and nothing behind it is looked at. Signatures are checked side by side in threads, since the
-library lets go of the interpreter. Pure but for the threads it is given.
+does not is named with its fault, and nothing behind it is looked at. Signatures were checked by checkers in other processes, or
+are checked here side by side in threads, since the library lets go of the interpreter. What a checker did not let pass, or does
+not fit, is read and judged here, so that a fault has one wording and one place. Pure but for the threads it is given.
 """
 
 from collections.abc import Sequence
@@ -10,10 +11,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
+from hub.checker import Head
 from protocol import kinds
 from protocol.errors import MalformedError, PortwitnessError, VerificationError
 from protocol.journals import Journal
-from protocol.records import SignedRecord, read
+from protocol.records import Record, SignedRecord, read, read_again
 from protocol.signatures import Envelope, PublicKey
 from protocol.tiles import MAX_ENTRY_BYTES
 
@@ -40,26 +42,46 @@ class Sealing:
     position: int
     first: int
     left: bytes
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A record that holds: its bytes, what its row needs, and itself; None for a heartbeat, which means no more than its row."""
+
+    data: bytes
+    head: Head
+    signed: SignedRecord | None
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """The accepted run, the mirror after it, its seals, and what was wrong with the record behind it (None: nothing)."""
 
-    accepted: tuple[SignedRecord, ...]
+    accepted: tuple[Accepted, ...]
     mirror: Mirror
     seals: tuple[Sealing, ...]
     fault: PortwitnessError | None
     refused: bytes | None = None
 
+    @property
+    def signed(self) -> tuple[SignedRecord, ...]:
+        """Give the accepted records that mean more than their rows: all but heartbeats."""
+        return tuple(each.signed for each in self.accepted if each.signed is not None)
 
-def judge(mirror: Mirror, data: Sequence[bytes], threads: Executor, helpers: int) -> Judgement:
-    """Judge records that follow what the mirror holds; `helpers` of `threads` check signatures while later records are read."""
+
+def judge(mirror: Mirror, data: Sequence[bytes], heads: Sequence[Head], threads: Executor, helpers: int) -> Judgement:
+    """Judge records that follow what the mirror holds.
+
+    `heads`: what checkers said of the leading ones, under the mirror's session key. Of the others, `helpers` of `threads` check
+    the signatures while later ones are read.
+    """
     walk, checking = _Walk(mirror), _Checking()
+    passed = walk.pass_checked(data, heads)
     fault: PortwitnessError | None = None
-    helping = [threads.submit(checking.help) for _ in range(helpers if len(data) > SLICE else 0)]
+    helping = [threads.submit(checking.help) for _ in range(helpers if len(data) - passed > SLICE else 0)]
     try:
-        for each in data:
+        for each in data[passed:]:
             checking.add(walk.take(each))
     except (MalformedError, VerificationError) as error:
         fault = error
@@ -70,22 +92,22 @@ def judge(mirror: Mirror, data: Sequence[bytes], threads: Executor, helpers: int
             helper.result()
     bad = checking.first_bad
     if bad is not None:
-        at, wrong = bad
-        return replace(_rerun(mirror, walk.accepted[:at]), fault=_placed(wrong, walk.accepted[at]), refused=walk.accepted[at].data)
+        at, wrong = passed + bad[0], bad[1]
+        return replace(_rerun(mirror, walk.accepted[:at]), fault=_placed(wrong, mirror, at), refused=data[at])
     if fault is not None:  # the step that failed may have changed the walk's journal
         return replace(_rerun(mirror, walk.accepted), fault=fault, refused=data[len(walk.accepted)])
     return walk.judgement()
 
 
-def _placed(error: PortwitnessError, signed: SignedRecord) -> VerificationError:
-    record = signed.record
-    return VerificationError(error.what, where=f"{record.issuer} epoch {record.epoch} position {record.position}")
+def _placed(error: PortwitnessError, mirror: Mirror, at: int) -> VerificationError:
+    journal = mirror.journal
+    return VerificationError(error.what, where=f"box:{journal.box} epoch {journal.epoch} position {mirror.size + at}")
 
 
-def _rerun(mirror: Mirror, signed: Sequence[SignedRecord]) -> Judgement:
-    """Take again records whose signatures were found to hold."""
+def _rerun(mirror: Mirror, accepted: Sequence[Accepted]) -> Judgement:
+    """Take again records whose places and signatures were found to hold."""
     walk = _Walk(mirror)
-    for each in signed:
+    for each in accepted:
         walk.step(each)
     return walk.judgement()
 
@@ -96,8 +118,23 @@ class _Walk:
     def __init__(self, mirror: Mirror) -> None:
         self.journal = replace(mirror.journal, frontier=mirror.journal.frontier.copy())
         self.sealed_frontier = mirror.sealed_frontier
-        self.accepted: list[SignedRecord] = []
+        self.accepted: list[Accepted] = []
         self.seals: list[Sealing] = []
+
+    def pass_checked(self, data: Sequence[bytes], heads: Sequence[Head]) -> int:
+        """Take the leading records that checkers let pass and that fit here; give their number."""
+        journal, count = self.journal, 0
+        for each, head in zip(data, heads, strict=False):
+            fits = head.root == journal.frontier.root() and journal.last_mono_ns <= head.mono_ns <= journal.session_until_ns
+            if not fits:
+                break
+            signed = read_again(each) if head.kind != kinds.Heartbeat.KIND else None
+            try:
+                self.step(Accepted(each, head, signed))
+            except (MalformedError, VerificationError):  # found again, and named, by who takes it from here
+                break
+            count += 1
+        return count
 
     def take(self, data: bytes) -> tuple[Envelope, PublicKey]:
         signed = read(data)
@@ -105,21 +142,30 @@ class _Walk:
         key = self.journal.key_for(signed)
         if key.algorithm != signed.envelope.algorithm:
             raise VerificationError(f"signed with algorithm {signed.envelope.algorithm}", where=f"position {signed.record.position}")
-        self.step(signed)
+        record = signed.record
+        head = Head(signed.leaf, record.root, record.kind, record.subject, record.at.wall_ns, record.at.mono_ns)
+        self.step(Accepted(data, head, None if isinstance(record.body, kinds.Heartbeat) else signed))
         return signed.envelope, key
 
-    def step(self, signed: SignedRecord) -> None:
+    def step(self, accepted: Accepted) -> None:
+        journal, signed = self.journal, accepted.signed
+        if signed is None:
+            journal.frontier.append(accepted.head.leaf)
+            journal.last_mono_ns = accepted.head.mono_ns
+        elif isinstance(signed.record.body, kinds.Seal):
+            self._seal(signed)
+        else:
+            journal.take(signed)
+        self.accepted.append(accepted)
+
+    def _seal(self, signed: SignedRecord) -> None:
         journal, record = self.journal, signed.record
-        sealing = None
-        if isinstance(record.body, kinds.Seal):
-            if len(signed.data) > MAX_ENTRY_BYTES:
-                raise MalformedError(f"seal of {len(signed.data)} bytes, at most {MAX_ENTRY_BYTES}", where=f"position {record.position}")
-            sealing = Sealing(record.position, journal.sealed, self.sealed_frontier), journal.frontier.encode()
+        if len(signed.data) > MAX_ENTRY_BYTES:
+            raise MalformedError(f"seal of {len(signed.data)} bytes, at most {MAX_ENTRY_BYTES}", where=f"position {record.position}")
+        sealing, frontier = Sealing(record.position, journal.sealed, self.sealed_frontier, record), journal.frontier.encode()
         journal.take(signed)
-        if sealing is not None:
-            self.seals.append(sealing[0])
-            self.sealed_frontier = sealing[1]
-        self.accepted.append(signed)
+        self.seals.append(sealing)
+        self.sealed_frontier = frontier
 
     def judgement(self) -> Judgement:
         return Judgement(tuple(self.accepted), Mirror(self.journal, self.sealed_frontier), tuple(self.seals), None)

@@ -76,7 +76,8 @@ def keep_journal(connection: Connection, before: Mirror, judgement: Judgement) -
     }
     mine = and_(journals.c.box == journal.box, journals.c.epoch == journal.epoch)
     if before.size == 0:
-        boot = judgement.accepted[0].record.body
+        first = judgement.accepted[0].signed
+        boot = first.record.body if first is not None else None
         if isinstance(boot, kinds.Boot):
             row |= {"previous_epoch": boot.previous_epoch, "previous_size": boot.previous_size, "previous_root": boot.previous_root}
         if connection.execute(select(journals.c.size).where(mine)).first() is not None:

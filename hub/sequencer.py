@@ -52,6 +52,7 @@ class Publication:
 
 Listener = Callable[[Publication], Awaitable[None]]
 Guard = Callable[[Checkpoint], Awaitable[None]]
+RecordRow = tuple[str, int, int, bytes, str, str, int, bytes]  # issuer, epoch, position, leaf, kind, subject, wall ns, data
 
 
 @dataclass(slots=True)
@@ -367,7 +368,7 @@ class _Appending:
 
     def insert(self) -> None:
         if self.signed:
-            insert_records(self.connection, self.signed)
+            insert_rows(self.connection, [_row(signed, signed.record) for signed in self.signed])
         self.connection.execute(insert(leaves), self.rows)
         for signed in self.signed:
             project_hub(self.connection, signed)
@@ -387,13 +388,12 @@ def _is(held: _State) -> ColumnElement[bool]:
     return and_(log_state.c.name == _NAME, log_state.c.lease == held.lease, log_state.c.size == held.size, log_state.c.root == held.root)
 
 
-def insert_records(connection: Connection, signed: Sequence[SignedRecord]) -> None:
-    """Insert the rows of records."""
-    rows = [_row(each, each.record) for each in signed]
+def insert_rows(connection: Connection, rows: Sequence[RecordRow]) -> None:
+    """Insert rows of records."""
     insert_many(connection, records, ("issuer", "epoch", "position", "leaf", "kind", "subject", "wall_ns", "data"), rows)
 
 
-def _row(signed: SignedRecord, record: Record) -> tuple[Any, ...]:
+def _row(signed: SignedRecord, record: Record) -> RecordRow:
     place = (str(record.issuer), record.epoch, record.position)
     return (*place, signed.leaf, record.kind, record.subject, record.at.wall_ns, signed.data)
 

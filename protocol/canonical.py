@@ -30,14 +30,22 @@ def decode(data: bytes, *, limit: int = MAX_BYTES) -> Value:
     """Decode `data`; raise MalformedError when it is too long, not CBOR, or not the canonical spelling of its value."""
     if len(data) > limit:
         raise MalformedError(f"{len(data)} bytes, at most {limit} allowed", where="cbor")
-    try:
-        value = cbor2.loads(data)
-    except (cbor2.CBORDecodeError, RecursionError, ValueError, OverflowError, TypeError, MemoryError) as error:
-        raise MalformedError(f"not CBOR: {type(error).__name__}", where="cbor") from error
-    _check(value, "$", 0)
-    if cbor2.dumps(value, canonical=True) != data:
+    value = decode_again(data)
+    maps: list[dict[Value, Value]] = []
+    if not _allowed(value, 0, maps):
+        _name_fault(value, "$", 0)
+    # maps keep the order they were read in: written again as they stand, only the order of keys is left to look at
+    if cbor2.dumps(value) != data or not all(map(_ordered, maps)):
         raise MalformedError("not in canonical form, or bytes follow the value", where="cbor")
     return value
+
+
+def decode_again(data: bytes) -> Value:
+    """Decode bytes that `decode` has accepted before, and look no second time; raise MalformedError when they are not CBOR."""
+    try:
+        return cbor2.loads(data)
+    except (cbor2.CBORDecodeError, RecursionError, ValueError, OverflowError, TypeError, MemoryError) as error:
+        raise MalformedError(f"not CBOR: {type(error).__name__}", where="cbor") from error
 
 
 def _check(value: Value, place: str, depth: int) -> None:
@@ -45,8 +53,8 @@ def _check(value: Value, place: str, depth: int) -> None:
         _name_fault(value, place, depth)
 
 
-def _allowed(value: Value, depth: int) -> bool:
-    """Look at a value level by level: a call for each item would cost most of the time that a record takes."""
+def _allowed(value: Value, depth: int, maps: list[dict[Value, Value]] | None = None) -> bool:
+    """Look at a value level by level, and gather its maps: a call for each item would cost most of the time that a record takes."""
     level = [value]
     while level:
         below: list[Value] = []
@@ -55,8 +63,11 @@ def _allowed(value: Value, depth: int) -> bool:
             if kind is int:
                 if not _INT_MIN <= item <= _INT_MAX:
                     return False
-            elif kind not in _PLAIN and not _opened(item, kind, depth, below):
-                return False
+            elif kind not in _PLAIN:
+                if not _opened(item, kind, depth, below):
+                    return False
+                if kind is dict and maps is not None:
+                    maps.append(item)
         level, depth = below, depth + 1
     return True
 
@@ -75,6 +86,19 @@ def _opened(item: Value, kind: type[Any], depth: int, below: list[Value]) -> boo
 def _keys_allowed(value: dict[Value, Value]) -> bool:
     types = set(map(type, value))
     return types <= _TEXT or (types == _NUMBER and min(value) >= 0)
+
+
+def _ordered(value: dict[Value, Value]) -> bool:
+    """Tell whether an allowed map's keys stand in canonical order: numbers by value, text by length and then bytewise."""
+    keys = list(value)
+    if keys and type(keys[0]) is str:
+        return keys == sorted(keys, key=_text_order)
+    return keys == sorted(keys)
+
+
+def _text_order(key: str) -> tuple[int, bytes]:
+    data = key.encode()
+    return len(data), data
 
 
 def _name_fault(value: Value, place: str, depth: int) -> None:
