@@ -48,7 +48,9 @@ SCRIPT = Path(__file__).with_suffix(".js")
 CAMERAS = 4
 ALL_CORES = f"0-{(os.cpu_count() or 1) - 1}"
 SETTLE_S = 3.0  # of watching, before pictures are counted
-STEP_S = 0.37  # between two requests: no fixed place in the group of pictures
+GOLDEN = 0.618  # requests come at places in the group of pictures that are spread evenly
+WINDOW_MS = 10_000
+LEDGER_LATE_MS = 500  # at most, on a busy machine
 GONE_S = 60.0
 
 Seen = list[list[float]]
@@ -117,6 +119,11 @@ async def screen(port: Port, browser: Browser) -> AsyncIterator[Screen]:
 # ------------------------------------------------------------------------------------------------------- ways to watch
 
 
+async def pause(turn: int) -> None:
+    """Wait before a request, so that it comes anywhere in a group of pictures."""
+    await asyncio.sleep(0.2 + turn * GOLDEN % 1 * PLAN.gop / PLAN.fps)
+
+
 async def await_cold(api: HubApi) -> None:
     """Wait until no box publishes to the hub any more."""
 
@@ -131,7 +138,7 @@ async def watch_cold(shown: Screen, port: Port, api: HubApi, times: int) -> Roun
     while len(done.first_ms) < times:
         await await_cold(api)
         for stream in port.cameras[: times - len(done.first_ms)]:
-            await asyncio.sleep(STEP_S)
+            await pause(len(done.first_ms))
             done.first_ms.append(await shown.hub(stream))
             await shown.leave()
     return done
@@ -151,7 +158,7 @@ async def watch_hub(shown: Screen, port: Port, api: HubApi, times: int, seconds:
     await asyncio.sleep(SETTLE_S)
     try:
         for turn in range(times):
-            await asyncio.sleep(STEP_S)
+            await pause(turn)
             done.first_ms.append(await shown.hub(stream))
             if turn == times - 1:
                 done.seen = await shown.collect(seconds)
@@ -176,7 +183,7 @@ async def watch_hop(shown: Screen, port: Port, times: int, seconds: float) -> Ro
         await server.ask(do="camera", url=camera["url"], username=camera["username"], password=camera["password"])
         await until(has_pictures, limit_s=GONE_S, what="pictures for one hop")
         for turn in range(times):
-            await asyncio.sleep(STEP_S)
+            await pause(turn)
             done.first_ms.append(await shown.offer(exchange))
             if turn == times - 1:
                 done.seen = await shown.collect(seconds)
@@ -200,7 +207,7 @@ async def watch_janus(shown: Screen, folder: Path, ledger: Path, times: int, sec
         await until(lambda: _exists(ledger), limit_s=GONE_S, what="pictures for Janus")
         try:
             for turn in range(times):
-                await asyncio.sleep(STEP_S)
+                await pause(turn)
                 await shown.page.evaluate("() => bench.prepare()")
                 await janus.watch(shown)
                 done.first_ms.append(float(await shown.page.evaluate("() => bench.shown()")))
@@ -228,9 +235,9 @@ class Sendings:
             self._times[frame.index].append(frame.unix_ns / 1e6)
 
     def before(self, index: int, unix_ms: float) -> float | None:
-        """Give the newest sending of a picture that is not after an instant."""
+        """Give the newest sending of a picture before an instant; the ledger reads its time after the sending, it may be late."""
         times = self._times.get(index, [])
-        at = bisect_right(times, unix_ms)
+        at = bisect_right(times, unix_ms + LEDGER_LATE_MS)
         return times[at - 1] if at else None
 
 
@@ -240,13 +247,14 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 def judge_pictures(seen: Seen, sendings: Sendings) -> dict[str, Any]:
     """Give the delays of pictures in ms, whole and by part: to the browser, in its buffer and decoder, to the canvas."""
-    whole, parts, unread = [], defaultdict[str, list[float]](list), 0
+    whole, parts, windows, unread = [], defaultdict[str, list[float]](list), defaultdict[int, list[float]](list), 0
     for index, drawn, received, presented, decoding in seen:
         sent = sendings.before(int(index), drawn) if index >= 0 else None
         if sent is None:
             unread += 1
             continue
         whole.append(drawn - sent)
+        windows[int((drawn - seen[0][1]) / WINDOW_MS)].append(drawn - sent)
         parts["to_browser"].append(received - sent)
         parts["buffer_and_decoder"].append(presented - received)
         parts["decoder"].append(decoding)
@@ -254,7 +262,8 @@ def judge_pictures(seen: Seen, sendings: Sendings) -> dict[str, Any]:
     if not whole:
         raise SystemExit("no picture could be read from the canvas")
     shares = {name: round(statistics.median(values), 1) for name, values in parts.items()}
-    return {**spread(whole), "pictures": len(whole), "unread": unread, "parts_p50": shares}
+    by_10s = [round(statistics.median(values), 1) for values in windows.values()]
+    return {**spread(whole), "pictures": len(whole), "unread": unread, "parts_p50": shares, "p50_by_10s": by_10s}
 
 
 def judge_first(values: Sequence[float]) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from protocol.errors import MalformedError, RefusedError
 
 SDP_LIMIT = 64 << 10  # bytes; a browser's offer has 6 to 8 KiB
 KNOWN_PROFILE = "42e01f"  # constrained baseline 3.1: what the library knows by name
+PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 
 _CANDIDATE = re.compile(r"a=candidate:([^\r\n]*)(\r?\n|$)")
 _RTPMAP = re.compile(r"a=rtpmap:(\d+) ([^/\s]+)/(\d+)")
 _FMTP = re.compile(r"a=fmtp:(\d+) (\S.*)")
+_PLAYOUT_DELAY = re.compile(rf"a=extmap:(\d{{1,3}}) {re.escape(PLAYOUT_DELAY)}\s*")
 
 Direction = Literal["sendonly", "recvonly", "sendrecv", "inactive"]
 
@@ -64,12 +66,16 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An offer that passed: text for the library, and how to give the answer the offerer's own H.264 profile back."""
+    """An offer that passed: text for the library, and how to give the answer the offerer's own H.264 profile back.
+
+    `playout_delay`: the number of that header extension of video, 0 where it was not offered.
+    """
 
     text: str
     has_audio: bool
     parameter_sets: tuple[bytes, ...]
     profiles: dict[int, str]
+    playout_delay: int = 0
 
 
 def read_offer(text: str, *, media_from_peer: bool) -> Offer:
@@ -92,7 +98,7 @@ def read_offer(text: str, *, media_from_peer: bool) -> Offer:
     if audio and "opus" not in (name.lower() for name in audio[0].codecs.values()):
         raise RefusedError(f"audio must be Opus, offered: {audio[0].offered}", where="offer")
     shown, profiles = _show_known_profile(strip_named_candidates(text), video[0])
-    return Offer(shown, bool(audio), _announced_sets(video[0]), profiles)
+    return Offer(shown, bool(audio), _announced_sets(video[0]), profiles, _playout_delay(video[0]))
 
 
 def parse_sections(text: str) -> list[Section]:
@@ -179,6 +185,19 @@ def restore_profiles(answer: str, profiles: dict[int, str]) -> str:
     for number, profile in profiles.items():
         answer = re.sub(rf"(a=fmtp:{number} [^\r\n]*profile-level-id=){KNOWN_PROFILE}", rf"\g<1>{profile}", answer, flags=re.IGNORECASE)
     return answer
+
+
+def _playout_delay(video: Section) -> int:
+    """Give the number under which the offerer takes playout delays; those beyond the one-byte form (RFC 8285 4.2) are not used."""
+    found = (_PLAYOUT_DELAY.fullmatch(line) for line in video.lines)
+    return next((int(each[1]) for each in found if each is not None and 1 <= int(each[1]) <= 14), 0)
+
+
+def accept_playout_delay(answer: str, number: int) -> str:
+    """Let the answer's video take playout delays by this header extension, which the library does not know; 0 changes nothing."""
+    if not number:
+        return answer
+    return re.sub(r"(m=video .*?a=mid:[^\r\n]*(\r?\n))", rf"\g<1>a=extmap:{number} {PLAYOUT_DELAY}\g<2>", answer, count=1, flags=re.DOTALL)
 
 
 def _announced_sets(video: Section) -> tuple[bytes, ...]:

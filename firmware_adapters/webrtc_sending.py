@@ -79,7 +79,7 @@ class SendTurns:
 class Wire:
     """Sends one track's frames: SRTP in place in one buffer, one system call per run of equal packets."""
 
-    def __init__(self, sender: Foreign, codec: Foreign, clock: Clock, turns: SendTurns) -> None:
+    def __init__(self, sender: Foreign, codec: Foreign, clock: Clock, turns: SendTurns, playout_delay: int = 0) -> None:
         self._sender = sender
         self._clock = clock
         self._turns = turns
@@ -89,7 +89,7 @@ class Wire:
         self._payload_type = codec.payloadType
         self._sequence = random.randrange(0x8000)  # noqa: S311 - RFC 3550 asks for variety; SRTP guards
         self._origin = random.randrange(1 << 32)  # noqa: S311
-        self._head, self._has_time = _extension_head(sender)
+        self._head, self._has_time = _extension_head(sender, playout_delay)
         self._first = 0x90 if self._head else 0x80
         self._buffer, self._view, self._length = turns.buffer, turns.view, turns.length
         self._socket: socket.socket | None = None
@@ -239,11 +239,13 @@ class Wire:
 _HEADER = struct.Struct("!BBHLL")
 
 
-def _extension_head(sender: Foreign) -> tuple[bytes, bool]:
-    """Build the header extension (RFC 8285, one-byte form): mid, then abs-send-time whose value is filled in per frame."""
+def _extension_head(sender: Foreign, playout_delay: int) -> tuple[bytes, bool]:
+    """Build the header extension (RFC 8285, one-byte form): mid, playout delay, then abs-send-time, filled in per frame."""
     ids = getattr(sender, SENDER + "rtp_header_extensions_map")._HeaderExtensionsMap__ids
     mid = (getattr(sender, SENDER + "mid") or "").encode()
     body = bytes(((ids.mid << 4) | (len(mid) - 1),)) + mid if ids.mid and 0 < len(mid) <= 16 else b""
+    if playout_delay:
+        body += bytes(((playout_delay << 4) | 2, 0, 0, 0))  # 12 bits least, 12 bits most: show each picture as soon as it is there
     has_time = bool(ids.abs_send_time)
     timed = bytes(((ids.abs_send_time << 4) | 2,)) + bytes(3) if has_time else b""
     if not body and not timed:
@@ -265,6 +267,7 @@ class FrameSender:
         self._paused = False
         self._refreshed_ns = -REFRESH_NS
         self.queued = False
+        self.playout_delay = 0  # the header extension's number, when the peer takes it
         self.frames = 0
         self.refreshes = 0
         self.fraction_lost = 0
@@ -276,7 +279,7 @@ class FrameSender:
 
         async def run(codec: Foreign) -> None:
             getattr(sender, SENDER + "rtp_started").set()
-            wire = Wire(sender, codec, self._clock, self._turns)
+            wire = Wire(sender, codec, self._clock, self._turns, self.playout_delay if kind == "video" else 0)
             try:
                 self._start(kind, wire)
                 await asyncio.get_running_loop().create_future()  # until cancelled by the library's stop

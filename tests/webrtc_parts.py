@@ -91,11 +91,13 @@ class DecodingViewer:
     def __init__(self) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._transceiver = self.connection.addTransceiver("video", direction="recvonly")
+        self.answer = ""
 
-    async def watch(self, viewer: WhepViewer) -> None:
+    async def watch(self, viewer: WhepViewer, *, extmap: str = "") -> None:
         await self.connection.setLocalDescription(await self.connection.createOffer())
-        answer = await viewer.answer(self.connection.localDescription.sdp)
-        await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        offer = self.connection.localDescription.sdp
+        self.answer = await viewer.answer(f"{offer}{extmap}\r\n" if extmap else offer)
+        await self.connection.setRemoteDescription(RTCSessionDescription(self.answer, "answer"))
 
     async def picture(self) -> Any:
         return await asyncio.wait_for(self._transceiver.receiver.track.recv(), DEADLINE_S)
@@ -103,6 +105,18 @@ class DecodingViewer:
     @property
     def receiver(self) -> Any:
         return self._transceiver.receiver
+
+    def overhear(self) -> list[bytes]:
+        """Give the list that the packets of media go into, as they come."""
+        transport: Any = self.receiver.transport
+        handle, packets = transport._handle_rtp_data, list[bytes]()
+
+        async def handle_and_keep(data: bytes, arrival_time_ms: int) -> None:
+            packets.append(data)
+            await handle(data, arrival_time_ms=arrival_time_ms)
+
+        transport._handle_rtp_data = handle_and_keep
+        return packets
 
     def lose(self, choose: Callable[[int], bool]) -> None:
         """Drop incoming packets of media by their count, before anything sees them."""

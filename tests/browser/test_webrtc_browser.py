@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.webrtc_parts import Memory, peers, recorder_into, until
 
 pytestmark = pytest.mark.browser
 
+CANVAS = Path(__file__).resolve().parents[2] / "benchmarks" / "canvas.js"
 ADDRESS = "http://127.0.0.1:9/"  # served by the test itself, never asked for; this host counts as secure
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -85,6 +87,26 @@ async def test_a_browser_sees_a_picture_soon_after_it_asks(page: Page, film: Foo
             await page.evaluate("() => pc.close()")
             await until(lambda: feed.listeners == 0, "the end of the viewer")
         assert rtc.open_peers == 0
+
+
+async def test_a_canvas_shows_each_picture_that_was_sent(page: Page, film: Footage) -> None:
+    async with peers(PeerSettings()) as rtc:
+        feed = Feed()
+        recorder, _ = recorder_into(rtc.ingest(feed), film)
+        async with recorder:
+            await until(lambda: len(feed.gop()) >= 20, "the middle of a group of pictures")
+            viewer = rtc.viewer(feed)
+            await page.expose_function("exchange", viewer.answer)
+            await page.evaluate(CANVAS.read_text())
+            await asyncio.wait_for(page.evaluate("() => bench.offer()"), 20)
+            seen: list[list[float]] = await page.evaluate("() => bench.collect(2)")
+            await page.evaluate("() => bench.leave()")
+        numbers = [int(each[0]) for each in seen]
+        assert len(numbers) >= 25
+        assert all(0 <= number < len(film.units) for number in numbers)
+        steps = [(after - before) % len(film.units) for before, after in pairwise(numbers)]
+        assert all(1 <= step <= 25 for step in steps), "a picture came twice, or before another"
+        assert all(drawn >= presented >= received > 0 for _, drawn, received, presented, _ in seen)
 
 
 async def test_a_browser_publishes_h264_and_keeps_its_resolution(page: Page) -> None:

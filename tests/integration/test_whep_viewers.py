@@ -7,6 +7,7 @@ from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 
 from firmware_adapters.abilities import MediaUnit, TrackFormat
 from firmware_adapters.webrtc import Feed, MediaPeers, PeerSettings
+from firmware_adapters.webrtc_sdp import PLAYOUT_DELAY
 from protocol.errors import RefusedError, UnavailableError
 from simulators.devices.footage import Footage
 from simulators.devices.recorder import make_tone
@@ -63,6 +64,37 @@ async def test_a_late_viewer_sees_a_picture_at_once(film: Footage) -> None:
             await watcher.connection.close()
             await asyncio.wait_for(viewer.wait_closed(), 5)
         assert (rtc.open_peers, feed.listeners) == (0, 0)
+
+
+@pytest.mark.parametrize("takes_delays", [True, False])
+async def test_a_viewer_that_takes_playout_delays_is_told_to_show_pictures_at_once(film: Footage, takes_delays: bool) -> None:
+    async with peers() as rtc:
+        feed = Feed()
+        async with Camera(film, feed, rtc):
+            viewer, watcher = rtc.viewer(feed), DecodingViewer()
+            packets = watcher.overhear()
+            await watcher.watch(viewer, extmap=f"a=extmap:9 {PLAYOUT_DELAY}" if takes_delays else "")
+            assert (f"a=extmap:9 {PLAYOUT_DELAY}\r\n" in watcher.answer) is takes_delays
+            await watcher.picture()
+            told = [read_extensions(packet) for packet in packets]
+            assert {found.get(9) for found in told} == ({b"\0\0\0"} if takes_delays else {None})
+            assert all(found.keys() - {9} for found in told), "mid and time are still there"
+            await watcher.connection.close()
+
+
+def read_extensions(packet: bytes) -> dict[int, bytes]:
+    """Read the one-byte header extensions of an RTP packet (RFC 8285 4.2)."""
+    at = 12 + 4 * (packet[0] & 15)
+    assert packet[0] & 16
+    assert packet[at : at + 2] == b"\xbe\xde"
+    end = at + 4 + 4 * int.from_bytes(packet[at + 2 : at + 4], "big")
+    at, found = at + 4, dict[int, bytes]()
+    while at < end:
+        number, size = packet[at] >> 4, (packet[at] & 15) + 1
+        if number:
+            found[number] = packet[at + 1 : at + 1 + size]
+        at += 1 + size if number else 1
+    return found
 
 
 async def test_closing_by_us_ends_the_viewer_and_leaves_nothing(film: Footage) -> None:

@@ -4,7 +4,16 @@ import base64
 
 import pytest
 
-from firmware_adapters.webrtc_sdp import SDP_LIMIT, hold_bitrate, parse_sections, read_offer, restore_profiles, strip_named_candidates
+from firmware_adapters.webrtc_sdp import (
+    PLAYOUT_DELAY,
+    SDP_LIMIT,
+    accept_playout_delay,
+    hold_bitrate,
+    parse_sections,
+    read_offer,
+    restore_profiles,
+    strip_named_candidates,
+)
 from protocol.errors import MalformedError, RefusedError
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n"
@@ -111,3 +120,16 @@ def test_the_answer_holds_the_bit_rate_for_h264_alone() -> None:
     assert "a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f;x-google-start-bitrate=2000" in held
     assert "a=fmtp:97 apt=96\r\n" in held
     assert len(parse_sections(held)) == 1
+
+
+@pytest.mark.parametrize(("number", "taken"), [("6", 6), ("14", 14), ("15", 0), ("0", 0), ("x", 0)])
+def test_a_playout_delay_is_accepted_under_the_number_it_was_offered(number: str, taken: int) -> None:
+    offered = f"a=extmap:{number} {PLAYOUT_DELAY}\r\n"
+    offer = read_offer(HEAD + video(offered + H264, direction="recvonly"), media_from_peer=False)
+    assert offer.playout_delay == taken
+    answer = HEAD + audio(OPUS) + video(H264)
+    accepted = accept_playout_delay(answer, offer.playout_delay)
+    lines = [line for line in accepted.split("\r\n") if PLAYOUT_DELAY in line]
+    assert lines == ([f"a=extmap:{taken} {PLAYOUT_DELAY}"] if taken else [])
+    assert accepted.replace(f"a=extmap:{taken} {PLAYOUT_DELAY}\r\n", "") == answer
+    assert all(PLAYOUT_DELAY not in line for section in parse_sections(accepted) if section.kind == "audio" for line in section.lines)
