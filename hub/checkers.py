@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from hub.checker import LENGTH, MAX_FRAME_BYTES, Head, Question, decode_heads, encode_question, frame
 from protocol.errors import MalformedError
+from protocol.identifiers import BoxId, Issuer
 from protocol.instants import SECOND_NS, Clock
 
 AUTOMATIC = -1
@@ -30,6 +31,8 @@ PATIENCE_S = 20.0  # for one batch; a process that takes longer is ended
 END_S = 5.0
 _LOG = logging.getLogger(__name__)
 _PROGRAM = "hub.checker"
+_NOTHING = frame(encode_question(Question(Issuer.of_box(BoxId("none")), 0, 0, b"", ())))  # its answer says that a process has begun
+_ENDED = (asyncio.IncompleteReadError, ConnectionError, MalformedError)
 
 Promise: TypeAlias = "asyncio.Future[list[Head] | None]"  # None: nobody answered
 
@@ -49,9 +52,12 @@ class _Checker:
     reading: asyncio.Task[None] | None = None
 
     def ask(self, question: _Asked) -> None:
-        assert self.process.stdin is not None
         self.asked.append(question)
-        self.process.stdin.write(question.data)
+        self.write(question.data)
+
+    def write(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
 
     async def read(self) -> list[Head]:
         """Read one answer; raise IncompleteReadError at the end, MalformedError for what is none."""
@@ -69,9 +75,10 @@ class Checkers:
 
     clock: Clock
     workers: int = AUTOMATIC
+    restart_s: float = RESTART_S
     _running: list[_Checker] = field(default_factory=list)
     _waiting: deque[_Asked] = field(default_factory=deque)
-    _starting: asyncio.Task[None] | None = None
+    _starting: "asyncio.Future[list[None]] | None" = None
     _started_ns: int | None = None
     _closed: bool = False
 
@@ -91,6 +98,10 @@ class Checkers:
     def pids(self) -> list[int]:
         """Give the processes that run."""
         return [checker.process.pid for checker in self._running]
+
+    def busy(self, pid: int) -> bool:
+        """Tell whether a process has something to answer."""
+        return any(checker.asked for checker in self._running if checker.process.pid == pid)
 
     async def started(self) -> int:
         """Start what is not running, if it is time to; give the number of processes that run."""
@@ -137,24 +148,33 @@ class Checkers:
     def _start(self) -> None:
         """Start what is not running, not sooner than a while after the last start."""
         now_ns = self.clock.monotonic_ns()
-        too_soon = self._started_ns is not None and now_ns - self._started_ns < RESTART_S * SECOND_NS
+        too_soon = self._started_ns is not None and now_ns - self._started_ns < self.restart_s * SECOND_NS
         if self._closed or too_soon or len(self._running) >= self.workers or (self._starting and not self._starting.done()):
             return
         self._started_ns = now_ns
-        self._starting = asyncio.create_task(self._spawn(self.workers - len(self._running)), name="checkers")
+        missing = self.workers - len(self._running)
+        self._starting = asyncio.gather(*(self._spawn() for _ in range(missing)))
 
-    async def _spawn(self, count: int) -> None:
-        for _ in range(count):
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", _PROGRAM, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-                )
-            except OSError as error:
-                _LOG.error("checkers: %s; signatures are checked in the hub's own process", error)
-                return
-            checker = _Checker(process)
-            checker.reading = asyncio.create_task(self._read(checker), name=f"checker {process.pid}")
-            self._running.append(checker)
+    async def _spawn(self) -> None:
+        """Start one process, and count on it when it has answered."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", _PROGRAM, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            )
+        except OSError as error:
+            _LOG.error("checkers: %s; signatures are checked in the hub's own process", error)
+            return
+        checker = _Checker(process)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                checker.write(_NOTHING)
+                await checker.read()
+        except (TimeoutError, *_ENDED) as error:
+            _LOG.error("checker %d does not begin (%r); signatures are checked in the hub's own process", process.pid, error)
+            await _ended(process)
+            return
+        checker.reading = asyncio.create_task(self._read(checker), name=f"checker {process.pid}")
+        self._running.append(checker)
 
     async def _read(self, checker: _Checker) -> None:
         """Take the answers of one process until it ends, and give up what it leaves unanswered."""
@@ -165,7 +185,7 @@ class Checkers:
                     raise MalformedError("nothing was asked", where="answer of a checker")
                 _settle(checker.asked.popleft(), heads)
                 self._feed()
-        except (asyncio.IncompleteReadError, ConnectionError, MalformedError) as error:
+        except _ENDED as error:
             self._running.remove(checker)
             if not self._closed:
                 _LOG.error("checker %d ended (%s); what it had is judged in the hub's own process", checker.process.pid, error)

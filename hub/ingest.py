@@ -65,6 +65,7 @@ class Ingest:
     blobs: Blobs
     handlers: dict[type[Any], Handler] = field(default_factory=dict)  # for Reply, Claim, BoxReport
     listeners: list[AfterCommit] = field(default_factory=list)
+    checkers: Checkers | None = None
     _mirrors: dict[tuple[str, int], Mirror] = field(default_factory=dict)
     _identities: dict[str, tuple[PublicKey, ...]] = field(default_factory=dict)
     _forgotten: int = 0  # how often something was forgotten: what was read before is not remembered after
@@ -72,19 +73,18 @@ class Ingest:
     _walkers: ThreadPoolExecutor | None = None
     _threads: ThreadPoolExecutor | None = None
     _helpers: int = 1
-    _checkers: Checkers | None = None
 
     async def __aenter__(self) -> "Ingest":
         cores = os.cpu_count() or 1
         self._helpers = max(1, cores - 1)  # one core is the reader's: a reader that holds the lock and has no core stops all
         self._walkers = ThreadPoolExecutor(cores, "ingest")
         self._threads = ThreadPoolExecutor(self._helpers, "signatures")
-        self._checkers = await Checkers(self.core.clock, self.core.settings.ingest.checkers).__aenter__()
+        self.checkers = await Checkers(self.core.clock, self.core.settings.ingest.checkers).__aenter__()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._checkers is not None:
-            await self._checkers.__aexit__(kind, error, trace)
+        if self.checkers is not None:
+            await self.checkers.__aexit__(kind, error, trace)
         for threads in (self._walkers, self._threads):
             if threads is not None:
                 await asyncio.to_thread(threads.shutdown)
@@ -164,10 +164,10 @@ class Ingest:
     async def _heads(self, mirror: Mirror, fresh: tuple[bytes, ...]) -> list[Head]:
         """Ask the checkers about records that follow what the mirror holds; what they do not answer is judged here."""
         journal = mirror.journal
-        if journal.session is None or self._checkers is None:
+        if journal.session is None or self.checkers is None:
             return []
         question = Question(Issuer.of_box(journal.box), journal.epoch, mirror.size, journal.session.spki, fresh)
-        return await self._checkers.check(question)
+        return await self.checkers.check(question)
 
     async def _commit(self, box: BoxId, epoch: int, mirror: Mirror, judgement: Judgement) -> list[bytes]:
         change, forgotten = partial(self._keep, box=box, before=mirror, judgement=judgement), self._forgotten
