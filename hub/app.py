@@ -52,6 +52,7 @@ from hub.devices import Devices, Streams
 from hub.enrolment import Enrolment
 from hub.events import Events
 from hub.export import Export
+from hub.history import CheckpointHistory
 from hub.ingest import Ingest
 from hub.journals import Journals
 from hub.live import Live, peer_settings
@@ -62,6 +63,7 @@ from hub.pairings import Pairings
 from hub.sequencer import Publication, Sequencer
 from hub.tasks import Tasks
 from hub.timeline import TaskTimeline
+from hub.timestamps import TimeStamps
 from hub.uploads import Blobs
 from hub.views import Views
 from hub.witnesses import Witnessed, Witnesses, read_policy
@@ -147,7 +149,12 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
     sequencer.guard = witnesses.guard
     core = Core(settings, clock, database, sequencer, alarms, events, witnesses)
     mail = Mail(database, clock, sequencer, witnesses)
+    history = await stack.enter_async_context(CheckpointHistory(database, clock))
+    sequencer.listeners.append(history.published)
+    witnesses.listeners.append(history.witnessed)
     await stack.enter_async_context(sequencer)
+    stamps = await stack.enter_async_context(TimeStamps(core))
+    sequencer.listeners.append(stamps.published)
     blobs = await stack.enter_async_context(Blobs(core, store))
     ingest = await stack.enter_async_context(Ingest(core, mail, blobs))
     tasks = Tasks(core, mail, Codes(core))

@@ -20,6 +20,8 @@ from sqlalchemy import Connection, Select, func, select
 
 from hub.core import Core
 from hub.gathering import Gathered, check_complete, finish, gather
+from hub.history import kept_checkpoints
+from hub.timestamps import tokens_about
 from protocol import bundle, kinds
 from protocol.certificates import Certificate, parse_pem
 from protocol.errors import ForbiddenError, PortwitnessError, StorageError, UnavailableError
@@ -29,7 +31,7 @@ from protocol.notes import NoteKey
 from protocol.trust import Trust
 from storage.bundles import write_folder, write_zip
 from storage.logs import JournalLog, PortLog, port_entries, reader
-from storage.schema import identities, journals, leaves, orders, records, seals, sessions, tasks
+from storage.schema import heads_seen, identities, journals, leaves, orders, records, seals, sessions, tasks
 
 if TYPE_CHECKING:
     from hub.uploads import Blobs
@@ -229,6 +231,19 @@ class DatabasePort:
         )
         query = select(leaves.c.position).select_from(leaves.join(records, same))
         return query.where(leaves.c.issuer == self.issuer, records.c.kind == kinds.Stored.KIND)
+
+    def head_leaves(self, box: str) -> list[int]:
+        """Give the log indices of a box's heads that were brought by hand."""
+        query = select(heads_seen.c.position).where(heads_seen.c.box == box).order_by(heads_seen.c.position)
+        return list(self.connection.execute(query).scalars())
+
+    def checkpoints(self, first: int, last: int) -> list[bytes]:
+        """Give kept checkpoints by size."""
+        return kept_checkpoints(self.connection, first, last)
+
+    def tokens(self, first: int, last: int) -> list[tuple[int, int, bytes]]:
+        """Give the tokens about these leaves."""
+        return tokens_about(self.connection, first, last)
 
     def log_nodes(self) -> NodeReader:
         """Read the port log's tree."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from hub.bounding import Archive, best_seals, best_seen, covering, moments
 from protocol import bundle, kinds
 from protocol.certificates import Certificate
 from protocol.errors import RefusedError, UnavailableError
@@ -26,7 +27,7 @@ TIME_STEP_NS = 60 * SECOND_NS  # how densely times are bounded: a seal and a che
 BATCH = 2048
 
 
-class Port(Protocol):
+class Port(Archive, Protocol):
     """What is asked of a port's records; positions and indices as in `protocol.records`."""
 
     def task_leaves(self, task: str) -> list[int]:
@@ -43,6 +44,9 @@ class Port(Protocol):
 
     def hub_leaf_after(self, index: int) -> int | None:
         """Give the first `stored` record above `index`."""
+
+    def head_leaves(self, box: str) -> list[int]:
+        """Give the log indices of a box's heads that were brought by hand."""
 
     def log_nodes(self) -> NodeReader:
         """Read the port log's tree."""
@@ -270,17 +274,41 @@ def _bounds(port: Port, exhibits: Exhibits, wanted: Expectation) -> set[int]:
     for box, ranges in exhibits.ranges.items():
         revoked = _revocations(port, box)
         for range_ in ranges:
-            kept = _thin(range_, revoked)
+            kept = _bound_range(port, range_, exhibits, _thin(range_, revoked))
             for _position, index in kept:
                 after = port.hub_leaf_after(index)
                 chosen |= {index} | ({after} if after is not None else set())
             range_.sealed = kept
-    for size in _sizes(wanted):
+        heads = port.head_leaves(box)
+        _show_notes(exhibits, covering(heads, moments(port.checkpoints(min(heads), max(heads) + 1))) if heads else {})
+        chosen |= set(heads)
+    exhibits.seen.update(_sizes(wanted))
+    for size in sorted(exhibits.seen):
         before = port.hub_leaf_before(size)
-        if before is not None:
-            chosen.add(before)
-            exhibits.seen.add(size)
+        chosen |= {before} if before is not None else set()
+    for index, size, root in port.tokens(min(chosen), max(chosen)) if chosen else []:
+        chosen.add(index)
+        exhibits.seen[size] = root
     return chosen
+
+
+def _bound_range(port: Port, range_: Range, exhibits: Exhibits, kept: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Add what bounds a range most tightly: checkpoints to the exhibits, seals to those that are kept anyway."""
+    sizes = {signed.record.seen.size for signed in range_.records if signed.record.seen is not None}
+    sizes |= {index for _, index in range_.sealed}
+    known = moments(port.checkpoints(min(sizes), max(sizes) + 1)) if sizes else []
+    kept = sorted({*kept, *best_seals(range_, known)})
+    seen = best_seen(range_, known)
+    exhibits.seen.update(seen)
+    exact = {one.size: one.note for one in known if one.size in seen}
+    _show_notes(exhibits, covering((index for _, index in kept), known) | exact)
+    return kept
+
+
+def _show_notes(exhibits: Exhibits, notes: dict[int, bytes]) -> None:
+    for size, note in notes.items():
+        exhibits.notes[size] = SignedCheckpoint.parse(note)
+        exhibits.seen[size] = exhibits.notes[size].checkpoint.root
 
 
 def _revocations(port: Port, box: BoxId) -> list[int]:
@@ -302,16 +330,16 @@ def _thin(range_: Range, revoked: Sequence[int]) -> list[tuple[int, int]]:
     return out
 
 
-def _sizes(wanted: Expectation) -> list[int]:
-    """Give sizes of checkpoints that boxes had seen when they signed segments, about a minute apart per box."""
-    out: set[int] = set()
+def _sizes(wanted: Expectation) -> dict[int, bytes]:
+    """Give sizes and roots of checkpoints that boxes had seen when they signed segments, about a minute apart per box."""
+    out: dict[int, bytes] = {}
     next_ns: dict[BoxId, int] = {}
     for piece in sorted(wanted.wanted.values(), key=_position):
         record = piece.signed.record
         if record.seen is not None and record.seen.size and record.at.wall_ns >= next_ns.get(piece.range.box, 0):
-            out.add(record.seen.size)
+            out[record.seen.size] = record.seen.root
             next_ns[piece.range.box] = record.at.wall_ns + TIME_STEP_NS
-    return sorted(out)
+    return out
 
 
 def _position(piece: Piece) -> tuple[str, int, int]:
@@ -324,6 +352,8 @@ def _write_records(port: Port, gathered: Gathered) -> None:
     files[bundle.ROOT], files[bundle.SITE_CA] = root.pem(), site_ca.pem()
     for index in gathered.indices:
         files[bundle.leaf_name(index)] = port.leaf(index)
+    for size, signed in gathered.exhibits.notes.items():
+        files[bundle.note_name(size)] = signed.note.encode()
     for box, ranges in gathered.exhibits.ranges.items():
         for range_ in ranges:
             files[bundle.journal_name(box, range_.epoch)] = bundle.encode_records(one.data for one in range_.records)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, select, update
 from protocol import kinds
 from protocol.certificates import Certificate
 from protocol.merkle import leaf_hash
+from protocol.notes import SignedCheckpoint
 from protocol.records import Record, SignedRecord
 from storage import schema
 from storage.database import insert_new, upsert
@@ -148,6 +149,18 @@ def project_hub(connection: Connection, signed: SignedRecord) -> None:
         other = leaf_hash(body.other)
         place = {"issuer": record.subject, "epoch": body.epoch, "record_position": body.position}
         _insert(connection, schema.equivocations, {"position": position, "other_leaf": other, **place})
+    elif isinstance(body, kinds.TimeToken | kinds.HeadSeen):
+        _project_times(connection, record, body)
+
+
+def _project_times(connection: Connection, record: Record, body: kinds.TimeToken | kinds.HeadSeen) -> None:
+    if isinstance(body, kinds.TimeToken):
+        row = {"size": body.size, "root": body.root, "authority": body.authority[:200]}
+        _insert(connection, schema.time_tokens, {"position": record.position, **row})
+        return
+    head = SignedCheckpoint.parse(body.note).checkpoint
+    row = {"box": record.subject, "epoch": body.epoch, "size": head.size}
+    _insert(connection, schema.heads_seen, {"position": record.position, **row})
 
 
 def _insert(connection: Connection, table: Table, row: Row) -> None:
@@ -189,4 +202,12 @@ def _project_enrolment(connection: Connection, record: Record, body: kinds.Enrol
 
 
 BOX_TABLES: Sequence[Table] = (schema.sessions, schema.segments, schema.gaps, schema.recordings, schema.bonds, schema.streams)
-HUB_TABLES: Sequence[Table] = (schema.identities, schema.tasks, schema.orders, schema.equivocations, schema.views)
+HUB_TABLES: Sequence[Table] = (
+    schema.identities,
+    schema.tasks,
+    schema.orders,
+    schema.equivocations,
+    schema.views,
+    schema.time_tokens,
+    schema.heads_seen,
+)

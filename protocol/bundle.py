@@ -6,7 +6,8 @@
       data/video/<box>/<source>/<number>.mp4      original bytes
       data/journals/<box>-<epoch>.bin, .range     a contiguous range of the box's records, and where it stands in its tree
       data/log/<index>.cose, .tlog-proof          leaves of the port log: task, orders, enrolment, seals, export
-      data/log/seen-<size>.consistency            that a checkpoint named by a box is of the same log
+      data/log/seen-<size>.consistency            that a checkpoint named by a box or stamped is of the same log
+      data/log/seen-<size>.checkpoint             that checkpoint as it was published, with the times of those who cosigned it
       data/log/checkpoint                         the signed head that every proof leads to
       data/trust/root.pem, site-ca.pem            claims, matched with trust from outside
       data/task.json                              a summary, recomputed by the verifier
@@ -45,6 +46,7 @@ _VIDEO = re.compile(rf"data/video/({_PART})/({_PART})/({_NUMBER})\.mp4")
 _JOURNAL = re.compile(rf"data/journals/({_PART})-({_NUMBER})\.(bin|range)")
 _LEAF = re.compile(rf"data/log/({_NUMBER})\.(cose|tlog-proof)")
 _SEEN = re.compile(rf"data/log/seen-({_NUMBER})\.consistency")
+_NOTE = re.compile(rf"data/log/seen-({_NUMBER})\.checkpoint")
 _LINE = re.compile(r"([0-9a-f]{64})  ([\x21-\x7e]{1,160})")
 _PROOF_HEAD = "c2sp.org/tlog-proof@v1"
 
@@ -67,6 +69,11 @@ def leaf_name(index: int, part: str = "cose") -> str:
 def seen_name(size: int) -> str:
     """Name the file of a consistency proof."""
     return f"data/log/seen-{size}.consistency"
+
+
+def note_name(size: int) -> str:
+    """Name the file of an earlier checkpoint."""
+    return f"data/log/seen-{size}.checkpoint"
 
 
 def parse_video(name: str) -> tuple[StreamId, int] | None:
@@ -93,14 +100,20 @@ def parse_seen(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def parse_note(name: str) -> int | None:
+    """Read the name of an earlier checkpoint; None when it is another."""
+    found = _NOTE.fullmatch(name)
+    return int(found[1]) if found else None
+
+
 def is_member(name: str) -> bool:
     """Tell whether a bundle may hold a file of this name."""
-    return name in FIXED or any(pattern.fullmatch(name) for pattern in (_VIDEO, _JOURNAL, _LEAF, _SEEN))
+    return name in FIXED or any(pattern.fullmatch(name) for pattern in (_VIDEO, _JOURNAL, _LEAF, _SEEN, _NOTE))
 
 
 def is_evidence(name: str, export_index: int | None) -> bool:
     """Tell whether the evidence manifest lists this file: all that exists before the export record does."""
-    if name in (ROOT, SITE_CA) or parse_video(name) or parse_journal(name):
+    if name in (ROOT, SITE_CA) or parse_video(name) or parse_journal(name) or parse_note(name) is not None:
         return True
     leaf = parse_leaf(name)
     return leaf is not None and leaf[1] == "cose" and leaf[0] != export_index

@@ -100,7 +100,8 @@ class Exhibits:
     leaves: dict[int, SignedRecord] = field(default_factory=dict)
     signings: dict[BoxId, list[Signing]] = field(default_factory=dict)
     ranges: dict[BoxId, list[Range]] = field(default_factory=dict)
-    seen: set[int] = field(default_factory=set)  # sizes of checkpoints shown to be of the same log
+    seen: dict[int, bytes] = field(default_factory=dict)  # size and root of checkpoints shown to be of the same log
+    notes: dict[int, SignedCheckpoint] = field(default_factory=dict)  # checkpoints of the log with their cosignatures, by size
 
     def hub_leaves(self) -> list[tuple[int, int]]:
         """Give (index, wall ns) of the hub's own records, in order."""
@@ -115,6 +116,7 @@ def examine(files: Mapping[str, bytes], trust: Trust, faults: Faults) -> Exhibit
         seconds = trust.check_checkpoint(signed)
         exhibits.checkpoint = signed.checkpoint
         exhibits.checkpoint_ns = None if seconds is None else seconds * SECOND_NS
+        exhibits.notes[signed.checkpoint.size] = signed
     for name in sorted(files):
         leaf = bundle.parse_leaf(name)
         if leaf and leaf[1] == "cose":
@@ -293,14 +295,12 @@ def _check_boot(before: Range, after: Range, faults: Faults) -> None:
 
 
 def _seen(files: Mapping[str, bytes], exhibits: Exhibits, faults: Faults) -> None:
-    named: dict[int, set[bytes]] = {}
-    for ranges in exhibits.ranges.values():
-        for range_ in ranges:
-            for signed in range_.records:
-                _note_seen(signed.record.seen, named)
+    """Check that every checkpoint that a box named, the hub published or an authority stamped is of one log, as far as it is shown."""
+    notes = _notes(files, exhibits, faults)
+    named = _named(exhibits, notes)
     for forked, shown in sorted(named.items()):
         if len(shown) > 1:
-            faults.add(bundle.CHECKPOINT, f"boxes were shown {len(shown)} different logs of size {forked}: the log was forked")
+            faults.add(bundle.CHECKPOINT, f"{len(shown)} different logs of size {forked} were shown: the log was forked")
     for name in sorted(files):
         size = bundle.parse_seen(name)
         if size is None or exhibits.checkpoint is None:
@@ -311,7 +311,38 @@ def _seen(files: Mapping[str, bytes], exhibits: Exhibits, faults: Faults) -> Non
                 raise VerificationError("no record shown names a checkpoint of this size", where=name)
             head = exhibits.checkpoint
             verify_consistency(size, next(iter(roots)), head.size, head.root, bundle.parse_consistency(files[name]))
-            exhibits.seen.add(size)
+            exhibits.seen[size] = next(iter(roots))
+            if size in notes:
+                exhibits.notes[size] = notes[size]
+
+
+def _named(exhibits: Exhibits, notes: Mapping[int, SignedCheckpoint]) -> dict[int, set[bytes]]:
+    """Give the roots that were named for each size of the log."""
+    named: dict[int, set[bytes]] = {size: {signed.checkpoint.root} for size, signed in notes.items()}
+    for ranges in exhibits.ranges.values():
+        for range_ in ranges:
+            for signed in range_.records:
+                _note_seen(signed.record.seen, named)
+    for signed in exhibits.leaves.values():
+        if isinstance(signed.record.body, kinds.TimeToken):
+            _note_seen(Seen(signed.record.body.size, signed.record.body.root), named)
+    return named
+
+
+def _notes(files: Mapping[str, bytes], exhibits: Exhibits, faults: Faults) -> dict[int, SignedCheckpoint]:
+    """Read the earlier checkpoints that the log signed; each needs its proof of consistency beside it."""
+    out: dict[int, SignedCheckpoint] = {}
+    for name in sorted(files):
+        size = bundle.parse_note(name)
+        if size is None:
+            continue
+        with faults.of(name):
+            signed = SignedCheckpoint.parse(files[name])
+            signed.verify(exhibits.trust.log, origin=exhibits.trust.log.name)
+            if signed.checkpoint.size != size or bundle.seen_name(size) not in files:
+                raise VerificationError("is of another size, or no proof of consistency stands beside it", where=name)
+            out[size] = signed
+    return out
 
 
 def _note_seen(seen: Seen | None, named: dict[int, set[bytes]]) -> None:

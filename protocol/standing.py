@@ -1,4 +1,4 @@
-"""Judge by the port log whether the keys that signed a box's records counted when they signed, and bound records in time.
+"""Judge by the port log whether the keys that signed a box's records counted when they signed.
 
 The log alone says when: a record existed when a seal over it was logged, and not provably before. So an identity key counts for
 a record when its certificate was enrolled before the first leaf that covers the record, was not revoked before that leaf, and
@@ -10,7 +10,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from protocol import kinds
 from protocol.examination import Exhibits, Faults, Range, Signing
 from protocol.identifiers import BoxId
 from protocol.instants import iso
@@ -58,11 +57,6 @@ class Covers:
             indices = [*indices, self.size]  # no seal shown covers the last: it is only known to be here now
         return [Cover(index, self._time(index)) for index in sorted(set(indices))]
 
-    def upper(self, range_: Range, position: int) -> int | None:
-        """Give the hub's time by which a record existed, None when no seal shown covers it."""
-        cover = self.within(range_, position, position)[-1]
-        return cover.at_ns if cover.index < self.size else None
-
     def _time(self, index: int) -> int | None:
         """Give the time of the hub's first own leaf behind this one, or of the checkpoint, whichever is earlier."""
         at = bisect_right(self.hub, index, key=lambda leaf: leaf[0])
@@ -106,20 +100,3 @@ def _reason(signing: Signing, cover: Cover, wall_ns: int) -> str:
         end = iso(signing.certificate.not_after_ns)
         return f"had ended: its certificate was valid until {end}, and the log held what it signed at {iso(at_ns)} only"
     return ""
-
-
-def lower_bounds(exhibits: Exhibits) -> dict[tuple[str, int, int], int | None]:
-    """Give for each segment record (box, epoch, position) the hub's time of the newest checkpoint that the box had seen by then."""
-    hub = exhibits.hub_leaves()
-    lower: dict[tuple[str, int, int], int | None] = {}
-    for box, ranges in exhibits.ranges.items():
-        best: int | None = None
-        for range_ in ranges:
-            for signed in range_.records:
-                seen = signed.record.seen
-                if seen is not None and seen.size in exhibits.seen:
-                    at = bisect_left(hub, seen.size, key=lambda leaf: leaf[0])
-                    best = max([*([best] if best is not None else []), *(wall for _, wall in hub[max(0, at - 1) : at])], default=None)
-                if isinstance(signed.record.body, kinds.Segment):
-                    lower[box, range_.epoch, signed.record.position] = best
-    return lower

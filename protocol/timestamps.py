@@ -31,6 +31,7 @@ MAX_ANCHORS = 16
 MAX_CERTIFICATES = 16  # in one token
 MAX_CHAIN = 8
 MIN_RSA_BITS = 2048
+CHAIN = "timestamp.chain"  # where a token is wrong whose authority is not trusted
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
 _TST_INFO = "1.2.840.113549.1.9.16.1.4"
 _CONTENT_TYPE, _MESSAGE_DIGEST = "1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4"
@@ -214,11 +215,16 @@ def parse_anchors(pem: bytes) -> tuple[bytes, ...]:
     """Read the certificates of a PEM file as DER; raise MalformedError when there is none or too many."""
     try:
         found = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise MalformedError("not PEM certificates", where="time authorities") from error
     if len(found) > MAX_ANCHORS:
         raise MalformedError(f"{len(found)} certificates, at most {MAX_ANCHORS}", where="time authorities")
     return tuple(one.public_bytes(_DER) for one in found)
+
+
+def encode_anchors(anchors: Sequence[bytes]) -> str:
+    """Give anchors as one PEM text; raise MalformedError when one is no certificate."""
+    return b"".join(load_certificate(one).public_bytes(Encoding.PEM) for one in anchors).decode()
 
 
 def _signer_info(info: Element, content: bytes, certificates: tuple[x509.Certificate, ...]) -> _Token:
@@ -339,7 +345,7 @@ def _check_key(token: _Token, signer: x509.Certificate, data: bytes) -> None:
 
 def _check_chain(signer: x509.Certificate, others: Sequence[x509.Certificate], anchors: Sequence[bytes], at_ns: int) -> None:
     """Lead the signer to an anchor, all certificates valid at the token's time; raise VerificationError saying what is wrong."""
-    where = "timestamp.chain"
+    where = CHAIN
     usage = _find_extension(signer, x509.ExtendedKeyUsage)
     if usage is None or not usage.critical or list(usage.value) != [ExtendedKeyUsageOID.TIME_STAMPING]:
         raise VerificationError("its signer's certificate is not for time-stamping alone", where=where)  # RFC 3161 2.3
@@ -358,7 +364,7 @@ def _check_chain(signer: x509.Certificate, others: Sequence[x509.Certificate], a
 
 
 def _check_valid(certificate: x509.Certificate, at_ns: int, depth: int) -> None:
-    where, name = "timestamp.chain", certificate.subject.rfc4514_string()[:120]
+    where, name = CHAIN, certificate.subject.rfc4514_string()[:120]
     at = datetime.fromtimestamp(at_ns // SECOND_NS, UTC)
     if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
         raise VerificationError(f"{name} was not valid at the token's time", where=where)
@@ -372,9 +378,9 @@ def _check_valid(certificate: x509.Certificate, at_ns: int, depth: int) -> None:
 def _check_authority(certificate: x509.Certificate, depth: int, name: str) -> None:
     basic, usage = _extension(certificate, x509.BasicConstraints), _extension(certificate, x509.KeyUsage)
     if basic is None or not basic.ca or (usage is not None and not usage.key_cert_sign):
-        raise VerificationError(f"{name} may not issue certificates", where="timestamp.chain")
+        raise VerificationError(f"{name} may not issue certificates", where=CHAIN)
     if basic.path_length is not None and basic.path_length < depth - 1:
-        raise VerificationError(f"{name} may not stand so high in a chain", where="timestamp.chain")
+        raise VerificationError(f"{name} may not stand so high in a chain", where=CHAIN)
 
 
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:

@@ -1,7 +1,8 @@
 """Hold what a verifier trusts, given to it from outside of what it verifies.
 
 The root's fingerprint, the port log's verifier key, and the witnesses: k of n keys (`witnesses`, `quorum`), or a whole policy
-with groups (`policy`, the text of a c2sp.org/tlog-policy file). As a file it is JSON with exactly these keys; a site CA can
+with groups (`policy`, the text of a c2sp.org/tlog-policy file); and, where there are any, the anchors of the time authorities
+whose tokens count (`time_authorities`, PEM). As a file it is JSON with exactly these keys; a site CA can
 sign it (`sign`), so that a box enrolled by the root's fingerprint alone learns the log's key from its CA and not from the hub.
 """
 
@@ -14,10 +15,12 @@ from protocol.identifiers import HubId, SiteId
 from protocol.notes import COSIGNATURE, COSIGNATURES, ED25519, NoteKey, SignedCheckpoint, has_signed
 from protocol.policies import Log, Policy, Witness
 from protocol.signatures import PublicKey, Signer, open1, sign1
+from protocol.timestamps import encode_anchors, parse_anchors
 
 MAX_TRUST_BYTES = 131_072  # a policy of 32 witnesses with ML-DSA-44 keys
 MAX_SECONDS = 2**34  # the year 2514
 _KEYS = {"site", "hub", "root_sha256", "log", "witnesses", "quorum"}
+_OPTIONAL = {"policy", "time_authorities"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -37,6 +40,7 @@ class Trust:
     witnesses: tuple[NoteKey, ...] = ()
     quorum: int = 0
     policy: Policy | None = None
+    time_authorities: tuple[bytes, ...] = ()  # DER anchors of RFC 3161 tokens
 
     def __post_init__(self) -> None:
         if not _SHA256.fullmatch(self.root_sha256):
@@ -76,7 +80,9 @@ class Trust:
         keys = tuple(NoteKey.parse(_text(witness, "witnesses")) for witness in witnesses)
         policy = Policy.parse(_text(fields["policy"], "policy").encode("utf-8", "replace")) if "policy" in fields else None
         site, hub = SiteId(texts["site"]), HubId(texts["hub"])
-        return cls(site, hub, texts["root_sha256"].lower(), NoteKey.parse(texts["log"]), keys, quorum, policy)
+        pem = _text(fields["time_authorities"], "time_authorities") if "time_authorities" in fields else ""
+        anchors = parse_anchors(pem.encode("utf-8", "replace")) if pem else ()
+        return cls(site, hub, texts["root_sha256"].lower(), NoteKey.parse(texts["log"]), keys, quorum, policy, anchors)
 
     def encode(self) -> bytes:
         """Give the trust file."""
@@ -90,6 +96,8 @@ class Trust:
         }
         if self.policy is not None:
             fields["policy"] = self.policy.encode().decode("utf-8", "replace")
+        if self.time_authorities:
+            fields["time_authorities"] = encode_anchors(self.time_authorities)
         return (json.dumps(fields, indent=2) + "\n").encode()
 
     def sign(self, signer: Signer) -> bytes:
@@ -130,7 +138,7 @@ def _load(data: bytes) -> dict[str, object]:
         fields = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise MalformedError("not JSON", where="trust") from error
-    if not isinstance(fields, dict) or set(fields) - {"policy"} != _KEYS:
+    if not isinstance(fields, dict) or set(fields) - _OPTIONAL != _KEYS:
         raise MalformedError(f"keys are not exactly {', '.join(sorted(_KEYS))}", where="trust")
     return fields
 

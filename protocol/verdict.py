@@ -10,12 +10,14 @@ from itertools import pairwise
 
 from protocol import bundle, kinds
 from protocol.coverage import Coverage, account, clip, subtract
+from protocol.dating import Times, date
 from protocol.errors import VerificationError
 from protocol.examination import Exhibits, Fault, Faults
-from protocol.instants import MILLISECOND_NS, Interval, iso
+from protocol.instants import MILLISECOND_NS, SECOND_NS, Interval, iso
+from protocol.intervals import UNDATED, TimeInterval
 from protocol.linking import merge
 from protocol.reckoning import Expectation, Piece
-from protocol.standing import Covers, check_standing, lower_bounds
+from protocol.standing import Covers, check_standing
 
 SLACK_NS = 250 * MILLISECOND_NS  # a few frames between the last one and the act that ended it
 
@@ -35,7 +37,10 @@ class Hashed:
 
 @dataclass(frozen=True, slots=True)
 class SegmentFinding:
-    """The verdict on one segment. Times: Unix ns, None unknown. `integrity`: ok, altered or missing; `samples` also: not recorded."""
+    """The verdict on one segment. Times: Unix ns, None unknown. `integrity`: ok, altered or missing; `samples` also: not recorded.
+
+    `start` and `end`: when its first and last instants were captured, as intervals, beside what the box's clock says.
+    """
 
     file: str
     stream: str
@@ -46,9 +51,19 @@ class SegmentFinding:
     wall_from: int
     wall_to: int
     signer: str
-    not_before: int | None = None
-    not_after: int | None = None
+    start: TimeInterval = UNDATED
+    end: TimeInterval = UNDATED
     samples: str = "not recorded"
+
+    @property
+    def not_before(self) -> int | None:
+        """Give the instant before which none of it was captured."""
+        return self.start.earliest
+
+    @property
+    def not_after(self) -> int | None:
+        """Give the instant after which none of it was captured."""
+        return self.end.latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +112,13 @@ def judge(exhibits: Exhibits, wanted: Expectation, files: Mapping[str, bytes], h
     _check_export(exhibits, wanted, len(evidence), hashed, faults)
     if files.get(bundle.SUMMARY) != wanted.summary():
         faults.add(bundle.SUMMARY, "is not the summary of the records shown")
-    covers, lower = Covers.of(exhibits), lower_bounds(exhibits)
-    check_standing(exhibits, covers, faults)
-    segments = tuple(
-        replace(
-            _segment(piece, wanted, hashed, faults),
-            not_before=lower.get(_place(piece)),
-            not_after=covers.upper(piece.range, _place(piece)[2]),
-        )
-        for piece in wanted.wanted.values()
-    )
+    check_standing(exhibits, Covers.of(exhibits), faults)
+    times = date(exhibits, faults)
+    segments = tuple(_dated(_segment(piece, wanted, hashed, faults), piece, times) for piece in wanted.wanted.values())
     streams = tuple(account_stream(stream, wanted, faults) for stream in sorted(wanted.linked))
     found = tuple(sorted(set(faults.found), key=lambda fault: (fault.file, fault.what)))
     head = exhibits.checkpoint
-    unchecked = _unchecked(exhibits, segments)
+    unchecked = (*_unchecked(exhibits, segments), *times.notes)
     return Report(wanted.task, not found, found, segments, streams, unchecked, head.size if head else None, exhibits.checkpoint_ns)
 
 
@@ -136,6 +144,8 @@ def _check_listed(listing: str, names: set[str], files: Mapping[str, bytes], has
     if listing not in files:
         faults.add(listing, "missing")
         return
+    if not files[listing]:
+        faults.add(listing, "is empty")
     # a manifest does not list itself; the evidence manifest is listed by the manifest around it
     with faults.of(listing):
         listed = bundle.parse_manifest(files[listing], listing)
@@ -165,8 +175,11 @@ def _check_export(exhibits: Exhibits, wanted: Expectation, count: int, hashed: M
             raise VerificationError(f"names {record.body.files} files of evidence, {count} are here", where="export record")
 
 
-def _place(piece: Piece) -> tuple[str, int, int]:
-    return piece.range.box, piece.range.epoch, piece.signed.record.position
+def _dated(finding: SegmentFinding, piece: Piece, times: Times) -> SegmentFinding:
+    body, box = piece.body, piece.range.box
+    epoch = piece.range.epoch if body.epoch is None else body.epoch
+    start, end = times.at(box, epoch, body.mono_from, body.wall_from), times.at(box, epoch, body.mono_to, body.wall_to)
+    return replace(finding, start=start, end=end)
 
 
 def _segment(piece: Piece, wanted: Expectation, hashed: Mapping[str, Hashed], faults: Faults) -> SegmentFinding:
@@ -308,6 +321,10 @@ def _unchecked(exhibits: Exhibits, segments: Sequence[SegmentFinding]) -> tuple[
         out.append("for some segments: a time before which they cannot have been made (the box had seen no checkpoint that is shown)")
     if any(one.not_after is None for one in segments):
         out.append("for some segments: a time after which they cannot have been made (no time is cosigned)")
+    off = [error for one in segments for error in (one.start.error, one.end.error) if error]
+    if off:
+        worst = max(off, key=abs) / SECOND_NS
+        out.append(f"the box's clock, which was wrong by {worst:+.3f} s or more: the times of segments are their intervals, not its claims")
     for ranges in exhibits.ranges.values():
         for before, after in pairwise(ranges):
             boot = after.records[0].record.body if after.records else None

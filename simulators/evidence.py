@@ -195,6 +195,7 @@ class MemoryPort:
     film: Callable[[int], bytes] | None = None  # gives the bytes of a segment by its number; random ones otherwise
     chain: tuple[Certificate, ...] = ()  # site CA, root
     site_key: P256Signer = field(default_factory=lambda: fixed_p256(2))
+    notes: dict[int, bytes] = field(default_factory=dict)  # published checkpoints by size
 
     def found(self) -> None:
         """Make the site's root and CA."""
@@ -231,8 +232,13 @@ class MemoryPort:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / digest.hex()).write_bytes(data)
 
+    def publish(self) -> None:
+        """Publish a checkpoint of now."""
+        self.notes[self.log.frontier.size] = self.log.checkpoint(self.now_ns // SECOND_NS)
+
     def beacon(self) -> None:
-        """Show every box the newest checkpoint."""
+        """Publish a checkpoint and show it to every box."""
+        self.publish()
         for box in self.boxes.values():
             box.seen = Seen(self.log.frontier.size, self.log.frontier.root())
 
@@ -254,6 +260,7 @@ class MemoryPort:
                 digests = tuple(one.record.body.sha256 for one in done if one and isinstance(one.record.body, kinds.Segment))
                 if digests:
                     self.issue(kinds.Stored(digests), name)
+            self.publish()
             if until():
                 return
 
@@ -301,6 +308,24 @@ class MemoryPort:
 
     def _stored(self) -> list[int]:
         return [index for index, one in enumerate(self.log.entries) if isinstance(one.record.body, kinds.Stored)]
+
+    def head_leaves(self, box: str) -> list[int]:
+        """Give the heads of a box that were brought by hand."""
+        mine = (kinds.HeadSeen,)
+        return [index for index, one in enumerate(self.log.entries) if one.record.subject == box and isinstance(one.record.body, mine)]
+
+    def checkpoints(self, first: int, last: int) -> list[bytes]:
+        """Give the kept checkpoints of these sizes, and the next one."""
+        found = sorted(size for size in self.notes if size >= first)
+        count = sum(size <= last for size in found) + 1
+        return [self.notes[size] for size in found[:count]]
+
+    def tokens(self, first: int, last: int) -> list[tuple[int, int, bytes]]:
+        """Give the tokens of these leaves, one before, two after."""
+        bodies = [(index, one.record.body) for index, one in enumerate(self.log.entries)]
+        found = [(index, body.size, body.root) for index, body in bodies if isinstance(body, kinds.TimeToken)]
+        before = [one for one in found if one[0] < first][-1:]
+        return before + [one for one in found if first <= one[0] <= last] + [one for one in found if one[0] > last][:2]
 
     def log_nodes(self) -> NodeReader:
         """Read the log's tree."""

@@ -41,6 +41,12 @@ journals = Table(
     Column("previous_root", LargeBinary(32)),
 )  # fmt: skip
 
+checkpoints = Table(  # earlier published checkpoints of the port log, about one a second, with their cosignatures
+    "checkpoints", METADATA,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", LargeBinary, nullable=False),
+)  # fmt: skip
+
 leaves = Table(  # the port log: which record each leaf is
     "leaves", METADATA,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
@@ -282,6 +288,23 @@ equivocations = Table(
     Column("record_position", BigInteger, nullable=False),
     Column("other_leaf", LargeBinary(32), nullable=False),
     Index("equivocations_record", "issuer", "epoch", "record_position"),
+)  # fmt: skip
+
+time_tokens = Table(
+    "time_tokens", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("authority", String(200), nullable=False),
+)  # fmt: skip
+
+heads_seen = Table(  # heads of box journals that were brought by hand
+    "heads_seen", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("box", String(32), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Index("heads_seen_box", "box", "epoch"),
 )  # fmt: skip
 
 views = Table(

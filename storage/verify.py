@@ -15,7 +15,8 @@ from typing import Any, TextIO
 
 from protocol.errors import MalformedError, PortwitnessError, StorageError
 from protocol.examination import Faults, examine
-from protocol.instants import MILLISECOND_NS, iso
+from protocol.instants import MILLISECOND_NS, SECOND_NS, iso
+from protocol.intervals import TimeInterval
 from protocol.reckoning import Expectation, expect
 from protocol.trust import MAX_TRUST_BYTES, Trust
 from protocol.verdict import Report, SegmentFinding, StreamFinding, judge
@@ -43,6 +44,7 @@ _ZH = {
     "origin": "来源",
     "completeness": "完备性",
     "box time": "盒内时间",
+    "box clock": "盒内时钟",
     "not before": "不早于",
     "not after": "不晚于",
     "signer": "签名者",
@@ -130,8 +132,30 @@ def _segment_json(one: SegmentFinding) -> dict[str, Any]:
         "box_time": [iso(one.wall_from), iso(one.wall_to)],
         "not_before": _time(one.not_before),
         "not_after": _time(one.not_after),
+        "start": _interval_json(one.start),
+        "end": _interval_json(one.end),
         "signer": one.signer,
     }
+
+
+def _interval_json(one: TimeInterval) -> dict[str, Any]:
+    return {
+        "earliest": _time(one.earliest),
+        "latest": _time(one.latest),
+        "width_ms": None if one.width is None else one.width // MILLISECOND_NS,
+        "claimed": iso(one.claimed),
+        "inside": one.is_inside,
+        "off_ms": one.error // MILLISECOND_NS,
+        "reasons": list(one.reasons),
+    }
+
+
+def _clock_text(one: SegmentFinding) -> str:
+    """Say how far the box's clock was off at least, and how exactly its true time is known."""
+    widths = [part.width for part in (one.start, one.end) if part.width is not None]
+    known = f"\u00b1{max(widths) / 2 / SECOND_NS:.1f} s" if len(widths) == 2 else "?"
+    off = max(one.start.error, one.end.error, key=abs)
+    return f"{off / SECOND_NS:+.1f} s, {known}" if off else f"ok {known}"
 
 
 def _stream_json(one: StreamFinding) -> dict[str, Any]:
@@ -160,10 +184,10 @@ def report_text(report: Report, *, chinese: bool) -> str:
     lines = [f"{word('task')}: {report.task or word('unknown')}"]
     lines.append(f"{word('checkpoint')}: {report.checkpoint_size}, {time(report.checkpoint_ns)}")
     if report.segments:
-        heads = ("segment", "integrity", "samples", "completeness", "box time", "not before", "not after", "origin", "signer")
+        heads = ("segment", "integrity", "samples", "completeness", "box time", "not before", "not after", "box clock", "origin", "signer")
         rows = [tuple(word(head) for head in heads)]
         for one in report.segments:
-            times = (time(one.wall_from), time(one.not_before), time(one.not_after))
+            times = (time(one.wall_from), time(one.not_before), time(one.not_after), _clock_text(one))
             rows.append(
                 (f"{one.stream}/{one.number}", word(one.integrity), word(one.samples), one.completeness, *times, one.origin, one.signer)
             )
