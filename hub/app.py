@@ -17,7 +17,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.devices     list() -> list[Device] ; streams() -> list[StreamState]     (hub.streams.list is the same)
     hub.alarms      list(open_only=True) -> list[Alarm] ; acknowledge(id, by) ; ring(kind, subject, detail, evidence=None)
     hub.events      subscribe() -> async iterator of dict[str, object]          (sync; use `async with hub.events.subscribe() as it`)
-    hub.live        view(stream, viewer, offer) -> (view id, answer) ; end(view)
+    hub.live        view(stream, viewer, offer) -> (view id, answer) ; end(view) ; outcome(view, viewer, wait_s) -> ViewOutcome
                     publish(box, source, offer) -> (location id, answer) ; unpublish(box, location)
     hub.views       playback_started(task, viewer) -> view id ; ended(view id)
     hub.log         checkpoint() -> bytes ; tile(path) -> bytes ; proof(index) -> list[bytes] ; leaf(index) -> bytes ; vkey (sync)
@@ -71,7 +71,7 @@ from protocol import kinds
 from protocol.errors import MalformedError
 from protocol.identifiers import BoxId
 from protocol.instants import Clock
-from protocol.messages import BoxReport, Claim, Prove, Reply
+from protocol.messages import BoxReport, Claim, Message, Prove, Reply
 from protocol.records import SignedRecord
 from protocol.signatures import Ed25519Signer
 from storage.blobs import open_blobs
@@ -164,6 +164,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
     peers = await stack.enter_async_context(MediaPeers(clock, peer_settings(settings)))
     live = await stack.enter_async_context(Live(core, mail, views, peers))
     devices.viewers = live.count
+    live.obstacle = devices.obstacle
     hub = Hub(
         core=core,
         ingest=ingest,
@@ -206,7 +207,12 @@ async def _start_bus(hub: Hub, stack: AsyncExitStack) -> Bus | None:
 
 def _wire(hub: Hub) -> None:
     """Tell the parts of each other what they must know."""
-    handlers: dict[type[Any], Any] = {Reply: hub.pairings.answered, Claim: hub.pairings.claim, BoxReport: hub.devices.reported}
+
+    async def answered(box: BoxId, reply: Reply) -> list[Message]:
+        await hub.live.answered(box, reply)
+        return await hub.pairings.answered(box, reply)
+
+    handlers: dict[type[Any], Any] = {Reply: answered, Claim: hub.pairings.claim, BoxReport: hub.devices.reported}
     handlers[Prove] = hub.mail.consistency
     hub.ingest.handlers.update(handlers)
 

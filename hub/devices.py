@@ -19,6 +19,7 @@ from protocol.instants import MILLISECOND_NS, SECOND_NS
 from protocol.messages import BoxReport, Message, SourceState
 from storage.schema import identities, journals, seals, streams
 
+NO_PICTURE = {"lost": "gives no picture", "refused": "is refused by the box", "stopped": "is stopped"}  # by SourceState.state
 TICK_S = 1.0
 LACKING_REPORTS = 3  # in so many reports in a row a box must say that it lacks receipts before they are repeated
 REPEAT_RECEIPTS_NS = 10 * SECOND_NS
@@ -76,6 +77,18 @@ class Devices:
         now, seen = self.core.clock.now(), self._seen.setdefault(box, _Seen())
         seen.wall_ns, seen.mono_ns = now.wall_ns, now.mono_ns
         self._set_online(box, seen, online=True)
+
+    def obstacle(self, stream: StreamId) -> str | None:
+        """Say why a stream cannot be shown now, as far as its box said; None when nothing speaks against it."""
+        seen = self._seen.get(stream.box)
+        if seen is None:  # not heard of since the hub's start: it may come
+            return None
+        if not seen.online:
+            return f"the box {stream.box} is offline"
+        for source in seen.report.sources if seen.report else ():
+            if source.source == stream.source and source.state in NO_PICTURE:
+                return f"the {source.role} {source.source} {NO_PICTURE[source.state]}" + (f": {source.detail}" if source.detail else "")
+        return None
 
     async def streams(self) -> list[StreamState]:
         """Give every stream that records or reports name."""

@@ -1,16 +1,21 @@
 """Watch live by WHEP. Each view is a record with its viewer."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from protocol.errors import ForbiddenError, MalformedError
 from protocol.identifiers import StreamId
 from web import schemas, shaping
+from web.answering import language_of_request
 from web.guards import INSPECTOR, Anyone, Caller, TheHub
+from web.wording import say
 
 router = APIRouter(tags=["live"])
 SDP = "application/sdp"
 MAX_SDP_BYTES = 65_536
+Wait = Annotated[float, Query(ge=0, le=60)]
 
 
 @router.get("/streams", summary="List streams")
@@ -52,6 +57,14 @@ async def watch(box: str, source: str, request: Request, caller: Anyone, hub: Th
     view, answer = await hub.live.view(stream, caller.person, offer)
     request.app.state.watching.live_began(view, caller)
     return Response(answer, 201, {"Location": f"/api/v1/views/{view}"}, SDP)
+
+
+@router.get("/views/{view}", summary="Ask how a live view does")
+async def look(view: str, request: Request, caller: Anyone, hub: TheHub, wait: Wait = 0.0) -> schemas.LiveViewAnswer:
+    """Tell whether a view starts, is live or has ended, and why it ended; wait up to `wait` s while it starts."""
+    found = await hub.live.outcome(view, caller.person, wait)
+    reason = say("unavailable", found.reason, language_of_request(request)) if found.state == "ended" and found.reason else ""
+    return schemas.LiveViewAnswer(view=view, state=found.state, reason=reason)
 
 
 @router.delete("/views/{view}", status_code=204, summary="Stop watching live")

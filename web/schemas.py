@@ -206,6 +206,14 @@ class ViewAnswer(Shape):
     view: str
 
 
+class LiveViewAnswer(Shape):
+    """How a live view does: `starting` until the first picture; `ended` with a reason in the asker's language, if the hub ended it."""
+
+    view: str
+    state: Literal["starting", "live", "ended"]
+    reason: str
+
+
 class ExportAnswer(Shape):
     """How far an export is. `bundle` is its address once it is done."""
 

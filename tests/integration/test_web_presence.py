@@ -22,7 +22,7 @@ SOON_S = 6  # the look of 2 s, and a slow machine
 
 @pytest.fixture
 async def face(tmp_path: Path) -> AsyncIterator[Face]:
-    async with open_face(tmp_path, live=LiveSettings(hosts=("127.0.0.1",))) as opened:
+    async with open_face(tmp_path, live=LiveSettings(hosts=("127.0.0.1",), start_seconds=60)) as opened:
         await enrol(opened.hub, TestBox())
         yield opened
 

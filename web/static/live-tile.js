@@ -72,7 +72,7 @@ export class LiveTile extends HTMLElement {
     this.began = Date.now();
     this.retryAt = 0;
     const view = (this.view = new LiveView(this.stream, this.video));
-    view.onfailure = () => this.stopped(t("live.broken"));
+    view.onfailure = (why) => this.stopped(why || t("live.broken"));
     view.onframe = () => this.alive();
     try {
       await view.open();

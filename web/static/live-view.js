@@ -3,6 +3,8 @@ import { call, part, send } from "./api.js";
 
 /** @typedef {{delay: number | null, frames: number, lastFrame: number}} Pulse */
 
+const ASK_MS = 1000;
+
 /** One live view. `open` it into a video element, `close` it; `pulse` tells how it does. */
 export class LiveView {
   /** @param {string} stream @param {HTMLVideoElement} video */
@@ -32,7 +34,7 @@ export class LiveView {
       this.video.srcObject = media;
     });
     connection.addEventListener("connectionstatechange", () => {
-      if (["failed", "disconnected", "closed"].includes(connection.connectionState) && !this.closed) this.onfailure("media");
+      if (["failed", "disconnected", "closed"].includes(connection.connectionState) && !this.closed) void this.broke();
     });
     await connection.setLocalDescription(await connection.createOffer());
     const [box, source] = this.stream.split("/");
@@ -42,7 +44,28 @@ export class LiveView {
     if (this.closed) return this.end();
     await connection.setRemoteDescription({ type: "answer", sdp });
     this.watchFrames();
+    void this.watchStart();
     void this.video.play().catch(() => undefined);
+  }
+
+  /** Ask the hub how the view does until its first picture: it knows why none comes. */
+  async watchStart() {
+    while (!this.closed && !this.pulse.lastFrame) {
+      await new Promise((done) => setTimeout(done, ASK_MS));
+      if (this.closed || this.pulse.lastFrame || (await this.hasEnded())) return;
+    }
+  }
+
+  async broke() {
+    if (!(await this.hasEnded()) && !this.closed) this.onfailure("");
+  }
+
+  /** Tell a failure in the hub's words when it has ended this view. */
+  async hasEnded() {
+    const told = this.view ? await call("GET", `views/${part(this.view)}`).catch(() => null) : null;
+    const ended = told?.state === "ended";
+    if (ended && !this.closed) this.onfailure(told.reason);
+    return ended;
   }
 
   watchFrames() {
