@@ -5,6 +5,7 @@ for time to pass.
 """
 
 import asyncio
+import os
 import signal
 import ssl
 import sys
@@ -13,18 +14,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from edge.courier import Courier
+from edge.__main__ import _identity
+from edge.agent import Agent, Surroundings
+from edge.config import CameraSettings, DiskSettings, EdgeSettings, HubSettings, LiveSettings
+from edge.courier import Courier, HubAddress
 from edge.renewal import ASK_S, LOOK_S, NEXT_KEY, REFUSED_S, RETRY_FIRST_S, RETRY_LIMIT_S, Renewal, join_pair, read_pair
 from protocol.certificates import DAY_NS, Certificate, Identity
-from protocol.identifiers import BoxId
-from protocol.instants import SECOND_NS, Instant
+from protocol.identifiers import BoxId, SourceId
+from protocol.instants import SECOND_NS, Instant, iso
 from protocol.messages import BoxReport, encode
 from protocol.trust import Trust
 from storage.clock import SystemClock
 from storage.hub_calls import HubCalls
-from storage.schema import tls_certificates
+from storage.schema import journals, tls_certificates
+from tests.edge_program import MadeUpCamera
 from tests.hub_parts import SITE
 from tests.site_parts import Site, ask_mail, ca, running_site
 
@@ -68,8 +73,6 @@ class Dock:
         self.taken_up += 1
 
     def courier(self) -> Courier:
-        from edge.courier import HubAddress
-
         return Courier(HubAddress(self.site.device_url, self.keys / "tls.pem", self.keys / "tls.pem", self.keys / "chain.pem"))
 
     def current(self) -> Certificate:
@@ -149,6 +152,48 @@ async def test_the_loop_does_it_alone_by_the_clock_it_is_given(dock: Dock) -> No
     assert pauses[-2:] == [ASK_S, 0]
     assert all(pause <= LOOK_S for pause in pauses)
     assert 10 <= len(pauses) <= 20  # an hourly look until it was due
+
+
+async def test_a_recording_box_goes_on_through_its_renewal(dock: Dock, tmp_path: Path) -> None:
+    old, first = dock.current(), dock.renewal()
+    await first.step()  # asked by the process before, approved while the box was off
+    await dock.site.approve()
+    ledger = os.open(tmp_path / "ledger", os.O_WRONLY | os.O_CREAT, 0o600)
+    settings = EdgeSettings(
+        state=dock.keys.parent,
+        disk=DiskSettings(full_mib=1, low_mib=2, ballast_mib=1),
+        hub=HubSettings(transport="https", device_url=dock.site.device_url),
+        live=LiveSettings(enabled=False),
+        cameras=(CameraSettings(source=SourceId("cam-1"), url="rtsp://nowhere"),),
+    )
+    around = Surroundings(SystemClock(), bytes(16), lambda camera, _, clock: MadeUpCamera(camera.source, ledger, clock))
+    agent = Agent(settings, _identity(settings), around)
+    running = asyncio.create_task(agent.run())
+    try:
+        async with asyncio.timeout(30):
+            while dock.current() == old:  # noqa: ASYNC110 - a file has no event to wait for
+                await asyncio.sleep(0.02)
+            await dock.shut_out(old)
+            held = await journal_size(dock.site)
+            while await journal_size(dock.site) < held + 3:  # noqa: ASYNC110 - a heartbeat a second
+                await asyncio.sleep(0.05)
+        status = await agent.status()
+        assert status["certificate"] == {
+            "state": "valid",
+            "detail": f"until {iso(dock.current().not_after_ns)}",
+            "until": iso(dock.current().not_after_ns),
+        }
+        assert status["faults"] == []
+    finally:
+        agent.stop()
+        await running
+        os.close(ledger)
+    assert [alarm.kind for alarm in await dock.site.hub.alarms.list()] == []
+
+
+async def journal_size(site: Site) -> int:
+    query = select(journals.c.size).where(journals.c.box == BOX)
+    return await site.hub.core.database.read(lambda connection: connection.execute(query).scalar() or 0)
 
 
 async def test_nothing_is_asked_before_it_is_due(dock: Dock) -> None:
