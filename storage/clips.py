@@ -13,13 +13,14 @@ from typing import TextIO
 
 from protocol import bundle, clips
 from protocol.errors import MalformedError, PortwitnessError, VerificationError
+from protocol.examination import Fault
 from protocol.identifiers import StreamId
 from protocol.instants import SECOND_NS
 from protocol.mp4 import read_tracks
 from protocol.reckoning import Expectation, Piece
 from protocol.sample_proofs import MAX_PROOF_BYTES, Anchor, Placed, SampleProof, check_clip, check_whole, prove, roots
 from protocol.samples import FLICKS, tree_of
-from protocol.verdict import Report, SegmentFinding
+from protocol.verdict import SegmentFinding
 from storage.files import read_file, replace_file
 
 MAX_CLIP_BYTES = 1 << 30
@@ -69,11 +70,13 @@ class ClipFinding:
     segment: SegmentFinding | None = None
 
 
-def judge_clip(clip: Path, proof: Path | None, report: Report, wanted: Expectation) -> ClipFinding:
+def judge_clip(
+    clip: Path, proof: Path | None, wanted: Expectation, segments: Sequence[SegmentFinding], faults: Sequence[Fault]
+) -> ClipFinding:
     """Judge a clip by its proof, or a whole segment that was remuxed, against the records of a bundle.
 
-    The bundle's own faults count too, but for those of its videos: a proof stands on records alone. Raises StorageError when a file
-    cannot be read.
+    `faults` are those of the records, and spoil every proof; the bundle's own videos are not needed. Raises StorageError when a file cannot
+    be read.
     """
     data = read_file(clip, MAX_CLIP_BYTES)
     found = read_file(proof, MAX_PROOF_BYTES) if proof is not None else None
@@ -90,7 +93,7 @@ def judge_clip(clip: Path, proof: Path | None, report: Report, wanted: Expectati
             placed = check_clip(data, read, _anchor(piece))
     except (MalformedError, VerificationError) as error:
         return ClipFinding(file, kind, str(error))
-    fault = next((one for one in report.faults if bundle.parse_video(one.file) is None), None)
+    fault = next(iter(faults), None)
     wall = piece.body.wall_from
     return ClipFinding(
         file=fault.file if fault is not None else clip.name,
@@ -100,7 +103,7 @@ def judge_clip(clip: Path, proof: Path | None, report: Report, wanted: Expectati
         number=piece.body.number,
         wall_from=wall + placed.start_ns,
         wall_to=wall + placed.end_ns,
-        segment=next((one for one in report.segments if (one.stream, one.number) == (piece.stream, piece.body.number)), None),
+        segment=next((one for one in segments if (one.stream, one.number) == (piece.stream, piece.body.number)), None),
     )
 
 

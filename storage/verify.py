@@ -14,10 +14,11 @@ from threading import Lock
 from typing import Any, TextIO
 
 from protocol.errors import MalformedError, PortwitnessError, StorageError
-from protocol.examination import Faults, examine
+from protocol.examination import Fault, Faults, examine
 from protocol.instants import MILLISECOND_NS, SECOND_NS, iso
 from protocol.intervals import TimeInterval
 from protocol.reckoning import Expectation, expect
+from protocol.standing import Covers, check_standing
 from protocol.trust import MAX_TRUST_BYTES, Trust
 from protocol.verdict import Report, SegmentFinding, StreamFinding, judge
 from storage.bundles import hash_all, list_bundle, read_small
@@ -71,10 +72,19 @@ def verify(path: Path, trust: Trust, progress: Callable[[int, int], None] | None
 
     Raises StorageError or MalformedError when the bundle cannot be read at all; whatever else is wrong is in the report.
     """
-    return look(path, trust, progress)[0]
+    return look(path, trust, progress).report
 
 
-def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None = None) -> tuple[Report, Expectation]:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A verified bundle: the report, what its records demand, and what is wrong with the records alone."""
+
+    report: Report
+    wanted: Expectation
+    faults: tuple[Fault, ...]
+
+
+def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None = None) -> Look:
     """Verify a bundle as `verify` does; give what its records demand too."""
     members = list_bundle(path)
     small = read_small(members)
@@ -83,7 +93,9 @@ def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None =
     wanted = expect(exhibits, faults)
     meter = _Meter(sum(member.size for name, member in members.items() if name not in small), progress)
     hashed = hash_all(members, small, wanted.marks(), meter.add, wanted.rooted())
-    return judge(exhibits, wanted, small, hashed, faults), wanted
+    of_records = Faults(list(faults.found))
+    check_standing(exhibits, Covers.of(exhibits), of_records)
+    return Look(judge(exhibits, wanted, small, hashed, faults), wanted, tuple(of_records.found))
 
 
 @dataclass(slots=True)
@@ -296,11 +308,12 @@ def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO) -> int:
 
     try:
         trust = read_trust(options.trust)
-        report, wanted = look(options.bundle, trust, show if err.isatty() and not options.quiet else None)
+        found = look(options.bundle, trust, show if err.isatty() and not options.quiet else None)
         if options.clip is not None:
-            clip = judge_clip(options.clip, options.proof, report, wanted)
+            clip = judge_clip(options.clip, options.proof, found.wanted, found.report.segments, found.faults)
             out.write(_clip_json(clip) if options.json else clip_text(clip, chinese=options.lang == "zh"))
             return VALID if clip.fault is None else NOT_VALID
+        report = found.report
     except (StorageError, MalformedError) as error:
         return _refuse(error, out if options.json else err, as_json=options.json)
     if options.json:
