@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -151,6 +152,28 @@ class TestRefusals:
         issued = json.loads((tmp_path / "issued.json").read_text())
         await site.hub.enrolment.issue(issued["request"], issued["certificates"], "admin")
         assert (await running).site == SiteId(SITE)
+
+
+async def test_a_box_that_was_away_too_long_enrols_anew_and_sends_what_it_kept(site: Site) -> None:
+    keys, wall = site.folder / "box" / "keys", SystemClock().now().wall_ns - 5_000_000_000
+    token = (await site.hub.enrolment.make_token("box-1", "admin")).token
+    await site.enrol(site.plan(token))
+    before = TestBox(BoxId("box-1"), identity=load_p256(keys / "identity.key"), wall_ns=wall)
+    before.boot()
+    before.recording()
+    before.segment()
+    before.seal("shutdown")
+    shutil.rmtree(keys)
+    token = (await site.hub.enrolment.make_token("box-1", "admin")).token
+    await site.enrol(site.plan(token))
+    after = TestBox(BoxId("box-1"), epoch=2, identity=load_p256(keys / "identity.key"), wall_ns=wall)
+    assert after.identity.public != before.identity.public
+    after.boot(before)
+    after.seal()
+    for box in (before, after):
+        await send(site.hub, box)
+        await receipts_until(site.hub, box.box, len(box.written) - 1, box.epoch)
+    assert await site.hub.alarms.list() == []
 
 
 async def test_the_list_of_revoked_certificates_names_what_was_revoked_and_no_more(site: Site, tmp_path: Path) -> None:
