@@ -33,7 +33,7 @@ from aiortc.exceptions import OperationError as SdpOperationError
 from aiortc.rtp import RtcpByePacket, RtcpSrPacket
 
 from firmware_adapters.abilities import Interruption, UnitSink
-from firmware_adapters.gop import Feed, FrameKind
+from firmware_adapters.gop import Feed, Frame, FrameKind
 from firmware_adapters.webrtc_packets import PictureAssembler
 from firmware_adapters.webrtc_paths import bind_within
 from firmware_adapters.webrtc_sdp import (
@@ -49,7 +49,18 @@ from firmware_adapters.webrtc_units import UnitMaker
 from protocol.errors import MalformedError, RefusedError, UnavailableError
 from protocol.instants import SECOND_NS, Clock
 
-__all__ = ["Feed", "IceServer", "MediaPeers", "PeerSettings", "WhepViewer", "WhipIngest", "WhipPublisher", "check_hooks", "install_hooks"]
+__all__ = [
+    "Feed",
+    "Frame",
+    "IceServer",
+    "MediaPeers",
+    "PeerSettings",
+    "WhepViewer",
+    "WhipIngest",
+    "WhipPublisher",
+    "check_hooks",
+    "install_hooks",
+]
 
 # ---------------------------------------------------------------------------------------------------------------- hooks
 

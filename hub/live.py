@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal
 
-from firmware_adapters.gop import Frame
-from firmware_adapters.webrtc import Feed, IceServer, MediaPeers, PeerSettings, WhepViewer, WhipIngest
+from firmware_adapters.webrtc import Feed, Frame, IceServer, MediaPeers, PeerSettings, WhepViewer, WhipIngest
 from hub.config import HubSettings
 from hub.core import Core
 from hub.mail import Mail
