@@ -12,7 +12,8 @@ clock narrows nothing: it is a claim, compared with the interval. All quantities
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from protocol.instants import MILLISECOND_NS, SECOND_NS
 
@@ -21,6 +22,8 @@ DRIFT_PPM = 200
 STEP_NS = 200 * MILLISECOND_NS  # a wall clock that moved by more than this against the monotonic one has stepped
 ANNOUNCE_NS = 5 * SECOND_NS  # a step is a record this long after it happened, at the latest
 _MILLION = 1_000_000
+# UTC may repeat or leave out a second at the end of June and of December (ITU-R TF.460); nobody knows in advance whether it will.
+_LEAPS = tuple(int(datetime(year, month, 1, tzinfo=UTC).timestamp()) * SECOND_NS for year in range(1972, 2200) for month in (1, 7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,10 @@ class LogTimes:
     """
 
     def __init__(self, after: Iterable[Known], by: Iterable[Known]) -> None:
-        self._after = _running(sorted(after, key=lambda one: one.size), latest=True)
-        self._by = _running(sorted(by, key=lambda one: -one.size), latest=False)[::-1]
+        lower = [replace(one, time_ns=one.time_ns - _leap_slack(one.time_ns, one.time_ns)) for one in after]
+        upper = [replace(one, time_ns=one.time_ns + _leap_slack(one.time_ns, one.time_ns)) for one in by]
+        self._after = _running(sorted(lower, key=lambda one: one.size), latest=True)
+        self._by = _running(sorted(upper, key=lambda one: -one.size), latest=False)[::-1]
         self._after_sizes = [size for size, _ in self._after]
         self._by_sizes = [size for size, _ in self._by]
 
@@ -94,6 +99,12 @@ class LogTimes:
         """Give the earliest instant by which leaf `index` was in the log."""
         found = bisect_right(self._by_sizes, index)
         return self._by[found][1] if found < len(self._by) else None
+
+
+def _leap_slack(start: int, end: int) -> int:
+    """Give by how much UTC may have run otherwise than evenly between two instants: a second where it may have leapt."""
+    first = bisect_left(_LEAPS, min(start, end) - 2 * SECOND_NS)
+    return SECOND_NS if first < len(_LEAPS) and _LEAPS[first] <= max(start, end) + 2 * SECOND_NS else 0
 
 
 def _running(known: Sequence[Known], *, latest: bool) -> list[tuple[int, Known]]:
@@ -141,7 +152,7 @@ class _Side:
     def carry(self, bound: Bound, mono_ns: int) -> Bound:
         """Give a bound as it bounds another instant of the boot."""
         length = mono_ns - bound.mono_ns
-        slack = -(-abs(length) * self._drift_ppm // _MILLION)  # rounded up
+        slack = -(-abs(length) * self._drift_ppm // _MILLION) + _leap_slack(bound.time_ns, bound.time_ns + length)
         return Bound(mono_ns, bound.time_ns + length + (-slack if self._is_lower else slack), bound.reason)
 
     def at(self, mono_ns: int) -> Bound | None:
