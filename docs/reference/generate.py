@@ -30,6 +30,7 @@ PROGRAMS = {
     "portwitness-ca": "storage.authority",
     "portwitness-sim": "simulators",
     "portwitness-verify": "storage.verify",
+    "portwitness-clip": "storage.clips",
     "portwitness-monitor": "storage.monitor",
 }
 CHANNELS: dict[str, tuple[str, tuple[type[Any], ...]]] = {

@@ -60,7 +60,7 @@ def test_every_command_has_an_example() -> None:
     page = (DOCS / "reference" / "commands.md").read_text()
     sections = re.split(r"^### ", page, flags=re.MULTILINE)
     programs = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
-    assert len(programs) == 5
+    assert len(programs) == len(re.findall(r'^    "portwitness-', GENERATE.read_text(), re.MULTILINE))
     silent = [section.split("\n")[0] for section in programs if "example" not in section.lower()]
     silent += [section.split("\n")[0] for section in sections[1:] if "usage:" not in section]
     assert not silent
