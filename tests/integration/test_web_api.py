@@ -41,6 +41,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("GET", "/streams", EVERYBODY, None),
     ("GET", "/live/ice", EVERYBODY, None),
     ("POST", "/streams/{box}/{source}/whep", EVERYBODY, "v=0"),
+    ("GET", "/views/{view}", EVERYBODY, None),
     ("DELETE", "/views/{view}", EVERYBODY, None),
     ("GET", "/devices", (S, A), None),
     ("GET", "/alarms", (S, A), None),
