@@ -8,19 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from protocol import bundle, canonical, kinds, messages
-from protocol.identifiers import HubId, Issuer, SiteId
+from protocol.identifiers import HubId, Issuer, SiteId, StreamId
 from protocol.instants import Instant
 from protocol.merkle import leaf_hash
+from protocol.mp4 import read_tracks
 from protocol.notes import ED25519, Checkpoint, NoteKey, cosign, sign_checkpoint
 from protocol.records import Record, Seen
+from protocol.sample_proofs import prove
+from protocol.samples import tree_of
 from protocol.tiles import encode_bundle
 from protocol.trust import Trust, log_origin
 from simulators.evidence import fixed_ed25519
+from simulators.films import Film, film
 
 FOLDER = Path(__file__).parent / "golden" / "bytes"
 HASH = bytes(range(32))
 STREAM = "box-1/cam-1"
 SIGNER = fixed_ed25519(7)
+FILM = film(1, Film(seconds=2, reorders=True))
 AT = Instant(1_795_000_000_123_456_789, 42_000_000_000, "holdover", 12)
 
 BODIES: dict[str, tuple[str, Any]] = {
@@ -84,6 +89,7 @@ def make() -> dict[str, bytes]:
         "checkpoint": checkpoint,
         "tlog-proof": bundle.LogProof(73_894, (HASH, leaf_hash(b"")), checkpoint).encode(),
         "journal-range": bundle.JournalRange(5, (HASH, HASH[::-1]), b"session", (HASH,)).encode(),
+        "sample-proof": prove(tree_of(FILM, read_tracks(FILM)), StreamId(STREAM), 7, {0: (7, 31), 1: (20, 60)}).encode(),
         "manifest": bundle.encode_manifest({"data/b": HASH, "data/a": HASH[::-1]}),
         "entry-bundle": encode_bundle([b"", b"one", b"x" * 300]),
         "trust": Trust(SiteId("testport"), HubId("hub-1"), HASH.hex(), key).encode(),

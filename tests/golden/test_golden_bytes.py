@@ -5,14 +5,18 @@ from typing import Any
 
 import pytest
 
-from protocol import bundle, canonical, kinds, messages, records
+from protocol import bundle, canonical, clips, kinds, messages, records
 from protocol.errors import MalformedError, VerificationError
+from protocol.mp4 import read_tracks
 from protocol.notes import NoteKey, SignedCheckpoint
+from protocol.sample_proofs import Anchor, SampleProof, check_clip
+from protocol.samples import sample_root
 from protocol.signatures import open1, sign1
 from protocol.tiles import decode_bundle
 from protocol.trust import Trust
-from tests.golden_making import AT, BODIES, FOLDER, MESSAGES, SIGNER, make
+from tests.golden_making import AT, BODIES, FILM, FOLDER, MESSAGES, SIGNER, STREAM, make
 
+SAMPLE_ROOT = "d333c93299eabe78130824365063a3c845bff874bf672415092cc9b00bb60679"
 KEPT = {path.stem: bytes.fromhex(path.read_text()) for path in FOLDER.glob("*.hex")}
 READERS: dict[str, Callable[[bytes], Any]] = {
     "record": records.read,
@@ -21,6 +25,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "checkpoint": SignedCheckpoint.parse,
     "tlog-proof": bundle.LogProof.parse,
     "journal-range": bundle.JournalRange.parse,
+    "sample-proof": SampleProof.parse,
     "manifest": lambda data: bundle.parse_manifest(data, "manifest"),
     "entry-bundle": decode_bundle,
     "trust": Trust.parse,
@@ -34,6 +39,15 @@ def reader(name: str) -> Callable[[bytes], Any]:
 
 def test_made_now_equals_what_is_kept() -> None:
     assert make() == KEPT
+
+
+def test_sample_root_and_proof_stand_still() -> None:
+    proof = SampleProof.parse(KEPT["sample-proof"])
+    anchor = Anchor(bytes.fromhex(SAMPLE_ROOT), (13 * 14_700,), 2_000_000_000)
+    assert sample_root(FILM).hex() == SAMPLE_ROOT
+    tracks = read_tracks(FILM)
+    found = check_clip(clips.cut(FILM, tracks, {one.place: (one.first, one.first + one.count) for one in proof.shown}), proof, anchor)
+    assert (found.stream, found.number, found.samples) == (STREAM, 7, 64)
 
 
 def test_every_kind_and_message_is_kept() -> None:
