@@ -16,7 +16,7 @@ from edge.capture import CutRules
 from edge.config import MIB, CameraSettings, EdgeSettings, Enrolled
 from edge.courier import Courier, HubAddress
 from edge.forward import Forwarder, Sources
-from edge.journal import Box, Journal
+from edge.journal import Box, Entry, Journal
 from edge.orders import Orders
 from edge.recorder import Durable, Recorder
 from edge.recovery import Recovered, Recovery
@@ -25,7 +25,7 @@ from edge.supervision import Supervision
 from edge.transports import Transport
 from edge.worker import Worker
 from firmware_adapters.abilities import Streams
-from protocol import messages
+from protocol import kinds, messages
 from protocol.errors import PortwitnessError, RefusedError
 from protocol.identifiers import SourceId
 from protocol.instants import Clock
@@ -176,10 +176,11 @@ class Agent:
         box = identity.enrolled.box
         orders = parts.orders = Orders(box, parts.recorder, parts.spool, parts.records, log_key, parts.supervision.kind_of, parts.send)
         await orders.load()
-        sources = Sources(parts.spool, parts.journal, parts.folder, parts.records, self.around.clock, log_key)
+        sources = Sources(parts.spool, parts.journal, parts.folder, parts.records, self.around.clock, log_key, identity.trust)
         transport = parts.transport = self._transport(courier, parts)
         forwarder = parts.forwarder = Forwarder(box, sources, transport, courier, orders.take, settings.hub.uploads)
         parts.recorder.on_commit = forwarder.tell
+        forwarder.tell_fork = lambda detail: self._note_fork(parts, detail)
         runs: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("forward", forwarder.run),
             ("orders", orders.run),
@@ -194,6 +195,12 @@ class Agent:
         if settings.door is not None:
             await self._open_door(stack, parts)
         return [asyncio.create_task(self._keep(name, run)) for name, run in runs]
+
+    async def _note_fork(self, parts: "_Parts", detail: str) -> None:
+        """Record that the hub showed a log that is not the one this box has pinned."""
+        self.faults = [*self.faults[-9:], f"port log refused: {detail}"]
+        box = str(self.identity.enrolled.box)
+        await parts.recorder.record([Entry(box, kinds.BoxState("port log refused", detail[:500]))])
 
     def _transport(self, courier: Courier, parts: "_Parts") -> Transport:
         hub, enrolled = self.settings.hub, self.identity.enrolled
@@ -226,6 +233,7 @@ class Agent:
             parts.orders.live = room
 
     async def _open_door(self, stack: AsyncExitStack, parts: "_Parts") -> None:
+        from edge.carriers import Carriers
         from edge.door import Door, Handlers
         from edge.page import render
 
@@ -234,7 +242,10 @@ class Agent:
         async def page(language: str) -> str:
             return render(await self.status(), language)
 
-        handlers = Handlers(self._publish, self._release, parts.orders.claim, self.status, page)
+        carriers = Carriers(self.identity.enrolled.box, parts.journal, parts.spool, parts.records, self.identity.trust)
+        await carriers.load()
+        by_hand = (carriers.bring, carriers.head, carriers.picture)
+        handlers = Handlers(self._publish, self._release, parts.orders.claim, self.status, page, *by_hand)
         door = await stack.enter_async_context(Door(self.settings.door, self.settings.recorders, handlers))
         self.door_port = door.port
         log.info("door on port %d", door.port)

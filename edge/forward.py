@@ -1,29 +1,41 @@
 """Send the journal and the blobs, and take what the hub answers: persisted, stored, receipt, resend, beacon, commands.
 
 Guarantees: nothing leaves that is not committed; nothing is forgotten before the hub acknowledged it by name; a receipt counts
-only when its proof holds; one bad blob, epoch or message holds up no other; no fault of network or hub ends it.
+only when its proof holds and its checkpoint is of the log this box has pinned, and is final for a record only with the witnesses'
+quorum; one bad blob, epoch or message holds up no other; no fault of network or hub ends it.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.journal import Journal
 from edge.outbox import Outbox, make_batch
+from edge.pins import Pins
 from edge.transports import BlobDoor, Transport
 from edge.worker import Worker
 from protocol import messages
-from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError, UnavailableError, VerificationError
+from protocol.errors import (
+    EquivocationError,
+    MalformedError,
+    PortwitnessError,
+    RefusedError,
+    StorageError,
+    UnavailableError,
+    VerificationError,
+)
 from protocol.identifiers import BoxId, StreamId
 from protocol.instants import SECOND_NS, Clock
-from protocol.messages import Beacon, EndTask, Live, Pair, Persisted, Receipt, Refusal, Resend, StoredBlobs
+from protocol.messages import Beacon, Consistency, EndTask, Live, Pair, Persisted, Prove, Receipt, Refusal, Resend, StoredBlobs
 from protocol.notes import NoteKey, SignedCheckpoint
 from protocol.receipts import verify_receipt
 from protocol.records import Seen, read
 from protocol.signatures import PublicKey
 from protocol.topics import Channel
+from protocol.trust import Trust
 from storage.files import SegmentFolder
 from storage.spool import BlobRow, Changes, EpochRow, ReceiptRow, Spool
 
@@ -33,7 +45,10 @@ PAUSE_LIMIT_S = 30.0
 BLOB_PAUSE_S = 60.0  # before a refused blob is offered again
 INBOX_LIMIT = 1024
 WAITING_BLOBS = 64
+PARKED = 256
 BEACON = "beacon"
+FORK = "fork"  # two signed checkpoints of the port log that cannot both stand
+FINAL = "final-"  # and the epoch: positions below are receipted with the witnesses' quorum
 
 Order = Pair | EndTask | Live | Refusal
 Take = Callable[[Order], Awaitable[None]]
@@ -51,6 +66,7 @@ class Sources:
     records: Worker
     clock: Clock
     log_key: NoteKey | None
+    trust: Trust | None = None  # judges which receipts have the witnesses' quorum
 
 
 @dataclass(slots=True)
@@ -64,6 +80,8 @@ class Forwarder:
     take: Take
     uploads: int = 2
     outbox: Outbox = field(default_factory=Outbox)
+    pins: Pins = field(default_factory=Pins)
+    tell_fork: Callable[[str], Awaitable[None]] | None = None  # records that the hub showed two logs
     faults: list[str] = field(default_factory=list)
     hub_wall_ns: int | None = None
     acknowledged_ns: int | None = None
@@ -72,6 +90,8 @@ class Forwarder:
     _inbox: "asyncio.Queue[bytes]" = field(default_factory=lambda: asyncio.Queue(INBOX_LIMIT))
     _uploading: set[bytes] = field(default_factory=set)
     _later: dict[bytes, float] = field(default_factory=dict)
+    _parked: "deque[Receipt]" = field(default_factory=lambda: deque(maxlen=PARKED))  # receipts under checkpoints not yet proven
+    _forks: set[type[VerificationError]] = field(default_factory=set)
 
     def tell(self) -> None:
         """Hear that something was committed."""
@@ -210,6 +230,8 @@ class Forwarder:
             await self._take_resend(message)
         elif isinstance(message, Beacon):
             await self._take_beacon(message)
+        elif isinstance(message, Consistency):
+            await self._take_consistency(message)
         elif isinstance(message, Pair | EndTask | Live | Refusal):
             await self.take(message)
         else:
@@ -265,8 +287,32 @@ class Forwarder:
         if raw is None:
             raise VerificationError("seal before any session key", where="receipt")
         checkpoint = verify_receipt(message, leaves, PublicKey.from_ed25519(raw), key)
+        seen = Seen(checkpoint.size, checkpoint.root)
+        if not await self._is_of_our_log(message.checkpoint, seen):
+            self._parked.append(message)
+            await self._ask(message.checkpoint, seen)
+            return
         await records.run(spool.add_receipt, ReceiptRow(message.epoch, message.first, message.end, messages.encode(message)))
-        await self._remember(message.checkpoint, checkpoint.size, checkpoint.root)
+        await self._note_final(message)
+
+    async def _note_final(self, message: Receipt) -> None:
+        """Note how far records are receipted with the witnesses' quorum: only those may ever go."""
+        trust = self.sources.trust
+        if trust is not None and trust.rule.asks:
+            try:
+                trust.check_quorum(SignedCheckpoint.parse(message.checkpoint))
+            except VerificationError as error:
+                log.debug("receipt is not final: %s", error)
+                return
+        until = await self.final_size(message.epoch)
+        if message.first <= until < message.end:
+            facts = {f"{FINAL}{message.epoch}": str(message.end).encode()}
+            await self.sources.records.run(self.sources.spool.apply, Changes(facts=facts))
+
+    async def final_size(self, epoch: int) -> int:
+        """Give the position below which every record of an epoch is receipted with the witnesses' quorum."""
+        fact = await self.sources.records.run(self.sources.spool.fact, f"{FINAL}{epoch}")
+        return int(fact) if fact is not None else 0
 
     async def _take_beacon(self, message: Beacon) -> None:
         key = self.sources.log_key
@@ -275,22 +321,91 @@ class Forwarder:
         signed = SignedCheckpoint.parse(message.checkpoint)
         signed.verify(key, origin=key.name)
         self.hub_wall_ns = message.hub_wall_ns
-        await self._remember(message.checkpoint, signed.checkpoint.size, signed.checkpoint.root)
+        seen = Seen(signed.checkpoint.size, signed.checkpoint.root)
+        known = self.pins.newest
+        if message.old is not None and known is not None and known.size == message.old < seen.size:
+            self.pins.wait(seen, message.checkpoint)
+            await self._learn(Consistency(message.old, seen.size, message.proof))
+        elif (known is None or seen.size >= known.size) and not await self._is_of_our_log(message.checkpoint, seen):
+            await self._ask(message.checkpoint, seen)  # an older one that comes late is of no use
+        if self._parked:  # an answer may have been lost
+            await self._ask_for(self._parked[0])
 
-    async def _remember(self, note: bytes, size: int, root: bytes) -> None:
-        """Keep the newest checkpoint; a log that shows two trees of one size is told."""
-        seen = self.sources.journal.seen
-        if seen is not None and size == seen.size and root != seen.root:
-            raise VerificationError(f"the port log shows two trees of {size}", where="checkpoint")
-        if seen is None or size > seen.size:
-            self.sources.journal.seen = Seen(size, root)
-            await self.sources.records.run(self.sources.spool.apply, Changes(facts={BEACON: note}))
+    async def _is_of_our_log(self, note: bytes, seen: Seen) -> bool:
+        """Tell whether a signed checkpoint is known to be of the pinned log.
+
+        Raises EquivocationError when the hub showed another tree of that size.
+        """
+        is_first = self.pins.newest is None
+        try:
+            known = self.pins.knows(seen, note)
+        except EquivocationError as error:
+            await self._tell_fork(error)
+            raise
+        if known:
+            if is_first:
+                await self._pin()
+            return True
+        return False
+
+    async def _ask(self, note: bytes, seen: Seen) -> None:
+        """Ask the hub for the proof that a checkpoint is of the pinned log; it is asked again while something waits for it."""
+        old, new = self.pins.wait(seen, note)
+        try:
+            await self.send(Prove(self.box, old, new))
+        except UnavailableError as error:
+            log.debug("proof not asked for: %s", error)
+
+    async def _ask_for(self, receipt: Receipt) -> None:
+        checkpoint = SignedCheckpoint.parse(receipt.checkpoint).checkpoint
+        seen = Seen(checkpoint.size, checkpoint.root)
+        if not await self._is_of_our_log(receipt.checkpoint, seen):
+            await self._ask(receipt.checkpoint, seen)
+            return
+        parked, self._parked = list(self._parked), deque(maxlen=PARKED)
+        for each in parked:
+            await self._take_receipt(each)
+
+    async def _take_consistency(self, message: Consistency) -> None:
+        await self._learn(message)
+        if self._parked:
+            await self._ask_for(self._parked[0])
+
+    async def _learn(self, proof: Consistency) -> None:
+        """Take a proof; a checkpoint that is not consistent with the pin is refused and told."""
+        before = self.pins.newest
+        try:
+            self.pins.prove(proof)
+        except VerificationError as error:
+            if proof.new != proof.old and "nobody waits" not in error.what:
+                await self._tell_fork(error)
+            raise
+        if self.pins.newest != before:
+            await self._pin()
+
+    async def _pin(self) -> None:
+        """Keep the newest checkpoint; records name it from now on."""
+        self.sources.journal.seen = self.pins.newest
+        await self.sources.records.run(self.sources.spool.apply, Changes(facts={BEACON: self.pins.note()}))
+
+    async def _tell_fork(self, error: VerificationError) -> None:
+        """Keep the proof that the port log is not one log, and record it once: a hub that forked shows it with each checkpoint."""
+        if type(error) in self._forks:
+            return
+        self._forks.add(type(error))
+        if self.pins.fork is not None:
+            facts = {FORK: self.pins.fork[0] + b"\n" + self.pins.fork[1]}
+            await self.sources.records.run(self.sources.spool.apply, Changes(facts=facts))
+        if self.tell_fork is not None:
+            await self.tell_fork(str(error))
 
     async def _load_beacon(self) -> None:
         note = await self.sources.records.run(self.sources.spool.fact, BEACON)
-        if note is not None and self.sources.journal.seen is None:
+        if note is not None and self.pins.newest is None:
             checkpoint = SignedCheckpoint.parse(note).checkpoint
-            self.sources.journal.seen = Seen(checkpoint.size, checkpoint.root)
+            self.pins.load(Seen(checkpoint.size, checkpoint.root), note)
+            if self.sources.journal.seen is None:
+                self.sources.journal.seen = self.pins.newest
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -22,8 +22,8 @@ from protocol.errors import VerificationError
 from protocol.identifiers import BoxId, Issuer, SourceId, StreamId
 from protocol.instants import SECOND_NS, Instant
 from protocol.journals import Journal as Follower
-from protocol.merkle import EMPTY_ROOT, Frontier, NodeReader, inclusion_proof, leaf_hash, node_hash, range_proof
-from protocol.messages import JournalBatch, Persisted, Receipt, Resend
+from protocol.merkle import EMPTY_ROOT, Frontier, NodeReader, consistency_proof, inclusion_proof, leaf_hash, node_hash, range_proof
+from protocol.messages import Consistency, JournalBatch, Persisted, Prove, Receipt, Resend
 from protocol.notes import ED25519, Checkpoint, NoteKey, sign_checkpoint
 from protocol.records import Record, SignedRecord, read
 from protocol.signatures import Ed25519Signer, P256Signer, PublicKey
@@ -182,6 +182,10 @@ class TestHub:
         receipt = Receipt(BOX, epoch, mirror.receipted, end, tuple(left), tuple(right), seal.data, index, tuple(path), note)
         mirror.receipted = end
         return receipt
+
+    def prove(self, asked: Prove) -> Consistency:
+        """Give the proof a box asks for."""
+        return Consistency(asked.old, asked.new, tuple(consistency_proof(asked.old, asked.new, _reader(self.leaves))))
 
     def order(self, task: str, stream: str, state: str, **more: object) -> bytes:
         """Give a signed pairing order."""

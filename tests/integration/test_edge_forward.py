@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.forward import Forwarder, Sources
 from edge.orders import Orders
 from edge.removal import Removal
 from protocol import kinds, messages
 from protocol.errors import ForbiddenError, MalformedError, RefusedError, UnavailableError, VerificationError
-from protocol.identifiers import SourceId
+from protocol.identifiers import HubId, SiteId, SourceId
 from protocol.merkle import leaf_hash
 from protocol.messages import (
     Beacon,
@@ -21,6 +22,7 @@ from protocol.messages import (
     Live,
     Pair,
     Persisted,
+    Prove,
     Receipt,
     Refusal,
     Reply,
@@ -28,9 +30,11 @@ from protocol.messages import (
     StoredBlobs,
     pair_command,
 )
-from protocol.notes import Checkpoint, sign_checkpoint
+from protocol.notes import Checkpoint, SignedCheckpoint, cosign, cosigner, parse_note, sign_checkpoint
 from protocol.records import read
+from protocol.signatures import Ed25519Signer
 from protocol.topics import Channel
+from protocol.trust import Trust
 from tests.edge_parts import BOX, VIDEO, Desk, Inline, Place, TestHub, check_place, units
 
 LIMIT_S = 20
@@ -70,6 +74,8 @@ class Line:
         if isinstance(known, JournalBatch):
             for answer in self.spoil(self.hub.take(known)):
                 self._inbox(messages.encode(answer))
+        if isinstance(known, Prove) and known.new <= len(self.hub.leaves):
+            self._inbox(messages.encode(self.hub.prove(known)))
 
     async def put(self, sha256: bytes, path: Path, size: int) -> bytes:
         if not self.is_up:
@@ -259,6 +265,53 @@ async def test_beacons_are_named_in_records_and_a_forked_log_is_told(room: Room)
     other = TestHub(room.place.identity.public)
     with pytest.raises(VerificationError):
         await room.forwarder.handle(Beacon(sign_checkpoint(Checkpoint(room.hub.log_key.name, 9, b"r" * 32), other.signer), 5))
+
+
+async def test_a_receipt_of_another_log_is_refused_and_recorded(room: Room) -> None:
+    told: list[str] = []
+
+    async def tell(detail: str) -> None:
+        told.append(detail)
+
+    room.forwarder.tell_fork = tell
+    await film(room, 0, 600)
+    await room.settle()
+    await until(lambda: room.forwarder.pins.newest is not None and not room.forwarder._parked)
+    pinned = room.forwarder.pins.newest
+    assert pinned is not None
+    receipted = room.place.spool.backlog()["unreceipted"]
+    room.hub.leaves = [leaf_hash(bytes((at,))) for at in range(len(room.hub.leaves))]  # history written anew
+    await film(room, 600, 600)
+    await room.settle()
+    await until(lambda: bool(told))
+    assert "does not extend" in told[0]
+    assert room.forwarder.pins.newest == pinned
+    assert room.place.spool.backlog()["unreceipted"] > receipted
+    fork = Checkpoint(room.hub.log_key.name, pinned.size, b"x" * 32)
+    with pytest.raises(VerificationError, match="two trees"):
+        await room.forwarder.handle(Beacon(sign_checkpoint(fork, room.hub.signer), 5))
+    proof = room.place.spool.fact("fork")
+    assert proof is not None and proof.count(room.hub.log_key.name.encode()) == 4  # two whole signed checkpoints
+    assert len(told) == 2
+
+
+async def test_receipts_without_a_quorum_are_not_final(room: Room) -> None:
+    outside = Ed25519Signer.of(Ed25519PrivateKey.generate())
+    witness = cosigner("outside.example", outside.public)
+    trust = Trust(SiteId("dayaowan"), HubId("hub-1"), "ab" * 32, room.hub.log_key, (witness,), 1)
+    room.forwarder.sources.trust = trust
+    await film(room, 0, 600)
+    await room.settle()
+    await until(lambda: bool(room.place.spool.receipts(0)))
+    row = room.place.spool.epochs()[0]
+    assert row.receipted > 0  # under the hub's signature: a blob may go
+    assert await room.forwarder.final_size(0) == 0  # a record may not
+    for kept in room.place.spool.receipts(0):
+        receipt = messages.expect(Receipt, kept.data)
+        text = SignedCheckpoint.parse(receipt.checkpoint).note.text
+        note = parse_note(receipt.checkpoint).with_signatures((cosign(text, witness.name, outside, 9),)).encode()
+        await room.forwarder.handle(replace(receipt, checkpoint=note))
+    assert await room.forwarder.final_size(0) == room.place.spool.receipts(0)[-1].end
 
 
 def replies(room: Room) -> list[Reply]:
