@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from uuid import UUID
@@ -15,6 +16,7 @@ from edge.agent import Agent, Identity, Surroundings, make_rtsp_camera
 from edge.config import EXAMPLE, EdgeSettings, Enrolled, load
 from protocol.errors import PortwitnessError
 from protocol.identifiers import BoxId, SiteId
+from protocol.notes import MAX_NOTE_BYTES
 from protocol.trust import MAX_TRUST_BYTES, Trust
 from storage.clock import SystemClock
 from storage.files import read_file
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             boot_id = UUID(BOOT_ID.read_text().strip()).bytes
             asyncio.run(_run(Agent(settings, _identity(settings), Surroundings(SystemClock(), boot_id, make_rtsp_camera))))
             return EXIT_OK
-        return _status(options, settings) if options.command == "status" else _fsck(options, settings)
+        return _WORK[options.command](options, settings)
     except PortwitnessError as error:
         print(f"portwitness-edge: {error}", file=sys.stderr)
         return EXIT_INPUT
@@ -58,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         ("run", "record until told to stop"),
         ("status", "show how a running box does (needs its door)"),
         ("fsck", "check the state folder of a box that does not run"),
+        ("checkpoint-in", "give a checkpoint of the port log to a running box that has no network (needs its door)"),
+        ("head", "show the newest sealed head of a running box, to carry to the hub (needs its door)"),
         ("enrol", "make keys and ask the hub for certificates"),
     ):
         one = commands.add_parser(
@@ -66,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--config", type=Path, required=True, help="settings file (TOML)")
         if name != "run":
             one.add_argument("--json", action="store_true", help="print the result as JSON")
+        if name == "checkpoint-in":
+            one.add_argument("file", type=Path, metavar="FILE", help="the signed checkpoint, as the hub publishes it")
         if name == "enrol":
             one.add_argument("--hub", required=True, help="the hub's browser address, https://host:port")
             one.add_argument("--token", required=True, help="one-time token from the administrator")
@@ -116,6 +122,22 @@ def _status(options: argparse.Namespace, settings: EdgeSettings) -> int:
     return EXIT_OK
 
 
+def _bring(options: argparse.Namespace, settings: EdgeSettings) -> int:
+    from edge.status import bring
+
+    taken = bring(settings, read_file(options.file, MAX_NOTE_BYTES))
+    print(json.dumps({"taken": taken}) if options.json else f"took {taken}")
+    return EXIT_OK
+
+
+def _head(options: argparse.Namespace, settings: EdgeSettings) -> int:
+    from edge.status import head
+
+    text = head(settings).strip()
+    print(json.dumps({"head": text}) if options.json else text)
+    return EXIT_OK
+
+
 def _fsck(options: argparse.Namespace, settings: EdgeSettings) -> int:
     from edge.fsck import check_box
 
@@ -137,6 +159,11 @@ def _enrol(options: argparse.Namespace) -> int:
     enrolled = enrol(plan, SystemClock(), lambda line: print(line, file=sys.stderr))
     print(json.dumps(asdict(enrolled), indent=2) if options.json else f"{enrolled.box} is enrolled at {enrolled.site}")
     return EXIT_OK
+
+
+_WORK: dict[str, Callable[[argparse.Namespace, EdgeSettings], int]] = {
+    "status": _status, "fsck": _fsck, "checkpoint-in": _bring, "head": _head,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

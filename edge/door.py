@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs
 
 import h11
 
@@ -68,6 +69,9 @@ class Handlers:
     claim: Callable[[SourceId, str], Awaitable[None]]
     status: Callable[[], Awaitable[Mapping[str, object]]]
     page: Callable[[str], Awaitable[str]]
+    bring: Callable[[bytes], Awaitable[str]] | None = None
+    head: Callable[[], Awaitable[str]] | None = None
+    picture: Callable[[], Awaitable[bytes]] | None = None
 
 
 @dataclass(slots=True)
@@ -159,13 +163,27 @@ class Door:
             return Response(204)
         if parts == [""] and request.method == "GET":
             text = await self.handlers.page(_language(request))
-            policy = ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+            policy = ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'")
             return Response(200, text.encode(), "text/html; charset=utf-8", (policy,))
         if parts == ["status"] and request.method == "GET":
             return Response(200, json.dumps(await self.handlers.status(), ensure_ascii=False).encode())
+        if len(parts) == 1 and (carried := await self._carry(request, parts[0])) is not None:
+            return carried
         if parts[0] == "whip" and len(parts) in (2, 3):
             return await self._recorder(request, parts)
         return _problem(404, "malformed", "there is nothing here", request.path)
+
+    async def _carry(self, request: Request, name: str) -> Response | None:
+        """Answer what is carried by hand: a checkpoint in, the newest head out; None for anything else."""
+        handlers = self.handlers
+        if name == "head" and request.method == "GET" and handlers.head is not None:
+            return Response(200, (await handlers.head() + "\n").encode(), "text/plain; charset=utf-8")
+        if name == "head.svg" and request.method == "GET" and handlers.picture is not None:
+            return Response(200, await handlers.picture(), "image/svg+xml")
+        if name == "checkpoint" and request.method == "POST" and handlers.bring is not None:
+            taken = await handlers.bring(_form(request))
+            return Response(200, json.dumps({"taken": taken}).encode())
+        return None
 
     async def _recorder(self, request: Request, parts: list[str]) -> Response:
         source = self._authorized(request, parts[1])
@@ -227,6 +245,17 @@ def _code(body: bytes) -> str:
     if not isinstance(code, str) or not 1 <= len(code) <= 64:
         raise MalformedError("expected the code as text", where="body.code")
     return code
+
+
+def _form(request: Request) -> bytes:
+    """Give the field `note` of the page's form, or the body as it is."""
+    if not request.header("content-type").startswith("application/x-www-form-urlencoded"):
+        return request.body
+    try:
+        found = parse_qs(_text(request.body), strict_parsing=True, max_num_fields=4)
+    except ValueError as error:
+        raise MalformedError("not a form", where="body") from error
+    return found.get("note", [""])[0].encode()
 
 
 def _language(request: Request) -> str:

@@ -33,6 +33,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "segments": ("segments", "个分段"),
     "free": ("free", "可用"),
     "none": ("none", "无"),
+    "carriers": ("Without a network", "无网络时"),
+    "head": ("Newest sealed head, to show to the hub", "最新封印的树头,出示给中心"),
+    "checkpoint": ("Checkpoint of the port log, brought by hand", "人工带来的总账检查点"),
+    "take": ("Take", "接收"),
 }
 GREEN, YELLOW, RED, GREY = "#1a7f37", "#bf8700", "#cf222e", "#8c959f"
 _COLOURS = {
@@ -70,11 +74,14 @@ def render(status: Mapping[str, Any], language: str) -> str:
     title = f"{word('title')} {status['box']}"
     return (
         f'<!doctype html><html lang="{"zh-CN" if language == "zh" else "en"}"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="5"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="30"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
         f'<p><a href="/?lang=zh">中文</a> · <a href="/?lang=en">English</a></p>'
         f"<h2>{word('sources')}</h2><table>{''.join(sources)}</table><table>{''.join(box_rows)}</table>"
-        f"<h2>{word('faults')}</h2>{_faults(status['faults'], word('none'))}</body></html>"
+        f"<h2>{word('faults')}</h2>{_faults(status['faults'], word('none'))}"
+        f'<h2>{word("carriers")}</h2><p>{word("head")} (<a href="/head">PWH1</a>)<br><img src="/head.svg" alt="{word("head")}"></p>'
+        f'<form method="post" action="/checkpoint"><label>{word("checkpoint")}<br>'
+        f'<textarea name="note" rows="6" cols="60" required></textarea></label><br><button>{word("take")}</button></form></body></html>'
     )
 
 

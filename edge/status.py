@@ -36,6 +36,43 @@ def ask(settings: EdgeSettings) -> Mapping[str, Any]:
     return found
 
 
+def bring(settings: EdgeSettings, note: bytes) -> str:
+    """Give a signed checkpoint to the running box; say which it took. Raises RefusedError when it does not."""
+    found = json.loads(_exchange(settings, "POST", "/checkpoint", note))
+    return str(found["taken"])
+
+
+def head(settings: EdgeSettings) -> str:
+    """Ask the running box for its newest sealed head, as text."""
+    return _exchange(settings, "GET", "/head", None).decode()
+
+
+def _exchange(settings: EdgeSettings, method: str, path: str, body: bytes | None) -> bytes:
+    door = settings.door
+    if door is None or not door.port:
+        raise RefusedError("the box has no door with a fixed port: add [door] port to its settings", where="door.port")
+    connection = _connect(door)
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        data = answer.read(MAX_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise UnavailableError(f"does not answer: {error}", where=f"{door.host}:{door.port}") from error
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise RefusedError(_reason(data), where=f"{door.host}:{door.port}")
+    return data
+
+
+def _reason(data: bytes) -> str:
+    try:
+        error = json.loads(data)["error"]
+        return f"{error['where']}: {error['what']}"
+    except (ValueError, KeyError, TypeError):
+        return "refused"
+
+
 def _connect(door: DoorSettings) -> http.client.HTTPConnection:
     host = "127.0.0.1" if door.host in ("0.0.0.0", "::", "") else door.host  # noqa: S104 - compared, not bound
     if door.certificate is None:

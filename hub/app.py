@@ -23,6 +23,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.log         checkpoint() -> bytes ; tile(path) -> bytes ; proof(index) -> list[bytes] ; leaf(index) -> bytes ; vkey (sync)
     hub.journals    list() ; checkpoint(box, epoch) ; tile(box, epoch, path) ; receipt(issuer, epoch, position) -> COSE receipt
     hub.witnesses   head, mode, policy, stopped, states() (sync)                 the outside parties that cosign the log
+    hub.carried     take(head text, by, way="code") -> SignedRecord             a box's head that was brought by hand
     hub.records     get(issuer, epoch, position) -> StoredRecord
     hub.access      hub/access.py      class Access(core: Core)
     hub.bus         is_up, state (sync); None when the HTTPS transport serves alone
@@ -45,6 +46,7 @@ from hub.access import Access
 from hub.alarms import Alarms
 from hub.broker import Broker
 from hub.bus import Bus
+from hub.carried import Carried
 from hub.codes import Codes
 from hub.config import HubSettings
 from hub.core import Core
@@ -98,6 +100,7 @@ class Hub:
     records: Records
     journals: Journals
     witnesses: Witnesses
+    carried: Carried
     access: Access
     enrolment: Enrolment
     export: Export
@@ -180,6 +183,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         records=Records(core),
         journals=Journals(core),
         witnesses=witnesses,
+        carried=Carried(core, ingest),
         access=Access(core, Lanes(core.clock)),
         enrolment=Enrolment(core),
         export=await stack.enter_async_context(Export(core, blobs)),

@@ -67,6 +67,8 @@ class World:
 
     exhibits: Exhibits
     truths: list[Truth]
+    leaves: dict[int, SignedRecord]  # all of the hub's own records, by index
+    notes: dict[int, bytes]  # all checkpoints, by size
 
 
 @dataclass(slots=True)
@@ -230,7 +232,7 @@ def run(plan: Plan) -> World:
         if before:
             index = list(simulation.leaves)[before - 1]
             exhibits.leaves[index] = simulation.leaves[index]
-    return World(exhibits, simulation.truths)
+    return World(exhibits, simulation.truths, simulation.leaves, simulation.notes)
 
 
 def _show(exhibits: Exhibits, notes: dict[int, bytes]) -> None:

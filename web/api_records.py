@@ -142,6 +142,13 @@ async def journal_tile(box: str, epoch: int, path: str, hub: TheHub) -> Response
     return Response(await hub.journals.tile(box, epoch, f"tile/{path}"), media_type="application/octet-stream", headers=TILES)
 
 
+@router.post("/heads", status_code=201, summary="Hand in a box's sealed head")
+async def head(ask: schemas.HeadAsk, caller: Anyone, hub: TheHub) -> schemas.RecordPlace:
+    """Log a signed head of a box's journal that was brought by hand; what it covers is known to have existed by then."""
+    record = (await hub.carried.take(ask.head, caller.person, ask.way)).record
+    return schemas.RecordPlace(issuer=str(record.issuer), epoch=record.epoch, position=record.position)
+
+
 @router.post("/reports", status_code=201, summary="Hand in a monitor's report")
 async def report(ask: schemas.ReportAsk, caller: Overseeing, hub: TheHub) -> schemas.RecordPlace:
     """Log a monitor's signed report; give its place in the log."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Role = Literal["supervisor", "inspector", "administrator"]
-EvidenceState = Literal["verified", "pending", "gap", "failed"]
+EvidenceState = Literal["verified", "pending", "gap", "failed", "disposed"]
 ErrorKind = Literal["malformed", "refused", "forbidden", "unauthenticated", "missing", "unavailable", "verification", "storage"]
 Text = Annotated[str, Field(max_length=400)]
 Name = Annotated[str, Field(min_length=1, max_length=40)]
@@ -50,6 +50,37 @@ class JournalAnswer(Shape):
     sealed: int
 
 
+class KeepingAsk(Shape):
+    """How long a task's video is kept: its class, or a legal hold on it or off it; why."""
+
+    state: Literal["classed", "held", "freed"]
+    kept_as: str | None = Field(default=None, max_length=40)
+    reason: str = Field(min_length=1, max_length=400)
+
+
+class RetentionClass(Shape):
+    """A retention class: how many days, null for ever, and which rule says so."""
+
+    name: str
+    days: int | None
+    source: str
+
+
+class KeepingAnswer(Shape):
+    """How long a task's video is kept, and the classes there are."""
+
+    task: str
+    kept_as: str
+    held: bool
+    classes: list[RetentionClass]
+
+
+class ReasonAsk(Shape):
+    """Why."""
+
+    reason: str = Field(min_length=1, max_length=400)
+
+
 class ReportAsk(Shape):
     """A monitor's signed report, in hex."""
 
@@ -61,6 +92,13 @@ class LoginAsk(Shape):
 
     name: Name
     password: Password
+
+
+class HeadAsk(Shape):
+    """A box's sealed head that was brought by hand: the text of its QR code or file, and which of the two it was."""
+
+    head: Annotated[str, Field(min_length=8, max_length=4096, description="`PWH1.` and base64url")]
+    way: Literal["file", "code"] = "code"
 
 
 class SessionAnswer(Shape):

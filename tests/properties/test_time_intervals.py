@@ -1,16 +1,20 @@
 """Whatever a box's clocks do, the interval contains the true time; online it is narrow, offline no wider than the outage and 2 s."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocol import kinds
 from protocol.dating import Times, date
 from protocol.examination import Faults
 from protocol.instants import SECOND_NS
 from protocol.intervals import BootTimes, Bound, Known, LogTimes, TimeInterval, WallWatch
-from simulators.clockwork import BOX, Plan, Trouble, World, run, widths
+from protocol.journals import origin
+from protocol.notes import Checkpoint, SignedCheckpoint, sign_checkpoint
+from simulators.clockwork import BOX, SIGNER, Plan, Trouble, World, run, widths
 
 NEW_YEAR = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
 STARTS = (None, 0, int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS, NEW_YEAR + 10**9 * SECOND_NS)
@@ -87,6 +91,29 @@ def test_a_monotonic_clock_that_lies_is_not_believed() -> None:
     found, times, _ = dated(run(Plan(1200, drift_ppm=(30_000,))))
     assert any("contradicts the log" in note for note in times.notes)
     assert all("contradicts" in one.reasons[0] for one in found)
+
+
+def test_a_head_brought_by_hand_narrows_an_outage() -> None:
+    reboots = (Trouble(150, "reboot", 100 * SECOND_NS), Trouble(300, "reboot", 100 * SECOND_NS))
+    world = run(Plan(600, offline=((100, 700),), troubles=reboots))  # the box was never reached again while it ran
+    middle = [at for at, truth in enumerate(world.truths) if truth.epoch == 1]
+    intervals = dated(world)[0]
+    before = [intervals[at] for at in middle]
+    range_ = world.exhibits.ranges[BOX][1]
+    sealed = next(one.record for one in reversed(range_.records) if isinstance(one.record.body, kinds.Seal))
+    brought = world.truths[middle[-1]].true_ns + 30 * SECOND_NS
+    index = next(at for at, one in world.leaves.items() if one.record.at.wall_ns > brought)
+    head = sign_checkpoint(Checkpoint(origin(BOX, 1), sealed.position, bytes(32)), SIGNER)
+    body = kinds.HeadSeen(1, head, "li.wei", "code")
+    world.exhibits.leaves[index] = replace(world.leaves[index].record, body=body, subject=str(BOX)).sign(SIGNER)
+    size = min(one for one in world.notes if one > index)
+    world.exhibits.notes[size] = SignedCheckpoint.parse(world.notes[size])
+    after, _, faults = dated(world)
+    assert faults.found == []
+    assert widths([one.width for one in before])[2] > widths([after[at].width for at in middle])[2]
+    forged = replace(body, note=sign_checkpoint(Checkpoint(origin(BOX, 1), sealed.position, b"x" * 32), SIGNER))
+    world.exhibits.leaves[index] = replace(world.leaves[index].record, body=forged, subject=str(BOX)).sign(SIGNER)
+    assert any("another journal" in fault.what for fault in dated(world)[2].found)
 
 
 def test_a_wall_clock_that_moves_in_silence_is_named() -> None:
