@@ -10,6 +10,7 @@
   let video = null;
   let close = () => {};
   let asked = 0;
+  let answered = 0;
   let first = null;
 
   /** Tell how far this page's clock is from the system's, in ms: the moment at which Date.now() turns is known exactly. */
@@ -30,12 +31,12 @@
     video.style.cssText = "position:fixed;inset:0;width:960px;z-index:9999";
     document.body.append(video);
     first = new Promise((done) => video.requestVideoFrameCallback(() => done(performance.now())));
-    asked = performance.now();
+    asked = answered = performance.now();
   }
 
-  /** Give the time from the request to the first picture presented, in ms. */
+  /** Give the times from the request to the first picture presented, and to the answer, in ms. */
   async function shown() {
-    return (await first) - asked;
+    return [(await first) - asked, answered - asked];
   }
 
   /** Watch a stream at the hub with the product's own player; the time runs from its WHEP request. */
@@ -43,9 +44,12 @@
     const { LiveView } = await import("/static/live-view.js");
     prepare();
     const real = window.fetch;
-    window.fetch = (...all) => {
-      if (String(all[0]).endsWith("/whep")) asked = performance.now();
-      return real(...all);
+    window.fetch = async (...all) => {
+      if (!String(all[0]).endsWith("/whep")) return real(...all);
+      asked = performance.now();
+      const reply = await real(...all);
+      answered = performance.now();
+      return reply;
     };
     const view = new LiveView(stream, video);
     close = () => view.close();
@@ -72,7 +76,9 @@
     peer.addTransceiver("video", { direction: "recvonly" });
     await peer.setLocalDescription(await peer.createOffer());
     asked = performance.now();
-    await peer.setRemoteDescription({ type: "answer", sdp: await window.exchange(peer.localDescription.sdp) });
+    const sdp = await window.exchange(peer.localDescription.sdp);
+    answered = performance.now();
+    await peer.setRemoteDescription({ type: "answer", sdp });
     return shown();
   }
 
@@ -81,6 +87,7 @@
     const peer = connection();
     await peer.setRemoteDescription({ type: "offer", sdp });
     await peer.setLocalDescription(await peer.createAnswer());
+    answered = performance.now();
     return peer.localDescription.sdp;
   }
 

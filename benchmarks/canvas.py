@@ -59,9 +59,9 @@ Exchange = Callable[[str], Awaitable[str]]
 
 @dataclass(slots=True)
 class Round:
-    """What one way of watching gave: waits for the first picture in ms, and pictures as `canvas.js` reports them."""
+    """What one way of watching gave: waits for the first picture and for the answer in ms, and pictures as `canvas.js` has them."""
 
-    first_ms: list[float] = field(default_factory=list)
+    first: list[list[float]] = field(default_factory=list)
     seen: Seen = field(default_factory=list)
 
 
@@ -80,12 +80,14 @@ class Screen:
         assert self._exchange is not None
         return await self._exchange(offer)
 
-    async def hub(self, stream: str) -> float:
-        return float(await self.page.evaluate("stream => bench.hub(stream)", stream))
+    async def hub(self, stream: str) -> list[float]:
+        waits: list[float] = await self.page.evaluate("stream => bench.hub(stream)", stream)
+        return waits
 
-    async def offer(self, exchange: Exchange) -> float:
+    async def offer(self, exchange: Exchange) -> list[float]:
         self._exchange = exchange
-        return float(await self.page.evaluate("() => bench.offer()"))
+        waits: list[float] = await self.page.evaluate("() => bench.offer()")
+        return waits
 
     async def answer(self, offer: str) -> str:
         return str(await self.page.evaluate("offer => bench.answer(offer)", offer))
@@ -135,11 +137,11 @@ async def await_cold(api: HubApi) -> None:
 
 async def watch_cold(shown: Screen, port: Port, api: HubApi, times: int) -> Round:
     done = Round()
-    while len(done.first_ms) < times:
+    while len(done.first) < times:
         await await_cold(api)
-        for stream in port.cameras[: times - len(done.first_ms)]:
-            await pause(len(done.first_ms))
-            done.first_ms.append(await shown.hub(stream))
+        for stream in port.cameras[: times - len(done.first)]:
+            await pause(len(done.first))
+            done.first.append(await shown.hub(stream))
             await shown.leave()
     return done
 
@@ -159,7 +161,7 @@ async def watch_hub(shown: Screen, port: Port, api: HubApi, times: int, seconds:
     try:
         for turn in range(times):
             await pause(turn)
-            done.first_ms.append(await shown.hub(stream))
+            done.first.append(await shown.hub(stream))
             if turn == times - 1:
                 done.seen = await shown.collect(seconds)
             await shown.leave()
@@ -184,7 +186,7 @@ async def watch_hop(shown: Screen, port: Port, times: int, seconds: float) -> Ro
         await until(has_pictures, limit_s=GONE_S, what="pictures for one hop")
         for turn in range(times):
             await pause(turn)
-            done.first_ms.append(await shown.offer(exchange))
+            done.first.append(await shown.offer(exchange))
             if turn == times - 1:
                 done.seen = await shown.collect(seconds)
             await shown.leave()
@@ -210,7 +212,7 @@ async def watch_janus(shown: Screen, folder: Path, ledger: Path, times: int, sec
                 await pause(turn)
                 await shown.page.evaluate("() => bench.prepare()")
                 await janus.watch(shown)
-                done.first_ms.append(float(await shown.page.evaluate("() => bench.shown()")))
+                done.first.append(await shown.page.evaluate("() => bench.shown()"))
                 if turn == times - 1:
                     done.seen = await shown.collect(seconds)
                 await shown.leave()
@@ -266,8 +268,10 @@ def judge_pictures(seen: Seen, sendings: Sendings) -> dict[str, Any]:
     return {**spread(whole), "pictures": len(whole), "unread": unread, "parts_p50": shares, "p50_by_10s": by_10s}
 
 
-def judge_first(values: Sequence[float]) -> dict[str, Any]:
-    return {"p50": round(statistics.median(values), 1), "max": round(max(values), 1), "all": [round(value) for value in values]}
+def judge_first(waits: Sequence[Sequence[float]]) -> dict[str, Any]:
+    first, answered = ([wait[at] for wait in waits] for at in (0, 1))
+    figures = {"p50": round(statistics.median(first), 1), "max": round(max(first), 1), "answer_p50": round(statistics.median(answered), 1)}
+    return {**figures, "all": [round(value) for value in first], "answers": [round(value) for value in answered]}
 
 
 # ------------------------------------------------------------------------------------------------------------ the runs
@@ -312,11 +316,11 @@ async def watch_all(state: Path, browser: Browser, amounts: Amounts) -> dict[str
     camera = Sendings(read_ledger(ledger).camera(number).frames)
     janus = [Sendings(read_ledger(state / f"janus-{at}.jsonl").camera(0).frames) for at in range(len(rounds["janus"]))]
     sendings = {"hub": [camera] * amounts.rounds, "hop": [camera] * amounts.rounds, "janus": janus}
-    result: dict[str, Any] = {"cold": judge_first(rounds["cold"][0].first_ms)}
+    result: dict[str, Any] = {"cold": judge_first(rounds["cold"][0].first)}
     for name, known in sendings.items():
         if not rounds[name]:
             continue
-        result[name] = judge_first([value for each in rounds[name] for value in each.first_ms])
+        result[name] = judge_first([value for each in rounds[name] for value in each.first])
         result[f"canvas_{name}"] = [judge_pictures(each.seen, sent) for each, sent in zip(rounds[name], known, strict=True)]
     return {**result, "load_before": loads}
 
@@ -349,10 +353,10 @@ async def compare(amounts: Amounts) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any]) -> None:
-    print("first picture, ms          p50     max")
+    print("first picture, ms          p50     max  answer p50")
     for name, what in (("cold", "box and hub, cold"), ("hub", "box and hub, warm"), ("hop", "one hop"), ("janus", "Janus")):
         if name in result:
-            print(f"{what:22} {result[name]['p50']:7.0f} {result[name]['max']:7.0f}")
+            print(f"{what:22} {result[name]['p50']:7.0f} {result[name]['max']:7.0f} {result[name]['answer_p50']:11.0f}")
     print("camera to canvas, ms       p50     p95     max   to browser  buffer and decoder  to canvas")
     for name, what in (("hub", "box and hub"), ("hop", "one hop"), ("janus", "Janus, one hop")):
         for each in result.get(f"canvas_{name}", ()):
