@@ -231,12 +231,21 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A task was exported; `manifest` is the SHA-256 of the bundle's manifest. The subject is the task."""
+    """A task was exported; `manifest` is the SHA-256 of the bundle's manifest. The subject is the task.
+
+    With `streams` it is these from `start_ns` to `end_ns`, and the subject is the export's own name. `signer`: SHA-256 of the
+    certificate whose signature stands beside the bundle; `stamped`: a time authority's token stands beside that.
+    """
 
     KIND: ClassVar[str] = "export"
     by: str
     manifest: bytes
     files: int
+    streams: tuple[str, ...] | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+    signer: bytes | None = None
+    stamped: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
