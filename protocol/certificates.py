@@ -25,12 +25,14 @@ from protocol.identifiers import BoxId, SiteId
 from protocol.instants import SECOND_NS, iso
 from protocol.signatures import ES256, P256Signer, PublicKey
 
-Usage = Literal["records", "client", "server"]
+Usage = Literal["records", "client", "server", "exports"]
+DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # RFC 9336; C2PA asks for it or for one of its own
 RECORD_SIGNING = x509.ObjectIdentifier("2.25.121024536163472583784080664971775462288")  # arc of a UUID (ITU-T X.667)
 _USAGES: dict[Usage, x509.ObjectIdentifier] = {
     "records": RECORD_SIGNING,
     "client": ExtendedKeyUsageOID.CLIENT_AUTH,
     "server": ExtendedKeyUsageOID.SERVER_AUTH,
+    "exports": DOCUMENT_SIGNING,
 }
 MAX_CERTIFICATE_BYTES = 8192
 MAX_CHAIN = 8
@@ -38,6 +40,7 @@ DAY_NS = 86_400 * SECOND_NS
 BACKDATE_NS = DAY_NS  # a box whose clock runs behind still accepts what was issued today
 IDENTITY_NS = 3 * 365 * DAY_NS  # longer than any outage a box must survive
 TLS_NS = 90 * DAY_NS
+EXPORT_NS = 3 * 365 * DAY_NS  # a C2PA sidecar without a token is trusted only until its signer's certificate ends
 SITE_CA_NS = 15 * 365 * DAY_NS
 ROOT_NS = 30 * 365 * DAY_NS
 _URN = "urn:portwitness:"
@@ -349,6 +352,25 @@ def issue_port(public: PublicKey, name: str, hosts: Sequence[str], authority: Au
     return _signed(_leaf_extensions(builder, (usage,), authority), authority.signer)
 
 
+def issue_exporter(public: PublicKey, site: SiteId, hub: str, authority: Authority, validity: Validity) -> Certificate:
+    """Give the certificate of the key with which a hub signs its exports, by CMS and C2PA, whose profile asks for an organisation.
+
+    It is for e-mail too: stock tools take signed messages, and C2PA validators with anchors of their own, by that usage alone.
+    """
+    subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"Portwitness {site}"), *_name(hub)])
+    builder = _builder(subject, authority.certificate.x509.subject, public, validity)
+    return _signed(_leaf_extensions(builder, ("exports",), authority), authority.signer)
+
+
+def check_exporter(leaf: Certificate, others: Sequence[Certificate], *, hub: str, root_sha256: str, at_ns: int) -> None:
+    """Check the chain, usage and hub of an export signer's certificate; raise VerificationError saying what is wrong."""
+    check_chain(leaf, others, root_sha256=root_sha256, at_ns=at_ns)
+    if leaf.usages != {"exports"}:
+        raise VerificationError(f"not for exports alone (for: {', '.join(sorted(leaf.usages)) or 'nothing known'})", where=leaf.common_name)
+    if leaf.common_name != hub:
+        raise VerificationError(f"is of hub {leaf.common_name[:40]!r}, expected {hub}", where="export certificate")
+
+
 def issue_crl(authority: Authority, revoked: Mapping[int, int], number: int, now_ns: int) -> bytes:
     """Give the list of revoked certificates (RFC 5280 §5, PEM): serial -> instant of revocation; `number` grows with each list.
 
@@ -441,7 +463,8 @@ def _authority_extensions(
 def _leaf_extensions(builder: x509.CertificateBuilder, usages: Sequence[Usage], issuer: Authority) -> x509.CertificateBuilder:
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_key_usage(authority=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([_USAGES[usage] for usage in usages]), critical=False)
+    oids = [_USAGES[usage] for usage in usages] + ([ExtendedKeyUsageOID.EMAIL_PROTECTION] if "exports" in usages else [])
+    builder = builder.add_extension(x509.ExtendedKeyUsage(oids), critical=False)
     return _issuer_key(builder, issuer)
 
 
