@@ -317,6 +317,8 @@ def _unchecked(exhibits: Exhibits, segments: Sequence[SegmentFinding]) -> tuple[
     ]
     if exhibits.trust.quorum == 0:
         out.append("cosignatures of outside witnesses: the trust file asks for none, so the hub alone vouches for the log and its times")
+    if any(one.samples == "not recorded" for one in segments):
+        out.append("for some segments: their samples apart from their files (their records have no sample root)")
     if any(one.not_before is None for one in segments):
         out.append("for some segments: a time before which they cannot have been made (the box had seen no checkpoint that is shown)")
     if any(one.not_after is None for one in segments):

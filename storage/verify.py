@@ -243,7 +243,7 @@ def clip_text(clip: ClipFinding, *, chinese: bool) -> str:
         lines += [f"{word('origin')}: {clip.segment.origin}", f"{word('signer')}: {clip.segment.signer}"]
     if clip.fault is not None:
         lines += ["", f"{word('faults')}:", f"  {clip.file}: {clip.fault}"]
-    unchecked = "how a player shows it: aspect, rotation and colour stand outside of the samples"
+    unchecked = "how a player shows it: aspect, rotation, colour and which tracks it plays stand outside of the samples"
     lines += ["", f"{word('not checked')}:", f"  {unchecked}", "", word("VALID") if clip.fault is None else word("NOT VALID")]
     return "\n".join(lines) + "\n"
 

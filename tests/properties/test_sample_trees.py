@@ -288,3 +288,26 @@ def test_what_cannot_be_proven_or_cut_is_refused() -> None:
     order = [clips.shown_at(tracks, at * FLICKS // 25) for at in range(8)]
     assert order == [0, 2, 3, 1, 4, 6, 7, 5]
     assert all(later > before for before, later in pairwise(tracks[0].dts))
+
+
+def test_a_copy_whose_head_is_changed_is_refused() -> None:
+    data = segment(2, "aac")
+    copy = remux(data)
+    check_whole(copy, anchor(data))
+    for at in (at for at in range(len(copy)) if copy.startswith((b"mdhd", b"avcC", b"esds", b"stts", b"ctts", b"elst"), at)):
+        # time scale, profile, decoder set-up, first duration, first shift, start of an edit
+        place = {b"mdhd": 19, b"avcC": 5, b"esds": 39, b"stts": 19, b"ctts": 19, b"elst": 17}[copy[at : at + 4]]
+        spoilt = bytearray(copy)
+        spoilt[at + place] ^= 2
+        with pytest.raises(PortwitnessError):
+            check_whole(bytes(spoilt), anchor(data))
+
+
+def test_marks_of_another_writer_are_read_from_the_content() -> None:
+    data = segment(0, None)
+    copy = remux(data)
+    at = copy.index(b"stss")
+    spoilt = copy[: at + 15] + b"\x03" + copy[at + 16 :]
+    assert [read_tracks(each)[0].syncs[:3] for each in (copy, spoilt)] == [[True, False, False], [False, False, True]]
+    assert sample_root(spoilt) != sample_root(copy)
+    check_whole(spoilt, anchor(data))  # libav marks recovery points of its own; what a key picture is stands in its bytes
