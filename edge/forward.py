@@ -325,7 +325,7 @@ class Forwarder:
         known = self.pins.newest
         if message.old is not None and known is not None and known.size == message.old < seen.size:
             self.pins.wait(seen, message.checkpoint)
-            await self._learn(Consistency(message.old, seen.size, message.proof))
+            await self._learn(Consistency(message.old, seen.size, message.proof or ()))
         elif (known is None or seen.size >= known.size) and not await self._is_of_our_log(message.checkpoint, seen):
             await self._ask(message.checkpoint, seen)  # an older one that comes late is of no use
         if self._parked:  # an answer may have been lost

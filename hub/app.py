@@ -239,6 +239,14 @@ def _wire(hub: Hub) -> None:
         boxes = sorted({receipt.box for receipt in publication.receipts})
         hub.events.tell("checkpoint", size=publication.size, boxes=boxes)
 
+    hub.ingest.listeners.append(accepted)
+    hub.core.sequencer.listeners.append(published)
+    _wire_witnesses(hub)
+
+
+def _wire_witnesses(hub: Hub) -> None:
+    """Let receipts follow what outside parties cosigned."""
+
     async def witnessed(head: Witnessed) -> None:
         hub.log.cosigned(head.size, head.note)
         await hub.mail.witnessed(head)
@@ -247,5 +255,3 @@ def _wire(hub: Hub) -> None:
     hub.witnesses.when_lost.append(hub.mail.quorum_lost)
     if hub.log.published_size():
         hub.witnesses.published(hub.log.published_size(), hub.log.checkpoint_now())
-    hub.ingest.listeners.append(accepted)
-    hub.core.sequencer.listeners.append(published)

@@ -23,13 +23,14 @@ from hub.checkers import Checkers
 from hub.core import Core
 from hub.judging import Accepted, Judgement, Mirror, judge
 from hub.mail import Mail
-from hub.mirrors import head_problems, held_records, identity_keys, keep_journal, load_mirror, session_keys
+from hub.mirrors import HeadProblem, head_problems, held_records, identity_keys, keep_journal, load_mirror, rollback_proof, session_keys
 from hub.projections import project_box
 from hub.sequencer import RecordRow, insert_rows, stage, stage_seal
 from hub.uploads import Blobs, promote
 from protocol import kinds
 from protocol.errors import EquivocationError, ForbiddenError, MalformedError, PortwitnessError, UnavailableError, VerificationError
 from protocol.identifiers import BoxId, Issuer
+from protocol.instants import Instant
 from protocol.journals import check_equal
 from protocol.messages import (
     MAX_BATCH_RECORDS,
@@ -200,8 +201,8 @@ class Ingest:
             row = {"position": sealing.position, "first": sealing.first, "left": sealing.left}
             connection.execute(insert(seals).values(box=box, epoch=journal.epoch, log_index=None, delivered=False, **row))
             stage_seal(connection, sealing.record)
-        for problem in head_problems(connection, box, journal.epoch):
-            ring(connection, ("lost head", box, problem), now.wall_ns)
+        for denied in head_problems(connection, box, journal.epoch):
+            _tell_rollback(connection, box, denied, now)
         found = {record.body.sha256: record.body.size for record in taken if isinstance(record.body, kinds.Segment)}
         promoted, problems = promote(connection, box, found)
         for problem in problems:
@@ -296,6 +297,17 @@ def ring_once(connection: Connection, what: tuple[str, str, str], now_ns: int, e
     first = connection.execute(select(alarms.c.id).where(same)).first() is None
     ring(connection, what, now_ns, evidence)
     return first
+
+
+def _tell_rollback(connection: Connection, box: str, denied: HeadProblem, now: Instant) -> None:
+    """Ring for a boot that denies what its box had sent, and log the proof of it, once."""
+    proof = rollback_proof(connection, box, denied)
+    evidence = proof.boot if proof is not None else b""
+    if ring_once(connection, ("lost head", box, denied.what), now.wall_ns, evidence) and proof is not None:
+        try:
+            stage(connection, proof, box, now)
+        except MalformedError:  # too long for a record: the records themselves are held
+            ring(connection, ("rollback not logged", box, denied.what), now.wall_ns)
 
 
 def _check_batch(batch: JournalBatch) -> None:

@@ -4,9 +4,10 @@ Guarantees: a journal moves on by compare-and-swap on its size, so that two work
 count at the commit itself; a box that names another head than it sent is found out as soon as both are here.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from hub.judging import Judgement, Mirror
 from protocol import kinds
@@ -87,26 +88,62 @@ def keep_journal(connection: Connection, before: Mirror, judgement: Judgement) -
         raise UnavailableError("another worker moved this journal on", where=journal.box)
 
 
-def head_problems(connection: Connection, box: str, epoch: int) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class HeadProblem:
+    """What a boot record denies: `known` is the position of the denied record of `epoch`, None when none is at hand."""
+
+    what: str
+    boot_epoch: int
+    epoch: int
+    size: int
+    held: int
+    known: int | None
+
+
+def head_problems(connection: Connection, box: str, epoch: int) -> list[HeadProblem]:
     """Compare what boot records name as the last head of the epoch before with what is held, as soon as both are there."""
-    about = and_(journals.c.box == box, journals.c.previous_epoch.is_not(None))
-    touched = (journals.c.epoch == epoch) | (journals.c.previous_epoch == epoch)
-    rows = connection.execute(select(journals).where(about, touched)).all()
-    found = (_head_problem(connection, box, row) for row in rows)
+    skips = (journals.c.epoch > epoch) & (func.coalesce(journals.c.previous_epoch, -1) < epoch)
+    touched = (journals.c.epoch == epoch) | (journals.c.previous_epoch == epoch) | skips
+    rows = connection.execute(select(journals).where(journals.c.box == box, touched)).all()
+    found = (_head_problem(connection, box, row) or _skipped(connection, box, row) for row in rows)
     return [problem for problem in found if problem is not None]
 
 
-def _head_problem(connection: Connection, box: str, boot: Any) -> str | None:  # noqa: ANN401 - a row
+def _head_problem(connection: Connection, box: str, boot: Any) -> HeadProblem | None:  # noqa: ANN401 - a row
     before = and_(journals.c.box == box, journals.c.epoch == boot.previous_epoch)
     held = connection.execute(select(journals.c.size).where(before)).scalar()
     if held is None or boot.previous_size is None or held < boot.previous_size:
         return None  # the tail of the epoch before may still come
     where = f"epoch {boot.previous_epoch}"
+    place = (boot.epoch, boot.previous_epoch, boot.previous_size, held)
     if held > boot.previous_size:
-        return f"{where}: the box names {boot.previous_size} records, {held} are here: its disk lost a tail it had sent"
+        what = f"{where}: the box names {boot.previous_size} records, {held} are here: its disk lost a tail it had sent"
+        return HeadProblem(what, *place, known=boot.previous_size)
     if (
         boot.previous_size
         and root_at(held, reader(connection, JournalLog(str(Issuer.of_box(box)), boot.previous_epoch))) != boot.previous_root
     ):
-        return f"{where}: the box names another tree of {held} than it sent"
+        return HeadProblem(f"{where}: the box names another tree of {held} than it sent", *place, known=None)
     return None
+
+
+def _skipped(connection: Connection, box: str, boot: Any) -> HeadProblem | None:  # noqa: ANN401 - a row
+    """Find an epoch between a boot and the one it says it follows: a disk image from before that epoch was started again."""
+    after = -1 if boot.previous_epoch is None else boot.previous_epoch
+    between = and_(journals.c.box == box, journals.c.epoch > after, journals.c.epoch < boot.epoch)
+    row = connection.execute(select(journals.c.epoch, journals.c.size).where(between).order_by(journals.c.epoch)).first()
+    if row is None:
+        return None
+    what = f"epoch {boot.epoch}: its boot does not know epoch {row.epoch}, which the box had sent"
+    return HeadProblem(what, boot.epoch, row.epoch, 0, row.size, known=0)
+
+
+def rollback_proof(connection: Connection, box: str, problem: HeadProblem) -> kinds.Rollback | None:
+    """Give the records by which anybody can see that a boot denies what the box had signed; None when there are none to show."""
+    if problem.known is None:
+        return None
+    newest = and_(sessions.c.box == box, sessions.c.epoch == problem.epoch, sessions.c.position <= max(problem.known, 1))
+    session = connection.execute(select(func.max(sessions.c.position)).where(newest)).scalar()
+    places = [(problem.boot_epoch, 0), (problem.epoch, problem.known), (problem.epoch, 1 if session is None else session)]
+    found = [data for epoch, position in places for data in held_records(connection, box, epoch, position, 1)]
+    return kinds.Rollback(problem.epoch, problem.size, problem.held, *found) if len(found) == len(places) else None

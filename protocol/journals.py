@@ -13,7 +13,7 @@ from protocol.errors import EquivocationError, VerificationError
 from protocol.identifiers import BoxId
 from protocol.merkle import Frontier
 from protocol.notes import ED25519, Checkpoint, NoteKey, SignedCheckpoint
-from protocol.records import Record, SignedRecord
+from protocol.records import Record, SignedRecord, read
 from protocol.signatures import EDDSA, PublicKey
 
 
@@ -112,6 +112,43 @@ def verify_seal(seal: kinds.Seal, box: str, epoch: int, session: PublicKey) -> C
     signed = SignedCheckpoint.parse(seal.note)
     signed.verify(NoteKey(name, ED25519, session), origin=name)
     return signed.checkpoint
+
+
+def check_rollback(proof: kinds.Rollback, box: str, identities: Sequence[PublicKey]) -> None:
+    """Check that a rollback record convicts its box: both records are the box's, and they cannot both stand.
+
+    Raises VerificationError when it does not, MalformedError when a record in it does not parse.
+    """
+    boot, known, session = (read(data) for data in (proof.boot, proof.known, proof.session))
+    where = f"rollback of {box}"
+    if any(one.record.issuer != f"box:{box}" for one in (boot, known, session)):
+        raise VerificationError("a record is not of this box", where=where)
+    if not isinstance(boot.record.body, kinds.Boot) or not isinstance(session.record.body, kinds.Session):
+        raise VerificationError("holds no boot, or no session", where=where)
+    _verify_by(boot, identities, where)
+    _verify_by(session, identities, where)
+    if isinstance(known.record.body, kinds.Boot | kinds.Session):
+        _verify_by(known, identities, where)
+    else:
+        known.envelope.verify(PublicKey.from_ed25519(session.record.body.key))
+    if session.record.epoch != known.record.epoch or not _denies(boot.record.epoch, boot.record.body, known.record):
+        raise VerificationError("its records can both stand", where=where)
+
+
+def _denies(epoch: int, boot: kinds.Boot, known: Record) -> bool:
+    """Tell whether a boot of `epoch` denies a record: it knows fewer records of that epoch, or skips the epoch."""
+    previous = -1 if boot.previous_epoch is None else boot.previous_epoch
+    if known.epoch == previous:
+        return known.position >= (boot.previous_size or 0)
+    return previous < known.epoch < epoch
+
+
+def _verify_by(signed: SignedRecord, keys: Sequence[PublicKey], where: str) -> None:
+    for key in keys:
+        if key.key_id == signed.envelope.key_id:
+            signed.envelope.verify(key)
+            return
+    raise VerificationError(f"{signed.record.kind} is not signed by an identity key of the box", where=where)
 
 
 def check_equal(known: bytes, other: SignedRecord, keys: Sequence[PublicKey]) -> None:

@@ -271,6 +271,23 @@ class Equivocation:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollback:
+    """A box's boot denies what it had signed - its disk was set back, or its journal forked; the subject is the box.
+
+    `boot` names `size` records of `epoch`, or skips it; `known` is a signed record of that epoch which it denies, `session` the
+    session record whose key signed it. All are whole records, so that anybody can check it under the box's identity key.
+    """
+
+    KIND: ClassVar[str] = "rollback"
+    epoch: int
+    size: int
+    held: int
+    boot: bytes
+    known: bytes
+    session: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """A person, a right or a login changed; the subject is the person."""
 
@@ -323,7 +340,7 @@ class AuditReport:
 Body = (
     Boot | Session | Recording | Segment | Gap | Heartbeat | Seal | ClockStep | BoxState | Disposal
     | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access | TimeToken | HeadSeen
-    | AuditReport
+    | AuditReport | Rollback
 )  # fmt: skip
 
 Plan = tuple[tuple[int, str, Any, bool], ...]

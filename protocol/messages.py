@@ -198,7 +198,7 @@ class Beacon:
     checkpoint: bytes
     hub_wall_ns: int
     old: int | None = None
-    proof: tuple[bytes, ...] = ()
+    proof: tuple[bytes, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ BODIES: dict[str, tuple[str, Any]] = {
     "export": ("T-1", kinds.Export("li.wei", HASH, 12)),
     "enrolment": ("box-1", kinds.Enrolment("issued", b"certificate", "admin")),
     "equivocation": ("box:box-1", kinds.Equivocation(0, 5, HASH, b"other")),
+    "rollback": ("box-1", kinds.Rollback(2, 7, 9, b"boot", b"known", b"session")),
     "access": ("li.wei", kinds.Access("added", "admin", "inspector")),
     "time-token": ("portwitness.port/testport/hub-1", kinds.TimeToken(99, HASH, b"token", "tsa.example")),
     "audit-report": ("monitor", kinds.AuditReport("monitor", 99, HASH, 2, b"report")),
@@ -67,6 +68,8 @@ MESSAGES: tuple[Any, ...] = (
     messages.BoxReport("box-1", 3, 1, 2, "synced", "0.1", "mqtt", 12, 0, 0, 0, 0, 10**10, "ok", (
         messages.SourceState("cam-1", "camera", "recording", "", 5, 4_000_000, 100, 0),)),
     messages.Beacon(b"checkpoint", 7),
+    messages.Prove("box-1", 3, 9),
+    messages.Consistency(3, 9, (HASH, HASH[::-1])),
 )  # fmt: skip
 
 

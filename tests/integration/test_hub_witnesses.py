@@ -306,7 +306,7 @@ async def test_beacons_prove_that_the_log_only_grew(tmp_path: Path) -> None:
         assert len(found) >= 3
         for before, after, beacon in zip(heads, heads[1:], found[1:], strict=False):
             assert beacon.old == before.size
-            verify_consistency(before.size, before.root, after.size, after.root, beacon.proof)
+            verify_consistency(before.size, before.root, after.size, after.root, beacon.proof or ())
         answers = await hub.ingest.accept(BOX, Prove(BOX, heads[0].size, heads[-1].size))
         assert isinstance(answers[0], Consistency)
         verify_consistency(heads[0].size, heads[0].root, heads[-1].size, heads[-1].root, answers[0].proof)
