@@ -17,6 +17,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, delete, select, update
 
 from hub.core import Core
+from hub.timestamps import read_anchors
 from protocol import kinds
 from protocol.certificates import Certificate, Identity, parse_pem
 from protocol.errors import ForbiddenError, MalformedError, RefusedError, StorageError
@@ -221,7 +222,9 @@ class Enrolment:
         """Give this hub's trust file: what it claims, to be compared with what the port publishes."""
         witnesses = self.core.witnesses
         policy = witnesses.policy if witnesses is not None and witnesses.policy.asks else None
-        return Trust(self.core.site, self.core.hub_id, self.root_sha256(), NoteKey.parse(self.core.sequencer.vkey), policy=policy)
+        anchors = read_anchors(self.core.settings)
+        log = NoteKey.parse(self.core.sequencer.vkey)
+        return Trust(self.core.site, self.core.hub_id, self.root_sha256(), log, policy=policy, time_authorities=anchors)
 
     # ------------------------------------------------------------------------------------------------------- details
 

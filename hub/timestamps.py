@@ -15,6 +15,7 @@ from typing import Self
 import httpx
 from sqlalchemy import Connection, select
 
+from hub.config import HubSettings
 from hub.core import Core
 from hub.sequencer import Publication
 from protocol import kinds, timestamps
@@ -51,7 +52,7 @@ class TimeStamps:
     async def __aenter__(self) -> Self:
         urls = self.core.settings.time_authority.urls
         if urls:
-            self.anchors = await asyncio.to_thread(self._read_anchors)
+            self.anchors = await asyncio.to_thread(read_anchors, self.core.settings)
             self._events = [asyncio.Event() for _ in urls]
             work = zip(urls, self._events, strict=True)
             self._tasks = [asyncio.create_task(self._keep(_Asked(url), due), name=f"time authority {url}") for url, due in work]
@@ -67,15 +68,6 @@ class TimeStamps:
         if self._events and (any(_is_end(signed.record.body) for signed in publication.records) or _sealed_task(publication)):
             for due in self._events:
                 due.set()
-
-    def _read_anchors(self) -> tuple[bytes, ...]:
-        path = self.core.settings.time_authority.anchors
-        if path is None:
-            raise MalformedError("time authorities need the certificates they are judged by", where="time_authority.anchors")
-        try:
-            return timestamps.parse_anchors(path.read_bytes())
-        except OSError as error:
-            raise StorageError(f"cannot be read: {error.strerror}", where=str(path)) from error
 
     async def _keep(self, asked: _Asked, due: asyncio.Event) -> None:
         """Stamp when it is due, for ever."""
@@ -114,6 +106,19 @@ class TimeStamps:
         signed = await self.core.sequencer.issue(body, self.core.sequencer.origin[:128])
         asked.behind = signed.record.position + 1
         self.core.events.tell("time-token", size=head.size, authority=asked.url, signer=stamp.signer)
+
+
+def read_anchors(settings: HubSettings) -> tuple[bytes, ...]:
+    """Give the certificates that tokens are judged by, none where no authority is set; raise MalformedError or StorageError."""
+    path = settings.time_authority.anchors
+    if path is None:
+        if settings.time_authority.urls:
+            raise MalformedError("time authorities need the certificates they are judged by", where="time_authority.anchors")
+        return ()
+    try:
+        return timestamps.parse_anchors(path.read_bytes())
+    except OSError as error:
+        raise StorageError(f"cannot be read: {error.strerror}", where=str(path)) from error
 
 
 async def _ask(client: httpx.AsyncClient, url: str, query: bytes) -> bytes:

@@ -10,7 +10,7 @@ import json
 import secrets
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -37,8 +37,10 @@ from protocol.identifiers import BoxId, HubId, SiteId
 from protocol.instants import SECOND_NS, Clock, iso
 from protocol.issuance import Issued, Request, decode_request
 from protocol.notes import NoteKey
-from protocol.trust import Trust
+from protocol.timestamps import parse_anchors
+from protocol.trust import MAX_TRUST_BYTES, Trust
 from storage.clock import SystemClock
+from storage.files import read_file
 from storage.hub_calls import HubCalls
 from storage.keys import PUBLIC, create_p256, load_p256, replace_whole, write_new
 
@@ -208,6 +210,8 @@ class Commands:
     def trust(self, options: argparse.Namespace) -> Answer:
         """Write the trust file."""
         trust = self._store(options).trust(HubId(options.hub))
+        if options.time_authorities is not None:
+            trust = replace(trust, time_authorities=parse_anchors(read_file(options.time_authorities, MAX_TRUST_BYTES)))
         if options.out is not None:
             replace_whole(options.out, trust.encode())
         answer: Answer = json.loads(trust.encode())
@@ -329,6 +333,7 @@ def parser() -> argparse.ArgumentParser:
     trust.add_argument("folder", type=Path, help="folder of the key store")
     trust.add_argument("--hub", required=True, help="hub id")
     trust.add_argument("--out", type=Path, help="where to write it")
+    trust.add_argument("--time-authorities", type=Path, help="PEM certificates that RFC 3161 tokens must lead to")
     _hub_commands(commands)
     crl = _command(commands, "crl", "write the list of revoked certificates", "portwitness-ca crl ca/ --out hub-state/keys/crl.pem")
     crl.add_argument("folder", type=Path, help="folder of the key store")

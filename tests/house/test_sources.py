@@ -37,7 +37,7 @@ SPEAKERS = {
     "psycopg": ("storage/database",),
     "pydantic": ("web/",),
     "pylibsrtp": ("firmware_adapters/webrtc", "simulators/"),
-    "segno": ("hub/", "web/"),
+    "segno": ("edge/carriers.py", "hub/", "web/"),
     "sqlite3": ("storage/",),
     "sqlite_utils": ("storage/spool",),
 }
