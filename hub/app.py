@@ -23,7 +23,9 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.log         checkpoint() -> bytes ; tile(path) -> bytes ; proof(index) -> list[bytes] ; leaf(index) -> bytes ; vkey (sync)
     hub.journals    list() ; checkpoint(box, epoch) ; tile(box, epoch, path) ; receipt(issuer, epoch, position) -> COSE receipt
     hub.witnesses   head, mode, policy, stopped, states() (sync)                 the outside parties that cosign the log
+    hub.reports     accept(report, by) -> SignedRecord                          a monitor's signed report
     hub.carried     take(head text, by, way="code") -> SignedRecord             a box's head that was brought by hand
+    hub.keeping     get(task) ; decide(task, kinds.Keeping) ; confirm(by, reason)       retention classes and legal holds
     hub.records     get(issuer, epoch, position) -> StoredRecord
     hub.access      hub/access.py      class Access(core: Core)
     hub.bus         is_up, state (sync); None when the HTTPS transport serves alone
@@ -57,11 +59,13 @@ from hub.export import Export
 from hub.history import CheckpointHistory
 from hub.ingest import Ingest
 from hub.journals import Journals
+from hub.keeping import Keeping
 from hub.live import Live, peer_settings
 from hub.lockout import Lanes
 from hub.lookups import Records
 from hub.mail import Mail
 from hub.pairings import Pairings
+from hub.reports import Reports
 from hub.sequencer import Publication, Sequencer
 from hub.tasks import Tasks
 from hub.timeline import TaskTimeline
@@ -100,6 +104,8 @@ class Hub:
     records: Records
     journals: Journals
     witnesses: Witnesses
+    reports: Reports
+    keeping: Keeping
     carried: Carried
     access: Access
     enrolment: Enrolment
@@ -183,6 +189,8 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         records=Records(core),
         journals=Journals(core),
         witnesses=witnesses,
+        reports=Reports(core),
+        keeping=await stack.enter_async_context(Keeping(core, store, vouched=witnesses.vouched_ns)),
         carried=Carried(core, ingest),
         access=Access(core, Lanes(core.clock)),
         enrolment=Enrolment(core),
@@ -232,8 +240,7 @@ def _wire(hub: Hub) -> None:
 
     async def published(publication: Publication) -> None:
         for signed in publication.records:
-            if isinstance(signed.record.body, kinds.Enrolment):
-                hub.ingest.forget(signed.record.subject)
+            _tell(hub, signed)
         hub.witnesses.published(publication.size, publication.checkpoint)
         await hub.mail.published(publication)
         boxes = sorted({receipt.box for receipt in publication.receipts})
@@ -255,3 +262,11 @@ def _wire_witnesses(hub: Hub) -> None:
     hub.witnesses.when_lost.append(hub.mail.quorum_lost)
     if hub.log.published_size():
         hub.witnesses.published(hub.log.published_size(), hub.log.checkpoint_now())
+
+
+def _tell(hub: Hub, signed: SignedRecord) -> None:
+    """Tell the parts that wait for a published record of the hub."""
+    if isinstance(signed.record.body, kinds.Disposal):
+        hub.keeping.wake()
+    elif isinstance(signed.record.body, kinds.Enrolment):
+        hub.ingest.forget(signed.record.subject)

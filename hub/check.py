@@ -29,7 +29,7 @@ from storage.blobs import BlobStore, open_blobs
 from storage.database import Database
 from storage.keys import load_ed25519
 from storage.logs import LogFolder, PortLog, reader
-from storage.schema import blobs, identities, journals, leaves, log_state, records, seals
+from storage.schema import blobs, disposals, identities, journals, leaves, log_state, records, seals
 
 MAX_PROBLEMS = 1000
 PAGE = 1000
@@ -225,9 +225,17 @@ def _differences(held: dict[Any, Any], replayed: dict[Any, Any], table: Table) -
 
 
 async def _check_blobs(database: Database, store: BlobStore, found: list[str], *, hash_blobs: bool) -> AsyncIterator[int]:
-    query = select(blobs).where(blobs.c.state != "refused")
-    for row in await database.read(lambda connection: connection.execute(query).all()):
+    query = select(blobs, disposals.c.position.label("disposal")).select_from(
+        blobs.outerjoin(disposals, blobs.c.sha256 == disposals.c.sha256)
+    )
+    for row in await database.read(lambda connection: connection.execute(query.where(blobs.c.state != "refused")).all()):
         name = bytes(row.sha256)
+        if row.state == "disposed":
+            if row.disposal is None:
+                found.append(f"S1 blob {name.hex()}: is gone, and no record says why")
+            continue
+        if row.state == "disposing":
+            continue
         length = await store.head(name)
         if length != row.length:
             found.append(f"S1 blob {name.hex()}: {'is missing' if length is None else f'has {length} bytes'}, {row.length} were stored")

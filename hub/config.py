@@ -165,6 +165,29 @@ class TaskSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """When and how carefully video whose time is over is disposed of."""
+
+    enabled: bool = setting("Dispose of video whose time is over; off: nothing is ever removed here.", default=False)
+    every_minutes: int = setting("Pause between looks.", default=60, unit="min", bounds=(1, 1440))
+    share_percent: float = setting(
+        "When more than this share of all bytes comes due within a day, nothing goes until a person confirms.",
+        default=2.0,
+        unit="%",
+        bounds=(0.01, 100),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionClassSettings:
+    """How long video of a sort is kept."""
+
+    name: str = setting("Its name; `routine` (linked to no task) and `inspection` (linked) must be among them.")
+    days: int = setting("Days it is kept; 0: for ever.", bounds=(0, 36_500))
+    source: str = setting("Which rule says so.", default="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubSettings:
     """All settings of a hub."""
 
@@ -182,6 +205,8 @@ class HubSettings:
     ice: tuple[IceSettings, ...] = setting("STUN and TURN servers; none by default.", default=())
     tasks: TaskSettings = TaskSettings()
     time_authority: TimeAuthoritySettings = TimeAuthoritySettings()
+    retention: RetentionSettings = RetentionSettings()
+    retention_classes: tuple[RetentionClassSettings, ...] = setting("Retention classes; none: the table that is shipped.", default=())
 
     @property
     def database_url(self) -> str:

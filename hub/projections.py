@@ -151,6 +151,23 @@ def project_hub(connection: Connection, signed: SignedRecord) -> None:
         _insert(connection, schema.equivocations, {"position": position, "other_leaf": other, **place})
     elif isinstance(body, kinds.TimeToken | kinds.HeadSeen):
         _project_times(connection, record, body)
+    elif isinstance(body, kinds.Keeping | kinds.Disposal):
+        _project_keeping(connection, record, body)
+
+
+def _project_keeping(connection: Connection, record: Record, body: kinds.Keeping | kinds.Disposal) -> None:
+    if isinstance(body, kinds.Disposal):
+        for name in body.blobs:
+            _insert(connection, schema.disposals, {"sha256": name, "position": record.position})
+        return
+    table = schema.keepings
+    known = connection.execute(select(table).where(table.c.task == record.subject)).mappings().first()
+    row: Row = {"kept_as": None, "held": False} | dict(known or {}) | {"task": record.subject, "position": record.position}
+    if body.state == "classed":
+        row["kept_as"] = body.kept_as
+    else:
+        row["held"] = body.state == "held"
+    upsert(connection, table, row)
 
 
 def _project_times(connection: Connection, record: Record, body: kinds.TimeToken | kinds.HeadSeen) -> None:
@@ -210,4 +227,6 @@ HUB_TABLES: Sequence[Table] = (
     schema.views,
     schema.time_tokens,
     schema.heads_seen,
+    schema.keepings,
+    schema.disposals,
 )

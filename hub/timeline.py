@@ -16,7 +16,7 @@ from hub.bonds import bonds_of, pairing_states
 from hub.core import Core
 from hub.lookups import covered_size
 from hub.tasks import facts_of
-from hub.uploads import Blobs
+from hub.uploads import DISPOSED, Blobs
 from hub.values import Lane, LaneGap, LaneSegment, SegmentState, Timeline
 from protocol.coverage import Coverage, GapSpan, account, clip
 from protocol.errors import RefusedError
@@ -132,6 +132,8 @@ class _Lanes:
     def _state(self, row: Row[Any], covered: int) -> tuple[SegmentState, str]:
         if row.blob == "refused":
             return "failed", "the bytes do not fit the record"
+        if row.blob in DISPOSED:
+            return "disposed", "its time was over; record and proof stay"
         mine = and_(equivocations.c.issuer == str(Issuer.of_box(row.box)), equivocations.c.epoch == row.epoch)
         here = equivocations.c.record_position == row.position
         if self.connection.execute(select(equivocations.c.position).where(mine, here).limit(1)).first() is not None:

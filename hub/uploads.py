@@ -29,6 +29,7 @@ from storage.schema import blobs, segments
 
 MEGABYTE = 1_000_000
 DAY_NS = 86_400 * 1_000_000_000
+DISPOSED = ("disposing", "disposed")  # states of a blob whose time was over: its disposal is recorded, its bytes are gone or going
 NAMED_AT_ONCE = 256  # blobs in one Stored record
 RETRY_S = 2.0
 EXPIRE_S = 3600.0  # how often the quarantine is looked through for what no record ever named
@@ -99,19 +100,20 @@ class Blobs:
         state, length, namer = await self.core.database.read(lambda connection: _standing(connection, box, sha256))
         if state == "quarantine" and namer is not None:  # another box brought it before this one's record
             return await self._settled(box, sha256, length)
-        if state == "stored":
+        if state in ("stored", *DISPOSED):  # what was disposed of by rule was stored: the box need not send it again
             return StoredBlobs(box, (sha256,))
         return StoredBlobs(box, ()) if state == "quarantine" else None
 
     async def head(self, sha256: bytes) -> int | None:
         """Give a blob's length when it is here, stored or in quarantine."""
-        query = select(blobs.c.length).where(blobs.c.sha256 == sha256, blobs.c.state != "refused")
+        query = select(blobs.c.length).where(blobs.c.sha256 == sha256, blobs.c.state.not_in(("refused", *DISPOSED)))
         return await self.core.database.read(lambda connection: connection.execute(query).scalar())
 
     async def open(self, sha256: bytes) -> Path:
         """Give the file of a stored blob; raise StorageError when it is not stored."""
-        if await self.core.database.read(lambda connection: connection.execute(_state(sha256)).scalar()) != "stored":
-            raise StorageError("is not stored", where=f"blob {sha256.hex()}")
+        state = await self.core.database.read(lambda connection: connection.execute(_state(sha256)).scalar())
+        if state != "stored":
+            raise StorageError("was disposed of" if state in DISPOSED else "is not stored", where=f"blob {sha256.hex()}")
         return await self.store.path(sha256)
 
     def wake(self) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 from protocol.coverage import Coverage
 from protocol.messages import BoxReport
 
-SegmentState = Literal["verified", "pending", "failed"]
+SegmentState = Literal["verified", "pending", "failed", "disposed"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,17 @@ from hub.config import HubSettings
 from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError, UnavailableError, VerificationError
 from protocol.instants import SECOND_NS, Clock
 from protocol.merkle import consistency_proof
-from protocol.notes import ED25519, Checkpoint, NoteKey, Signature, SignedCheckpoint, parse_note, parse_signatures, sign_checkpoint
+from protocol.notes import (
+    ED25519,
+    Checkpoint,
+    NoteKey,
+    Signature,
+    SignedCheckpoint,
+    has_signed,
+    parse_note,
+    parse_signatures,
+    sign_checkpoint,
+)
 from protocol.policies import Log, Policy, Witness
 from protocol.signatures import Ed25519Signer
 from protocol.witnessing import PATH, AddCheckpoint, parse_conflict
@@ -129,6 +139,15 @@ class Witnesses:
             self.head = await asyncio.to_thread(self._load)
         self._task = asyncio.create_task(self._run(), name="witnesses")
         return self
+
+    def vouched_ns(self) -> int | None:
+        """Give a time that each witness of the newest quorum had reached when it cosigned (Unix ns); None without witnesses."""
+        if not self.head.size:
+            return None
+        signed = SignedCheckpoint.parse(self.head.note)
+        keys = [peer.witness.key for peer in self._peers if has_signed(signed.note, peer.witness.key)]
+        times = [signed.verify(key, origin=signed.checkpoint.origin) for key in keys]
+        return min((seconds for seconds in times if seconds is not None), default=0) * SECOND_NS or None
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         tasks = [task for task in (self._task, *(peer.visit for peer in self._peers)) if task is not None]

@@ -169,11 +169,12 @@ class BoxState:
 
 @dataclass(frozen=True, slots=True)
 class Disposal:
-    """Bytes were removed, by rule and on authority; their hashes stay."""
+    """Bytes were removed, by rule and on authority; their hashes stay. `by`: who is answerable, None: the rule alone."""
 
     KIND: ClassVar[str] = "disposal"
     blobs: tuple[bytes, ...]
     reason: str
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +327,17 @@ class HeadSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long a task's video is kept was decided: its class, or a legal hold on it or off it; the subject is the task."""
+
+    KIND: ClassVar[str] = "keeping"
+    state: Literal["classed", "held", "freed"]
+    by: str
+    reason: str
+    kept_as: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AuditReport:
     """A monitor replayed the log up to `size`; `report` is its whole report, signed by the monitor's own key (COSE_Sign1)."""
 
@@ -340,7 +352,7 @@ class AuditReport:
 Body = (
     Boot | Session | Recording | Segment | Gap | Heartbeat | Seal | ClockStep | BoxState | Disposal
     | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access | TimeToken | HeadSeen
-    | AuditReport | Rollback
+    | AuditReport | Keeping | Rollback
 )  # fmt: skip
 
 Plan = tuple[tuple[int, str, Any, bool], ...]

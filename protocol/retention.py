@@ -117,19 +117,17 @@ class Tick:
 
 
 def advance(last: Tick | None, wall_ns: int, mono_ns: int, boot: str, vouched_ns: int | None = None) -> Tick:
-    """Move retention's own time on, never faster than anybody vouches for.
+    """Move retention's own time on, never faster than anybody vouches for, and never ahead of the wall clock.
 
     Inside one boot it moves with the monotonic clock; over a restart by the wall clock, but at most three days; further only up to
-    `vouched_ns`, a time that an outside witness or time authority has signed. It never goes back. So a wall clock that jumps forward
-    makes nothing due.
+    `vouched_ns`, a time that an outside witness or time authority has signed. So a wall clock that jumps forward makes nothing due;
+    one that jumps back takes this time with it, and video is kept longer until somebody vouches for the true time.
     """
     if last is None:
         return Tick(min(wall_ns, vouched_ns) if vouched_ns is not None else wall_ns, wall_ns, mono_ns, boot)
     passed = mono_ns - last.mono_ns if last.boot == boot else min(wall_ns - last.wall_ns, LARGEST_LEAP_NS)
-    time_ns = last.time_ns + max(0, passed)
-    if vouched_ns is not None:
-        time_ns = max(time_ns, min(vouched_ns, wall_ns))
-    return Tick(min(time_ns, max(wall_ns, last.time_ns)), wall_ns, mono_ns, boot)
+    time_ns = max(last.time_ns + max(0, passed), vouched_ns if vouched_ns is not None else 0)
+    return Tick(min(time_ns, wall_ns), wall_ns, mono_ns, boot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +138,16 @@ class Plan:
     stopped: str = ""
 
 
-def plan(due: Iterable[Kept], held_bytes: int, share_percent: float) -> Plan:
-    """Choose what goes in one pass: when more than `share_percent` of all that is held is due at once, nothing goes.
+def plan(due: Iterable[Kept], held_bytes: int, share_percent: float, taken_bytes: int = 0) -> Plan:
+    """Choose what goes in one pass: when more than `share_percent` of all that is held would go within a day, nothing goes.
 
-    So neither a wrong clock, a wrong class nor a wrong setting empties a store; a person has to confirm that much.
+    `taken_bytes`: what the day took already. So neither a wrong clock, a wrong class nor a wrong setting empties a store; a person has to confirm that much.
     """
     chosen = tuple(due)
-    size = sum(one.size for one in chosen)
-    if held_bytes and 100 * size > share_percent * held_bytes:
+    size = taken_bytes + sum(one.size for one in chosen)
+    if chosen and held_bytes and 100 * size > share_percent * held_bytes:
         percent = 100 * size / held_bytes
         return Plan(
-            (), f"{len(chosen)} blobs, {percent:.1f} % of all bytes, are due at once; more than {share_percent:g} % asks for a person"
+            (), f"{len(chosen)} blobs, {percent:.1f} % of all bytes, are due within a day; more than {share_percent:g} % asks for a person"
         )
     return Plan(chosen)

@@ -7,10 +7,13 @@ any daemon; a machine that does not say is `unsynced`.
 import ctypes
 import ctypes.util
 import time
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 from protocol.instants import Instant, SyncState
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TIME_ERROR = 5  # adjtimex return value: clock not synchronized
 _MICROSECONDS_PER_MS = 1000
 
@@ -43,3 +46,11 @@ class SystemClock:
         if answer < 0 or answer == _TIME_ERROR:
             return "unsynced", None
         return "synced", timex.maxerror // _MICROSECONDS_PER_MS + 1
+
+
+def boot_id() -> str:
+    """Give the id of this boot of the machine; where the kernel tells none, one of this call, so that boots never seem the same."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return uuid.uuid4().hex

@@ -99,7 +99,7 @@ blobs = Table(
     Column("sha256", LargeBinary(32), primary_key=True),
     Column("length", BigInteger, nullable=False),
     Column("box", String(32), nullable=False),
-    Column("state", String(12), nullable=False),  # quarantine, stored, refused
+    Column("state", String(12), nullable=False),  # quarantine, stored, refused, disposing, disposed
     Column("at_ns", BigInteger, nullable=False),
     Column("logged", Boolean, nullable=False, default=False),  # a Stored record names it
     Index("blobs_state", "state", "logged", "box"),
@@ -318,6 +318,31 @@ views = Table(
     Column("wall_ns", BigInteger, nullable=False),
     Index("views_subject", "subject", "wall_ns"),
     Index("views_view", "view", "state"),
+)  # fmt: skip
+
+keepings = Table(  # how long a task's video is kept; a task without a row is kept by the class of linked video
+    "keepings", METADATA,
+    Column("task", String(64), primary_key=True),
+    Column("kept_as", String(40)),
+    Column("held", Boolean, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)  # fmt: skip
+
+disposals = Table(  # blobs whose bytes were removed by rule
+    "disposals", METADATA,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)  # fmt: skip
+
+retention_clock = Table(  # working state: retention's own time, and what a day of it has taken
+    "retention_clock", METADATA,
+    Column("name", String(16), primary_key=True),
+    Column("time_ns", BigInteger, nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Column("mono_ns", BigInteger, nullable=False),
+    Column("boot", String(40), nullable=False),
+    Column("day_ns", BigInteger, nullable=False),
+    Column("day_bytes", BigInteger, nullable=False),
 )  # fmt: skip
 
 # ------------------------------------------------------------------------- people and access (hub/access.py)

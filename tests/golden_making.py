@@ -50,6 +50,7 @@ BODIES: dict[str, tuple[str, Any]] = {
     "access": ("li.wei", kinds.Access("added", "admin", "inspector")),
     "time-token": ("portwitness.port/testport/hub-1", kinds.TimeToken(99, HASH, b"token", "tsa.example")),
     "audit-report": ("monitor", kinds.AuditReport("monitor", 99, HASH, 2, b"report")),
+    "keeping": ("T-1", kinds.Keeping("classed", "li.wei", "used as evidence", "evidence")),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }
 

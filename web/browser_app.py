@@ -21,6 +21,7 @@ from web import (
     api_enrolment,
     api_events,
     api_exports,
+    api_keeping,
     api_live,
     api_people,
     api_playback,
@@ -38,7 +39,19 @@ from web.watching import Watching
 STATIC = Path(__file__).parent / "static"
 PAGES = ("/", "/login", "/wall", "/tasks", "/tasks/{task}", "/pair", "/pair/{task}", "/devices", "/alarms", "/people")
 RECORD_PAGE = "/records/{issuer}/{epoch}/{position}"
-_PARTS = (api_sessions, api_tasks, api_playback, api_exports, api_live, api_devices, api_events, api_records, api_people, api_enrolment)
+_PARTS = (
+    api_sessions,
+    api_tasks,
+    api_playback,
+    api_exports,
+    api_keeping,
+    api_live,
+    api_devices,
+    api_events,
+    api_records,
+    api_people,
+    api_enrolment,
+)
 _ABOUT = """Instants are Unix milliseconds, hashes lower-case hex. Log in by `POST /api/v1/session` and send the `csrf` it gives as
 `X-CSRF-Token` with every write, or use `Authorization: Bearer <API token>`. Every error has the form `{"error": {kind, what, where}}`,
 in Chinese or English by `Accept-Language` or `?lang=`."""

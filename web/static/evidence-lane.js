@@ -45,6 +45,6 @@ export function nextSegment(lane, ms) {
 /** The worst state of a timeline, in the order in which a person must look. @param {Lane[]} lanes @returns {State} */
 export function verdictOf(lanes) {
   const pieces = lanes.flatMap((lane) => [...lane.segments, ...lane.gaps]);
-  for (const state of /** @type {State[]} */ (["failed", "pending", "gap"])) if (pieces.some((piece) => piece.state === state)) return state;
+  for (const state of /** @type {State[]} */ (["failed", "pending", "gap", "disposed"])) if (pieces.some((piece) => piece.state === state)) return state;
   return pieces.length ? "verified" : "pending";
 }

@@ -1,7 +1,7 @@
-// The four evidence states, by colour and shape and word, the same everywhere.
+// The evidence states, by colour and shape and word, the same everywhere.
 import { t } from "./words.js";
 
-/** @typedef {"verified" | "pending" | "gap" | "failed"} State */
+/** @typedef {"verified" | "pending" | "gap" | "failed" | "disposed"} State */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -13,6 +13,10 @@ const SHAPES = {
     ["path", { d: "M4 12l6-8M8 12l6-8M2 8l3-4", stroke: "currentColor", "stroke-width": "1.4", fill: "none" }],
   ],
   gap: [["rect", { x: "1.75", y: "3.75", width: "12.5", height: "8.5", rx: "1", fill: "none", stroke: "currentColor", "stroke-width": "1.5", "stroke-dasharray": "3 2" }]],
+  disposed: [
+    ["rect", { x: "1.75", y: "3.75", width: "12.5", height: "8.5", rx: "1", fill: "none", stroke: "currentColor", "stroke-width": "1.5" }],
+    ["path", { d: "M4 8h8", stroke: "currentColor", "stroke-width": "1.8", fill: "none" }],
+  ],
   failed: [
     ["rect", { x: "1.75", y: "3.75", width: "12.5", height: "8.5", rx: "1", fill: "none", stroke: "currentColor", "stroke-width": "1.5" }],
     ["path", { d: "M2 4l12 8M14 4L2 12", stroke: "currentColor", "stroke-width": "1.8", fill: "none" }],

@@ -39,7 +39,7 @@ export class EvidenceTimeline extends HTMLElement {
     fill(this, this.canvas, this.hint, this.legend);
     fill(
       this.legend,
-      ...["verified", "pending", "gap", "failed"].map((state) => evidenceState(/** @type {State} */ (state))),
+      ...["verified", "pending", "gap", "failed", "disposed"].map((state) => evidenceState(/** @type {State} */ (state))),
       h(
         "span",
         { class: "tools" },

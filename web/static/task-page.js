@@ -8,6 +8,7 @@ import { evidenceState } from "./evidence-state.js";
 import { describe, EvidenceTimeline } from "./evidence-timeline.js";
 import { confirmAct } from "./confirming.js";
 import { TaskExport } from "./task-export.js";
+import { TaskKeeping } from "./task-keeping.js";
 import { TaskPairing } from "./task-pairing.js";
 import { stateBadge } from "./task-list.js";
 import { bytes, clock, moment, stretch, t } from "./words.js";
@@ -33,6 +34,7 @@ export class TaskPage extends HTMLElement {
     this.facts = h("section", { class: "card" });
     this.pairing = new TaskPairing();
     this.exporting = new TaskExport();
+    this.keeping = new TaskKeeping();
     this.pieces = h("details", { class: "card" });
   }
 
@@ -48,7 +50,7 @@ export class TaskPage extends HTMLElement {
         "div",
         { class: "columns" },
         h("div", { class: "stack" }, this.verdict, this.timeline, this.piece, this.player, this.pieces),
-        h("div", { class: "stack" }, this.facts, this.pairing, this.exporting),
+        h("div", { class: "stack" }, this.facts, this.pairing, this.exporting, this.keeping),
       ),
     );
     this.timeline.addEventListener("seek", (event) => this.seek(/** @type {CustomEvent} */ (event).detail));
@@ -97,6 +99,7 @@ export class TaskPage extends HTMLElement {
     this.drawPieces(line);
     this.pairing.show(task);
     this.exporting.show(task);
+    this.keeping.show(task);
   }
 
   /** @param {Timeline} line */
