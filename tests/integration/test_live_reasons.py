@@ -111,9 +111,11 @@ async def test_a_box_that_cannot_publish_says_why(face: Face) -> None:
     async with Watcher(await face.login("chen.min")) as watcher:
         order = await command(face)
         assert await watcher.told() == ("starting", "")
+        before = face.hub.log.published_size()
         await face.hub.ingest.accept(BOX, Reply(order.command, False, "offer: video must be H.264"))
         async with asyncio.timeout(SOON_S):
             assert await watcher.told(10) == ("ended", "the box cannot publish: offer: video must be H.264")
+    await until(lambda: face.hub.log.published_size() > before, "the end is on record")
     (_, ended) = await face.records("view")
     assert (ended.state, ended.detail) == ("ended", "the box cannot publish: offer: video must be H.264")
 

@@ -61,6 +61,7 @@ async def test_all_that_is_open_ends_when_a_login_or_role_ends(face: Face, loss:
     viewer, view = await watch(leaving)
     other, other_view = await watch(staying)
     played = (await leaving.post(f"{API}/tasks/T-1/playbacks")).json()["view"]
+    before = face.hub.log.published_size()
     try:
         await LOSSES[loss](face, leaving)
         async with asyncio.timeout(SOON_S):
@@ -74,6 +75,7 @@ async def test_all_that_is_open_ends_when_a_login_or_role_ends(face: Face, loss:
         await kept
         await viewer.connection.close()
         await other.connection.close()
+    await until(lambda: face.hub.log.published_size() >= before + 3, "the change and two ends are on record")
     ends = [body for body in await face.records("view") if body.state == "ended" and body.view == view]
     assert [body.detail for body in ends] == ["the viewer's login or role ended"]
 
