@@ -159,14 +159,15 @@ class Mail:
                 self.post(box, Beacon(note, now.wall_ns, old, proofs[old]) if old else Beacon(note, now.wall_ns))
 
     async def consistency(self, box: str, asked: Prove) -> list[Message]:
-        """Answer a box that asks whether one tree of the port log extends another.
+        """Answer a box that asks whether one tree of the port log extends another; raise as `prove`."""
+        return [Consistency(asked.old, asked.new, await self.prove(asked.old, asked.new))]
 
-        Raises MalformedError when the published log is not that long.
-        """
-        if not 0 < asked.old <= asked.new <= self.sequencer.published_size():
-            raise MalformedError(f"the published log has {self.sequencer.published_size()} leaves, not {asked.new}", where=f"{box} prove")
-        proof = await self.database.read(lambda connection: prove(connection, asked.old, asked.new))
-        return [Consistency(asked.old, asked.new, proof)]
+    async def prove(self, old: int, new: int) -> tuple[bytes, ...]:
+        """Give the consistency proof between two sizes of the published log; raise MalformedError when it is not that long."""
+        size = self.sequencer.published_size()
+        if not 0 < old <= new <= size:
+            raise MalformedError(f"the published log has {size} leaves: there is no proof from {old} to {new}", where="port log")
+        return await self.database.read(lambda connection: prove(connection, old, new))
 
     def _head(self) -> tuple[int, bytes]:
         """Give the checkpoint under which receipts are final: the witnessed one, or the published one where none is asked."""

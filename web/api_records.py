@@ -13,7 +13,8 @@ from hub.app import Hub
 from hub.belonging import piece_is_theirs
 from hub.values import StoredRecord
 from protocol import cose_receipts, kinds, records
-from protocol.errors import ForbiddenError
+from protocol.bundle import encode_hash_lines
+from protocol.errors import ForbiddenError, UnavailableError
 from protocol.identifiers import Issuer
 from protocol.instants import Interval
 from protocol.merkle import leaf_hash
@@ -98,6 +99,27 @@ def _plain(value: object) -> object:
 async def checkpoint(hub: TheHub) -> Response:
     """Give the port log's newest signed checkpoint."""
     return Response(await hub.log.checkpoint(), media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/log/witnessed", response_class=Response, summary="Get the newest witnessed checkpoint (public)")
+async def witnessed(hub: TheHub) -> Response:
+    """Give the newest checkpoint that a quorum of outside witnesses cosigned."""
+    note = hub.witnesses.head.note
+    if not note:
+        raise UnavailableError("no checkpoint has a quorum yet", where="port log")
+    return Response(note, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/log/vkey", response_class=Response, summary="Get the port log's verifier key (public)")
+async def vkey(hub: TheHub) -> Response:
+    """Give the key as text, to be compared with what the port publishes elsewhere."""
+    return Response(f"{hub.log.vkey}\n", media_type="text/plain; charset=utf-8")
+
+
+@router.get("/log/consistency/{old}/{new}", response_class=Response, summary="Get a consistency proof (public)")
+async def consistency(old: int, new: int, hub: TheHub) -> Response:
+    """Give the proof that the published log of `new` leaves extends that of `old`, a hash in base64 on each line."""
+    return Response(encode_hash_lines(await hub.mail.prove(old, new)), media_type="text/plain; charset=utf-8")
 
 
 @router.get("/log/tile/entries/{path:path}", response_class=Response, summary="Get an entry bundle")

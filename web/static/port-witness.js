@@ -7,6 +7,7 @@ import "./pairing-page.js";
 import "./device-list.js";
 import "./alarm-inbox.js";
 import "./people-page.js";
+import "./log-pin.js";
 import { call, remember, whoami } from "./api.js";
 import { changes, whenChanged } from "./changes.js";
 import { fill, h } from "./dom.js";
@@ -31,6 +32,7 @@ class PortWitness extends HTMLElement {
     super();
     this.top = h("header", { class: "top" });
     this.offline = h("div", { class: "offline-bar hidden", role: "alert" });
+    this.pin = document.createElement("log-pin");
     this.main = h("main", { tabindex: "-1" });
     this.alarms = 0;
   }
@@ -85,7 +87,7 @@ class PortWitness extends HTMLElement {
   }
 
   draw() {
-    fill(this, this.top, this.offline, this.main);
+    fill(this, this.top, this.offline, this.pin, this.main);
     this.drawTop();
     document.title = `Portwitness · ${t("app.title")}`;
     if (!whoami()) {
