@@ -194,7 +194,8 @@ class Ingest:
         journal, now = judgement.mirror.journal, self.core.clock.now()
         keep_journal(connection, before, judgement)
         insert_rows(connection, rows_of(Issuer.of_box(box), journal.epoch, before.size, judgement.accepted))
-        keep_tile_roots(connection, JournalLog(str(Issuer.of_box(box)), journal.epoch), before.size, judgement.mirror.size)
+        leaves = [each.head.leaf for each in judgement.accepted]
+        keep_tile_roots(connection, JournalLog(str(Issuer.of_box(box)), journal.epoch), before.size, judgement.mirror.size, leaves)
         taken = [signed.record for signed in judgement.signed]
         project_box(connection, taken)
         for sealing in judgement.seals:

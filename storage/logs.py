@@ -8,7 +8,7 @@ hundred rows whatever the log's length.
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,13 +91,18 @@ def _tile_hashes(connection: Connection, log: Log, level: int, index: int) -> It
     return (bytes(value) for value in connection.execute(query).scalars())
 
 
-def keep_tile_roots(connection: Connection, log: Log, old: int, new: int) -> None:
-    """Keep the hash of every tile that a log grown from `old` to `new` leaves has filled; the leaves are there already."""
-    level = 0
+def keep_tile_roots(connection: Connection, log: Log, old: int, new: int, added: Sequence[bytes] = ()) -> None:
+    """Keep the hash of every tile that a log grown from `old` to `new` leaves has filled; the leaves are there already.
+
+    `added`: the leaf hashes from `old` on, where the caller has them; a tile that they fill alone is not read again.
+    """
+    level, first = 0, old
     while old // TILE_WIDTH < new // TILE_WIDTH:
         old, new = old // TILE_WIDTH, new // TILE_WIDTH
         for index in range(old, new):
-            root = perfect_root(list(_tile_hashes(connection, log, level, index)))
+            at = index * TILE_WIDTH - first
+            known = list(added[at : at + TILE_WIDTH]) if level == 0 and at >= 0 else []
+            root = perfect_root(known if len(known) == TILE_WIDTH else list(_tile_hashes(connection, log, level, index)))
             row = {"log": log.name, "level": level + 1, "index": index, "hash": root}
             connection.execute(insert(tile_roots).values(row))
         level += 1

@@ -23,9 +23,11 @@ from protocol import kinds
 from protocol.errors import MalformedError
 from protocol.identifiers import Issuer
 from protocol.instants import Instant
+from protocol.merkle import root_at
 from protocol.messages import JournalBatch, Message, Persisted, Resend
 from protocol.signatures import Ed25519Signer
 from storage.clock import SystemClock
+from storage.logs import JournalLog, reader
 from tests.hub_parts import BOX, TestBox, enrol, log_signer, receipts_until, running_hub, settings_for
 
 ISSUER = Issuer.of_box(BOX)
@@ -220,6 +222,15 @@ async def test_a_backlog_is_persisted_and_receipted(hub: Hub) -> None:
         kept = await hub.records.get(str(ISSUER), 1, position)
         assert kept.data == box.written[position].data
     assert await hub.alarms.list() == []
+
+
+@pytest.mark.parametrize("width", [100, 256])
+async def test_the_mirrored_tree_is_the_same_however_it_came(hub: Hub, width: int) -> None:
+    box = journal(600)
+    await enrol(hub, box)
+    assert (await send_batches(hub, box, width))[-1] == Persisted(BOX, 1, 600)
+    log = JournalLog(str(ISSUER), 1)
+    assert await hub.core.database.read(lambda connection: root_at(600, reader(connection, log))) == box.frontier.root()
 
 
 @pytest.mark.parametrize("bad", [0, 1, 70, 150, 199])

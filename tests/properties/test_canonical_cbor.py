@@ -55,6 +55,26 @@ def test_any_other_spelling_is_refused(value: Any, data: st.DataObject) -> None:
     assert bytes(wrong) != good
 
 
+def _shuffled(value: Any, data: st.DataObject) -> Any:
+    """Give an equal value whose maps stand in any order."""
+    if isinstance(value, dict):
+        return {key: _shuffled(value[key], data) for key in data.draw(st.permutations(list(value)))}
+    return [_shuffled(item, data) for item in value] if isinstance(value, list) else value
+
+
+@given(VALUES, st.data())
+def test_maps_are_taken_in_one_order_only(value: Any, data: st.DataObject) -> None:
+    spelled = cbor2.dumps(_shuffled(value, data))
+    good = cbor2.dumps(value, canonical=True)
+    assert canonical.encode(value) == good
+    if spelled == good:
+        assert canonical.decode(spelled) == value
+        assert canonical.decode_again(spelled) == value
+    else:
+        with pytest.raises(MalformedError):
+            canonical.decode(spelled)
+
+
 SPELLINGS = (
     "1801",  # 1 in two bytes
     "190001",
