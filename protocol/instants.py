@@ -66,6 +66,9 @@ class Clock(Protocol):
 
 
 def iso(wall_ns: int) -> str:
-    """Format Unix ns as RFC 3339 with milliseconds, in UTC; integer arithmetic only."""
+    """Format Unix ns as RFC 3339 with milliseconds, in UTC; integer arithmetic only. What is no year is given in seconds."""
     seconds, rest = divmod(wall_ns, SECOND_NS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // MILLISECOND_NS:03d}Z"
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // MILLISECOND_NS:03d}Z"
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds} s after 1970"
