@@ -385,7 +385,9 @@ class Forwarder:
 
     async def _pin(self) -> None:
         """Keep the newest checkpoint; records name it from now on."""
-        self.sources.journal.seen = self.pins.newest
+        seen = self.sources.journal.seen  # one that was carried in by hand may be newer
+        if self.pins.newest is not None and (seen is None or seen.size < self.pins.newest.size):
+            self.sources.journal.seen = self.pins.newest
         await self.sources.records.run(self.sources.spool.apply, Changes(facts={BEACON: self.pins.note()}))
 
     async def _tell_fork(self, error: VerificationError) -> None:

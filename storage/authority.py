@@ -37,6 +37,7 @@ from protocol.identifiers import BoxId, HubId, SiteId
 from protocol.instants import SECOND_NS, Clock, iso
 from protocol.issuance import Issued, Request, decode_request
 from protocol.notes import NoteKey
+from protocol.policies import MAX_POLICY_BYTES, Log, Policy
 from protocol.timestamps import parse_anchors
 from protocol.trust import MAX_TRUST_BYTES, Trust
 from storage.clock import SystemClock
@@ -46,7 +47,7 @@ from storage.keys import PUBLIC, create_p256, load_p256, replace_whole, write_ne
 
 _ROOT_KEY, _SITE_KEY = "root.key", "site.key"
 _ROOT, _SITE = "root.pem", "site.pem"
-_LEDGER, _PIN = "ledger.jsonl", "log.vkey"
+_LEDGER, _PIN, _POLICY = "ledger.jsonl", "log.vkey", "policy.txt"
 _IDENTITY, _TLS, _REVOKED = "identity certificate", "TLS certificate", "revoked"
 _MAX_FILE = 1 << 20
 Answer = dict[str, Any]
@@ -98,7 +99,7 @@ class SiteAuthority:
             self._note(_IDENTITY, identity, request.identity.urn())
         client = issue_box(tls, request.identity, "client", authority, self._validity(TLS_NS))
         self._note(_TLS, client, request.identity.urn())
-        trust = Trust(request.identity.site, hub, root.fingerprint, log)
+        trust = Trust(request.identity.site, hub, root.fingerprint, log, policy=self._policy(log))
         return Issued(identity, client, authority.certificate, root, trust.sign(authority.signer))
 
     def trust(self, hub: HubId) -> Trust:
@@ -108,7 +109,21 @@ class SiteAuthority:
             text = (self.folder / _PIN).read_text()
         except OSError as error:
             raise StorageError("no log key is pinned yet (see `pin`)", where=str(self.folder / _PIN)) from error
-        return Trust(root.site, hub, root.fingerprint, NoteKey.parse(text))
+        log = NoteKey.parse(text)
+        return Trust(root.site, hub, root.fingerprint, log, policy=self._policy(log))
+
+    def keep_policy(self, data: bytes) -> Policy:
+        """Keep the witness policy that goes into every trust file from now on; raise MalformedError when it is none."""
+        policy = Policy.parse(data)
+        replace_whole(self.folder / _POLICY, policy.encode())
+        return policy
+
+    def _policy(self, log: NoteKey) -> Policy | None:
+        path = self.folder / _POLICY
+        if not path.exists():
+            return None
+        policy = Policy.parse(read_file(path, MAX_POLICY_BYTES))
+        return policy if policy.logs else replace(policy, logs=(Log(log),))
 
     def pin(self, log: NoteKey) -> Answer:
         """Pin the hub's log key; raise RefusedError when another is pinned."""
@@ -207,6 +222,11 @@ class Commands:
         """Pin the hub's log key."""
         return self._store(options).pin(NoteKey.parse(options.log))
 
+    def witnesses(self, options: argparse.Namespace) -> Answer:
+        """Keep the policy of outside witnesses that boxes and verifiers are given."""
+        policy = self._store(options).keep_policy(read_file(options.policy, MAX_POLICY_BYTES))
+        return {"witnesses": [witness.name for witness in policy.witnesses], "quorum": policy.quorum}
+
     def trust(self, options: argparse.Namespace) -> Answer:
         """Write the trust file."""
         trust = self._store(options).trust(HubId(options.hub))
@@ -304,6 +324,7 @@ _EPILOG = """examples:
   portwitness-ca pending --hub https://hub:8080 --token TOKEN
   portwitness-ca approve REQUEST --ca ca/ --hub https://hub:8080 --token TOKEN
   portwitness-ca sign request.json --ca ca/ --out issued.json        (without network)
+  portwitness-ca witnesses ca/ --policy policy.txt                   (part of every trust file from then on)
   portwitness-ca trust ca/ --hub hub-1 --out trust.json              (for verifiers)
 
 After `init`, move root.key offline: no other command needs it."""
@@ -329,6 +350,9 @@ def parser() -> argparse.ArgumentParser:
     pin = _command(commands, "pin", "pin the hub's log key", "portwitness-ca pin ca/ --log portwitness.port/dayaowan/hub-1+...")
     pin.add_argument("folder", type=Path, help="folder of the key store")
     pin.add_argument("--log", required=True, help="the log's verifier key (vkey)")
+    witnesses = _command(commands, "witnesses", "keep the witness policy", "portwitness-ca witnesses ca/ --policy policy.txt")
+    witnesses.add_argument("folder", type=Path, help="folder of the key store")
+    witnesses.add_argument("--policy", type=Path, required=True, help="C2SP tlog-policy file; part of every trust file from now on")
     trust = _command(commands, "trust", "write the trust file for verifiers", "portwitness-ca trust ca/ --hub hub-1 --out trust.json")
     trust.add_argument("folder", type=Path, help="folder of the key store")
     trust.add_argument("--hub", required=True, help="hub id")

@@ -27,6 +27,7 @@ from storage.keys import create_ed25519, load_ed25519, read_secret_seed, write_n
 from storage.witness_server import Limits, Serving, Witness, serve
 from storage.witness_state import WitnessState, create
 
+PREFIX = ""  # no environment: who runs a witness reads one file and knows all
 _ED25519, _ML_DSA, _STATE = "witness.key", "witness-ml-dsa-44.key", "witness.db"
 _EPILOG = """examples:
   portwitness-witness init --config witness.toml          make keys and an empty memory; print the verifier keys
@@ -92,7 +93,7 @@ def load(path: Path) -> WitnessSettings:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise MalformedError("cannot be read", where=str(path)) from error
-    return read(WitnessSettings, text, file=str(path), environ={}, prefix="")
+    return read(WitnessSettings, text, file=str(path), environ={}, prefix=PREFIX)
 
 
 def signers(state: Path) -> tuple[Signer, ...]:

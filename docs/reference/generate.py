@@ -23,7 +23,11 @@ from protocol import kinds, messages, settings, topics
 
 HERE = Path(__file__).parent
 MADE = "Made by `docs/reference/generate.py`; not edited by hand.\n"
-SCHEMAS = (("portwitness-edge", "edge.config", "EdgeSettings"), ("portwitness-hub", "hub.config", "HubSettings"))
+SCHEMAS = (
+    ("portwitness-edge", "edge.config", "EdgeSettings"),
+    ("portwitness-hub", "hub.config", "HubSettings"),
+    ("portwitness-witness", "storage.witness", "WitnessSettings"),
+)
 PROGRAMS = {
     "portwitness-edge": "edge",
     "portwitness-hub": "web",
@@ -32,6 +36,7 @@ PROGRAMS = {
     "portwitness-verify": "storage.verify",
     "portwitness-clip": "storage.clips",
     "portwitness-monitor": "storage.monitor",
+    "portwitness-witness": "storage.witness",
 }
 CHANNELS: dict[str, tuple[str, tuple[type[Any], ...]]] = {
     "journal": ("Records of the box's journal, in order.", (messages.JournalBatch,)),

@@ -17,8 +17,12 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 GENERATE = DOCS / "reference" / "generate.py"
 PAGES = ("records.md", "settings.md", "commands.md", "asyncapi.yaml", "openapi.json")
-SCHEMAS = (("edge.config", "EdgeSettings"), ("hub.config", "HubSettings"))
-EXAMPLES = (("edge.toml", "edge.config", "EdgeSettings"), ("hub.toml", "hub.config", "HubSettings"))
+SCHEMAS = (("edge.config", "EdgeSettings"), ("hub.config", "HubSettings"), ("storage.witness", "WitnessSettings"))
+EXAMPLES = (
+    ("edge.toml", "edge.config", "EdgeSettings"),
+    ("hub.toml", "hub.config", "HubSettings"),
+    ("witness.toml", "storage.witness", "WitnessSettings"),
+)
 ROOMS = ("edge", "hub", "firmware_adapters", "protocol", "storage", "web", "simulators")
 
 
