@@ -18,7 +18,11 @@ from hypothesis import strategies as st
 
 from protocol import der, timestamps
 from protocol.errors import MalformedError, PortwitnessError, RefusedError, VerificationError
-from protocol.instants import SECOND_NS
+from protocol.identifiers import HubId, SiteId
+from protocol.instants import SECOND_NS, iso
+from protocol.notes import ED25519, NoteKey
+from protocol.trust import Trust, log_origin
+from simulators.evidence import fixed_ed25519
 from simulators.partners.time_authority import answer, make_keys
 from storage.clock import SystemClock
 
@@ -202,3 +206,17 @@ def test_numbers_and_names_are_read_as_they_are_written() -> None:
         assert der.read_one(der.write_oid(text), "o").oid("o") == text
     with pytest.raises(MalformedError, match="shortest"):
         der.read_one(b"\x02\x02\x00\x05", "n").integer("n")
+
+
+def test_the_trust_file_names_time_authorities(stamped: Stamped) -> None:
+    key = NoteKey(log_origin("testport", "hub-1"), ED25519, fixed_ed25519(1).public)
+    trust = Trust(SiteId("testport"), HubId("hub-1"), "0" * 64, key, time_authorities=stamped.anchors)
+    assert Trust.parse(trust.encode()) == trust
+    plain = Trust(SiteId("testport"), HubId("hub-1"), "0" * 64, key)
+    assert b"time_authorities" not in plain.encode()
+    with pytest.raises(MalformedError, match="time authorities"):
+        Trust.parse(trust.encode().replace(b"BEGIN", b"BEGUN"))
+
+
+def test_a_year_that_is_none_is_still_an_instant() -> None:
+    assert iso(-(10**30)) == "-1000000000000000000000 s after 1970"
