@@ -230,7 +230,7 @@ def prepare(folder: Path, log: SmallLog) -> Path:
     """Give the settings file of a witness that `init` has made."""
     config = folder / "witness.toml"
     config.write_text(f'name = "{NAME}"\nstate = "{folder / "memory"}"\n[listen]\nport = 0\n[[logs]]\nvkey = "{log.key.vkey()}"\n')
-    program = [sys.executable, "-m", "storage.witness", "init", "--config", config]
+    program = [sys.executable, "-m", "storage.witness", "init", "--config", str(config)]
     done = subprocess.run(program, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"{NAME}+")
     return config

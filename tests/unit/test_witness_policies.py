@@ -157,9 +157,9 @@ def test_the_example_policy_asks_for_two_of_one_party_and_one_of_the_other() -> 
     assert policy.witnesses[3].url == "https://Y1.example/"
     for names in (("X1", "X3", "Y2"), ("X1", "X2", "X3", "Y1")):
         assert set(policy.check(cosigned(*names))) == set(names)
-    for names in ((), ("X1", "X2"), ("X1", "Y1", "Y2", "Y3"), ("Y1",)):
+    for few in ((), ("X1", "X2"), ("X1", "Y1", "Y2", "Y3"), ("Y1",)):
         with pytest.raises(VerificationError, match="no quorum"):
-            policy.check(cosigned(*names))
+            policy.check(cosigned(*few))
     assert set(Policy.parse(example("X2")).check(cosigned("X2"))) == {"X2"}
     assert not Policy.parse(example("none")).asks
     assert Policy.parse(example("none")).check(cosigned()) == {}
