@@ -43,8 +43,14 @@ def write_case(port: MemoryPort, folder: Path, task: str = TASK, gathered: Gathe
 def busy_port(
     folder: Path, *, segment_bytes: int = 4096, minutes: int = 2, late: bool = False, film: Callable[[int], bytes] | None = None
 ) -> MemoryPort:
-    """Let a port work through one task: cameras of two boxes, a paired recorder, a crash of the second box in the middle."""
+    """Give a port that worked through one task."""
     port = MemoryPort(folder, segment_bytes=segment_bytes, film=film)
+    work(port, minutes=minutes, late=late)
+    return port
+
+
+def work(port: MemoryPort, *, minutes: int = 2, late: bool = False) -> None:
+    """Let a port work through one task: cameras of two boxes, a paired recorder, a crash of the second box in the middle."""
     port.found()
     for name, sources in SOURCES.items():
         box = port.enrol(name)
@@ -64,7 +70,6 @@ def busy_port(
     port.end_task(TASK)
     port.now_ns -= 100 * MILLISECOND_NS
     port.record_for(20, SOURCES)
-    return port
 
 
 def crash(port: MemoryPort) -> None:

@@ -121,7 +121,7 @@ class MemoryBox:
 
     def at(self) -> Instant:
         """Read the port's clock as this box."""
-        return Instant(self.port.now_ns, self.port.now_ns - self.began_ns, "synced", 5)
+        return self.port.box_time(self)
 
     def write(self, body: kinds.Body, subject: str, signer: Signer | None = None) -> SignedRecord:
         """Append a record to the journal."""
@@ -174,9 +174,9 @@ class MemoryBox:
         self.numbers[source] = number + 1
         digest = hashlib.sha256(data).digest()
         self.port.store(digest, data)
-        state, config = ("live" if bound is None else "recovered"), bytes(32)
+        state, config, now = ("live" if bound is None else "recovered"), bytes(32), self.at()
         body = kinds.Segment(
-            number, digest, len(data), mono[0], mono[1], self.began_ns + mono[0], 0, 0, 250, config, state, bound=bound,  # type: ignore[arg-type]
+            number, digest, len(data), mono[0], mono[1], now.wall_ns - now.mono_ns + mono[0], 0, 0, 250, config, state, bound=bound,  # type: ignore[arg-type]
             **sample_fields(data),
         )  # fmt: skip
         return self.write(body, StreamId.of(self.box, source))
@@ -207,6 +207,10 @@ class MemoryPort:
     def trust(self) -> Trust:
         """Give the trust that a verifier has from outside."""
         return Trust(SITE, HUB, self.chain[1].fingerprint, NoteKey(log_origin(SITE, HUB), ED25519, self.log.signer.public))
+
+    def box_time(self, box: MemoryBox) -> Instant:
+        """Read the clock of a box: the port's own, where no box lies."""
+        return Instant(self.now_ns, self.now_ns - box.began_ns, "synced", 5)
 
     def hub_time(self) -> Instant:
         """Read the clock as the hub."""
