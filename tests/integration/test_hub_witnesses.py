@@ -19,7 +19,7 @@ from protocol import kinds
 from protocol.errors import MalformedError, RefusedError, UnavailableError, VerificationError
 from protocol.merkle import verify_consistency
 from protocol.messages import Beacon, Consistency, Prove, Receipt
-from protocol.notes import COSIGNATURE, ED25519, NoteKey, SignedCheckpoint
+from protocol.notes import COSIGNATURE, ED25519, Checkpoint, NoteKey, SignedCheckpoint
 from protocol.policies import Policy
 from protocol.records import Seen
 from protocol.signatures import Ed25519Signer
@@ -224,6 +224,37 @@ async def test_of_two_hubs_on_copies_only_one_gets_a_quorum(outsiders: Outsiders
 
 def one_stopped(*hubs: Hub) -> bool:
     return any(hub.witnesses.stopped is not None for hub in hubs)
+
+
+async def test_a_paused_hub_wakes_and_signs_nothing(outsiders: Outsiders, tmp_path: Path) -> None:
+    """Two hubs on one database: the one that slept finds its lease gone, however far the other has come."""
+    await outsiders.start(0, 1, 2)
+    settings = outsiders.hub(tmp_path / "hub")
+    async with running_hub(settings, outsiders.signer) as first:
+        await first.log.issue(kinds.Access("x", "x"), "x")
+        await settled(first)
+        asleep, awake = asyncio.Event(), asyncio.Event()
+
+        async def pause(committed: Checkpoint) -> None:
+            asleep.set()
+            await awake.wait()
+
+        first.log.guard = pause
+        sleeping = asyncio.create_task(first.log.issue(kinds.Access("slept", "x"), "x"))
+        await asleep.wait()
+        async with running_hub(settings, outsiders.signer) as second:
+            for number in range(3):
+                await second.log.issue(kinds.Access(f"{number}", "x"), "x")
+            await until(lambda: second.witnesses.head.size == second.log.published_size(), "not witnessed")
+            size, root = second.log.published_size(), SignedCheckpoint.parse(await second.log.checkpoint()).checkpoint.root
+            awake.set()
+            with pytest.raises(RefusedError, match="another sequencer"):
+                await sleeping
+            note = LogFolder(tmp_path / "hub" / "log").checkpoint()
+            assert note is not None
+            assert SignedCheckpoint.parse(note).checkpoint == Checkpoint(ORIGIN, size, root)
+            assert second.witnesses.stopped is None
+            await second.log.issue(kinds.Access("goes on", "x"), "x")
 
 
 async def test_a_hub_may_wait_for_witnesses_at_start(outsiders: Outsiders, tmp_path: Path) -> None:
