@@ -48,6 +48,7 @@ BOXES = 2
 RECORDS = 20_480  # of each box
 WARM_RECORDS = 2_048
 PER_SEAL = 256
+PER_BATCH = messages.MAX_BATCH_RECORDS
 BLOB_GOAL, RECORD_GOAL = 0.5, 0.7
 
 
@@ -69,8 +70,8 @@ class Client:
         assert answer.status == 200, (answer.status, body[:300])
         messages.expect(messages.StoredBlobs, body)
 
-    def post(self, message: messages.Message) -> list[messages.Message]:
-        self._connection.request("POST", topics.PATH_JOURNAL, body=messages.encode(message), headers={"Content-Type": "application/cbor"})
+    def post(self, message: bytes) -> list[messages.Message]:
+        self._connection.request("POST", topics.PATH_JOURNAL, body=message, headers={"Content-Type": "application/cbor"})
         return self._mail()
 
     def mail(self, wait_s: int) -> list[messages.Message]:
@@ -95,7 +96,7 @@ def send_blobs(place: BoxPlace) -> float:
         waiting.put((sha256.hex(), each))
     clients = [Client(place) for _ in range(SENDERS)]
     epoch, records = write_segments(place, list(named))
-    clients[0].post(messages.JournalBatch(place.name, epoch, 0, tuple(records)))
+    clients[0].post(messages.encode(messages.JournalBatch(place.name, epoch, 0, tuple(records))))
     clients[1].mail(0)
     faults: list[BaseException] = []
 
@@ -185,14 +186,14 @@ class Sender:
     client: Client
     epoch: int = 0
     records: list[bytes] = field(default_factory=list)
-    batches: list[messages.JournalBatch] = field(default_factory=list)
+    batches: list[bytes] = field(default_factory=list)
 
     def write(self, count: int) -> None:
         """Write a new epoch, and forget what waits in the mail."""
         self.epoch, self.records = write_journal(self.place, count)
         self.batches = [
-            messages.JournalBatch(self.place.name, self.epoch, first, tuple(self.records[first : first + messages.MAX_BATCH_RECORDS]))
-            for first in range(0, len(self.records), messages.MAX_BATCH_RECORDS)
+            messages.encode(messages.JournalBatch(self.place.name, self.epoch, first, tuple(self.records[first : first + PER_BATCH])))
+            for first in range(0, len(self.records), PER_BATCH)
         ]
         while self.client.mail(0):
             pass
