@@ -14,7 +14,7 @@ from uuid import UUID
 
 from edge.agent import Agent, Identity, Surroundings, make_rtsp_camera
 from edge.config import EXAMPLE, EdgeSettings, Enrolled, load
-from protocol.errors import PortwitnessError
+from protocol.errors import PortwitnessError, StorageError
 from protocol.identifiers import BoxId, SiteId
 from protocol.notes import MAX_NOTE_BYTES
 from protocol.trust import MAX_TRUST_BYTES, Trust
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     example = f"example:\n  portwitness-edge run --config /etc/portwitness/edge.toml\n\na settings file:\n  {file}"
     parser = argparse.ArgumentParser(
         prog="portwitness-edge", description="Record, sign and forward at the dock.", epilog=example,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=argparse.RawDescriptionHelpFormatter, fromfile_prefix_chars="@",
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
@@ -64,8 +64,10 @@ def _parser() -> argparse.ArgumentParser:
         ("head", "show the newest sealed head of a running box, to carry to the hub (needs its door)"),
         ("enrol", "make keys and ask the hub for certificates"),
     ):
+        more = _EXAMPLES.get(name, "")
         one = commands.add_parser(
-            name, help=text, description=text.capitalize() + ".", epilog=f"example: portwitness-edge {name} --config edge.toml",
+            name, help=text, description=text.capitalize() + ".", epilog=f"example: portwitness-edge {name} --config edge.toml{more}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         one.add_argument("--config", type=Path, required=True, help="settings file (TOML)")
         if name != "run":
@@ -74,13 +76,23 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("file", type=Path, metavar="FILE", help="the signed checkpoint, as the hub publishes it")
         if name == "enrol":
             one.add_argument("--hub", required=True, help="the hub's browser address, https://host:port")
-            one.add_argument("--token", required=True, help="one-time token from the administrator")
+            one.add_argument(
+                "--token",
+                required=True,
+                help="one-time token from the administrator; `@FILE` reads it from a file, so that it is in no process list",
+            )
             one.add_argument("--root", required=True, help="SHA-256 fingerprint of the site's root certificate, in hex")
             one.add_argument("--site", required=True, type=SiteId, help="name of the site")
             one.add_argument("--box", required=True, type=BoxId, help="name of this box")
             one.add_argument("--authority", type=Path, help="CA certificate of the hub's browser port, when it is not a public one")
             one.add_argument("--timeout", type=float, default=3600.0, help="how long to wait for the approval, in s (default 3600)")
     return parser
+
+
+_EXAMPLES = {
+    "checkpoint-in": " checkpoint.txt",
+    "enrol": " --hub https://hub.port.example:8080 --token @token.txt \\\n    --root 5d1c... --site dayaowan --box box-1",
+}
 
 
 def _keep_memory_small() -> None:
@@ -101,6 +113,8 @@ def start_log(settings: EdgeSettings) -> None:
 
 def _identity(settings: EdgeSettings) -> Identity:
     keys = settings.state / "keys"
+    if not (keys / "box.json").exists():
+        raise StorageError("is not enrolled yet: run `portwitness-edge enrol` first", where=str(keys / "box.json"))
     enrolled = Enrolled.load(keys / "box.json")
     trust_file = keys / "trust.json"
     trust = Trust.parse(read_file(trust_file, MAX_TRUST_BYTES)) if trust_file.exists() else None

@@ -351,7 +351,11 @@ class Agent:
             "journal": {"size": report.journal_size, "root": parts.journal.root.hex(), "unreceipted": report.unreceipted},
             "backlog": {"records": report.unsent_records, "segments": report.unsent_blobs, "bytes": report.unsent_bytes},
             "disk": {"state": report.disk, "free_bytes": report.free_bytes},
-            "hub": {"transport": report.transport, "up": parts.transport.is_up if parts.transport is not None else False},
+            "hub": {
+                "transport": report.transport,
+                "up": parts.transport.is_up if parts.transport is not None else False,
+                "reason": parts.transport.last_error if parts.transport is not None and not parts.transport.is_up else "",
+            },
             "clock": {
                 "sync": now.sync, "error_ms": now.error_ms, "wall": now.iso(),
                 "hub_offset_ms": None if hub_wall is None else (now.wall_ns - hub_wall) // 1_000_000,

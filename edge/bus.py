@@ -6,6 +6,8 @@ the hub's own messages only.
 """
 
 import asyncio
+import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +31,8 @@ WILL_DELAY_S = 10
 MAX_QUEUED = 64
 _NO_SUBSCRIBERS = 0x10
 _FORBIDDEN = 0x87
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -101,7 +105,8 @@ class Bus:
                 loop.call_soon_threadsafe(handler, *args)
 
         client.on_connect = lambda client, _data, _flags, code, _properties: call(self._connected, client, code)
-        client.on_connect_fail = lambda _client, _data: call(self._lost, "cannot connect")
+        # paho calls this where it caught the cause, and does not hand it over
+        client.on_connect_fail = lambda _client, _data: call(self._lost, _cause(sys.exc_info()[1]))
         client.on_disconnect = lambda _client, _data, _flags, code, _properties: call(self._lost, str(code))
         client.on_publish = lambda _client, _data, mid, code, _properties: call(self._publish_done, mid, code.value)
         client.on_message = lambda _client, _data, message: call(self._message, message.payload)
@@ -112,9 +117,13 @@ class Bus:
             self._lost(str(code))
             return
         client.subscribe([(self._topic(channel), 1) for channel in TO_BOX])
+        if not self.is_up:
+            log.info("%s: connected", self.address.url)
         self.is_up, self.last_error = True, ""
 
     def _lost(self, reason: str) -> None:
+        if self.is_up or reason != self.last_error:
+            log.warning("%s: %s", self.address.url, reason)
         self.is_up, self.last_error = False, reason
 
     def _publish_done(self, mid: int, code: int) -> None:
@@ -164,3 +173,8 @@ class Bus:
             raise RefusedError("the broker does not let this box publish here", where=self.address.url)
         if code >= 0x80:
             raise UnavailableError(f"the broker refuses with reason 0x{code:02x}", where=self.address.url)
+
+
+def _cause(error: BaseException | None) -> str:
+    """Say why a connection failed, in the words of the system or of TLS."""
+    return f"cannot connect: {error}" if error is not None else "cannot connect"

@@ -7,6 +7,7 @@ connection per purpose; answers are bounded; every fault of network or server is
 import asyncio
 import contextlib
 import http.client
+import logging
 import socket
 import ssl
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ MAIL_WAIT_S = 25
 BACKOFF_FIRST_S = 0.5
 BACKOFF_LIMIT_S = 30.0
 _CHUNK = 256 << 10
+log = logging.getLogger(__name__)
 _RETRY = (408, 425, 429, 500, 502, 503, 504, 507)
 
 
@@ -212,6 +214,8 @@ class Courier:
                     self._deliver(await line.ask("GET", f"{PATH_MAIL}?wait={MAIL_WAIT_S}"))
                     pause_s = BACKOFF_FIRST_S
                 except PortwitnessError as error:
+                    if self.is_up or str(error) != self.last_error:
+                        log.warning("%s", error)
                     self.is_up, self.last_error = False, str(error)
                     await asyncio.sleep(pause_s)
                     pause_s = min(pause_s * 2, BACKOFF_LIMIT_S)

@@ -65,7 +65,7 @@ def render(status: Mapping[str, Any], language: str) -> str:
     waiting = f"{backlog['records']} {word('records')}, {backlog['segments']} {word('segments')}, {_mib(backlog['bytes'])}"
     box_rows = [
         row(word("disk"), disk["state"], f"{_mib(disk['free_bytes'])} {word('free')}"),
-        row(word("hub"), "up" if status["hub"]["up"] else "down", status["hub"]["transport"]),
+        row(word("hub"), "up" if status["hub"]["up"] else "down", f"{status['hub']['transport']} {status['hub']['reason']}".strip()),
         row(word("backlog"), "ok" if backlog["segments"] < 100 else "waiting", waiting),
         row(word("clock"), clock["sync"], clock["wall"] + ("" if offset is None else f" ({offset:+d} ms)")),
         row(word("keys"), "present" if status["trust"] else "absent", (status.get("certificate") or {}).get("detail", "")),

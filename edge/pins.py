@@ -79,7 +79,7 @@ class Pins:
         if self.newest is None or seen.size > self.newest.size:
             self.newest = seen
         while len(self._heads) > KEPT:
-            oldest = next(size for size in self._heads if self.newest is None or size != self.newest.size)
+            oldest = next(size for size in self._heads if size != self.newest.size)
             del self._heads[oldest]
 
     def note(self) -> bytes:

@@ -90,8 +90,8 @@ def show(status: Mapping[str, Any]) -> str:
         f"journal  {journal['size']} records, {journal['unreceipted']} without receipt",
         f"backlog  {backlog['records']} records, {backlog['segments']} segments, {backlog['bytes'] >> 20} MiB",
         f"disk     {disk['state']}, {disk['free_bytes'] >> 20} MiB free",
-        f"hub      {hub['transport']}, {'connected' if hub['up'] else 'not connected'}",
-        f"clock    {clock['sync']}, {clock['wall']}, offset to the hub {clock['hub_offset_ms']} ms",
+        f"hub      {hub['transport']}, {'connected' if hub['up'] else 'not connected'}{': ' + hub['reason'] if hub['reason'] else ''}",
+        f"clock    {clock['sync']}, {clock['wall']}, offset to the hub {_offset(clock['hub_offset_ms'])}",
     ]
     certificate = status.get("certificate")
     if certificate:
@@ -102,3 +102,7 @@ def show(status: Mapping[str, Any]) -> str:
         for each in status["sources"]
     ]
     return "\n".join([*lines, *(f"fault: {fault}" for fault in status["faults"])])
+
+
+def _offset(milliseconds: int | None) -> str:
+    return f"{milliseconds} ms" if milliseconds is not None else "not known yet"

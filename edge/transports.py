@@ -23,6 +23,10 @@ class Transport(Protocol):
     def is_up(self) -> bool:
         """Tell whether the other side answered lately."""
 
+    @property
+    def last_error(self) -> str:
+        """Say why it did not, empty when nothing failed yet."""
+
     async def run(self, inbox: Inbox) -> None:
         """Stay connected and hand over what comes, until cancelled."""
 

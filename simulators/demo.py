@@ -7,12 +7,14 @@ code is 0 only when all is well.
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from protocol.errors import PortwitnessError
+from protocol.errors import PortwitnessError, RefusedError
 from simulators.people.api import HubApi
 from simulators.port import Port, PortPlan, Transport, find_broker, is_free
 from simulators.rehearsal import Script, rehearse
@@ -61,6 +63,25 @@ async def _run(args: argparse.Namespace) -> int:
     work = asyncio.current_task()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, work.cancel if work else sys.exit)
+    with _alone(args.state):
+        return await _perform(args)
+
+
+@contextlib.contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Hold a state folder for this demonstration alone; raise RefusedError while another one runs in it."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    with state.with_name(f"{state.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RefusedError(
+                "another demonstration runs here; end it, or give this one its own folder by --state DIR", where=str(state)
+            ) from error
+        yield
+
+
+async def _perform(args: argparse.Namespace) -> int:
     if args.state.exists():
         await asyncio.to_thread(shutil.rmtree, args.state)
     is_done = False
@@ -111,8 +132,17 @@ async def _show(port: Port) -> int:
         _say(f"\n  {port.url}\n")
         for login in port.logins:
             _say(f"  {login.role:<14} {login.name:<12} {login.password}")
-        _say(f"\n  task {task}: two inspectors, {port.boxes[0].recorder} paired. Ctrl-C ends it all.\n")
+        box = port.boxes[0]
+        _say(f"\n  task {task}: two inspectors, {box.recorder} paired. Ctrl-C ends it all.")
+        _say(f"  settings, state and logs of each program: {port.plan.state}; what is killed is started again")
+        _say(
+            "  to pair by code: free the recorder on the task's page, show a code there, and give it to the box:\n"
+            f"    curl {box.recorder_url}/whip/recorder-1/pair -H 'Content-Type: application/json' \\\n"
+            f'      -H "Authorization: Bearer $(cat {port.recorder_token[1:]})" -d \'{{"code": "482913"}}\'\n'
+        )
         while True:
+            for name in await port.revive():
+                _say(f"\n{name} ended; it was started again")
             line = await _status(supervisor, task)
             sys.stderr.write(f"\r\033[K{line}" if sys.stderr.isatty() else f"{line}\n")
             sys.stderr.flush()
@@ -125,13 +155,13 @@ async def _status(api: HubApi, task: str) -> str:
         devices = (await api.call("GET", "/devices"))["devices"]
         pieces = [piece for lane in shown["lanes"] for piece in lane["segments"]]
         verified = sum(1 for piece in pieces if piece["state"] == "verified")
-        receipted = sum(box["receipted"] for box in devices)
+        leaves = (await api.send("GET", "/log/checkpoint")).text.split("\n")[1]
         reports = [box["report"] for box in devices if box["report"]]
         backlog = sum(report["unsent_records"] + report["unsent_blobs"] for report in reports)
         viewers = sum(stream.get("viewers", 0) for stream in (await api.call("GET", "/streams"))["streams"])
         online = sum(1 for box in devices if box["online"])
         return (
-            f"{online} of {len(devices)} boxes online, {len(pieces)} segments ({verified} verified), {receipted} records receipted, "
+            f"{online} of {len(devices)} boxes online, {len(pieces)} segments ({verified} verified), a log of {leaves} leaves, "
             f"backlog {backlog}, {viewers} live viewers"
         )
     return "the hub does not answer"

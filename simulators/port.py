@@ -268,7 +268,7 @@ class Port:
                         "--hub",
                         self.url,
                         "--token",
-                        token,
+                        self._told(f"{name}.token", token),
                         "--box",
                         name,
                         "--site",
@@ -297,7 +297,11 @@ class Port:
         if not enrolling.done():
             ask = {"person": self.logins[0].name, "label": f"site CA, for {name}", "days": 1}
             token = (await administrator.call("POST", "/tokens", ask))["token"]
-            await self.programs.must(program("storage.authority", "approve", "all", "--ca", self._ca, "--hub", self.url, "--token", token))
+            await self.programs.must(
+                program(
+                    "storage.authority", "approve", "all", "--ca", self._ca, "--hub", self.url, "--token", self._told("ca.token", token)
+                )
+            )
             await self.programs.must(program("storage.authority", "trust", self._ca, "--hub", HUB, "--out", self.trust))
 
     def _box_settings(self, box: BoxPlace) -> str:
@@ -326,7 +330,8 @@ class Port:
 
     async def _start_farm(self, farm: Farm, number: int) -> None:
         command = program(
-            "simulators", "camera", "--cameras", len(farm.streams), "--port", farm.port, "--auth", f"{CAMERA_LOGIN}:{self._secret}",
+            "simulators", "camera", "--cameras", len(farm.streams), "--port", farm.port,
+            "--auth", self._told("cameras.login", f"{CAMERA_LOGIN}:{self._secret}"),
             "--footage", self._clips[number], "--ledger", self.ledgers / f"{farm.name}.jsonl",
         )  # fmt: skip
         await self.programs.start(farm.name, command, listens(farm.port))
@@ -343,10 +348,29 @@ class Port:
     async def _start_recorder(self) -> None:
         box = self.boxes[0]
         command = program(
-            "simulators", "recorder", "--whip", f"{box.recorder_url}/whip/{RECORDER}", "--token", box.recorder_token, "--reconnect",
+            "simulators", "recorder", "--whip", f"{box.recorder_url}/whip/{RECORDER}", "--token", self.recorder_token, "--reconnect",
             "--footage", self._clips[-1], "--ledger", self.recorder_ledger,
         )  # fmt: skip
         await self.programs.start("recorder", command)
+
+    @property
+    def recorder_token(self) -> str:
+        """Give the argument that names the recorder's token without saying it: @FILE."""
+        return self._told("recorder.token", self.boxes[0].recorder_token)
+
+    def _told(self, name: str, secret: str) -> str:
+        """Keep a secret in a file of this user's alone, and give the argument that names it: command lines can be read by anybody."""
+        path = self.plan.state / name
+        path.touch(mode=0o600)
+        path.write_text(secret, encoding="utf-8")
+        return f"@{path}"
+
+    async def revive(self) -> list[str]:
+        """Start again what ended by itself or was killed, as a service manager would; give the names."""
+        ended = [name for name, each in self.programs.running.items() if not each.is_running]
+        for name in ended:
+            await self.programs.launch(name)
+        return ended
 
     async def stop_devices(self) -> None:
         """Stop cameras and recorder, so that their ledgers are complete."""

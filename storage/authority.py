@@ -47,6 +47,7 @@ from storage.keys import PUBLIC, create_p256, load_p256, replace_whole, write_ne
 
 _ROOT_KEY, _SITE_KEY = "root.key", "site.key"
 _ROOT, _SITE = "root.pem", "site.pem"
+_PORTS = ("device", "broker", "client")  # of the hub: for boxes, for the broker, and as the broker's client
 _LEDGER, _PIN, _POLICY = "ledger.jsonl", "log.vkey", "policy.txt"
 _IDENTITY, _TLS, _REVOKED = "identity certificate", "TLS certificate", "revoked"
 _MAX_FILE = 1 << 20
@@ -75,7 +76,7 @@ class SiteAuthority:
         """Make keys and certificates of the hub's device port, of the broker, and of the hub as the broker's client."""
         authority, root = self._authority(), self._root()
         made = {}
-        for name, hosts in (("device", names), ("broker", names), ("client", ())):
+        for name, hosts in zip(_PORTS, (names, names, ()), strict=True):
             key = create_p256(out / f"{name}.key")
             certificate = issue_port(key.public, hub, hosts, authority, self._validity(TLS_NS))
             write_new(out / f"{name}.pem", encode_pem([certificate, authority.certificate]), PUBLIC)
@@ -108,7 +109,10 @@ class SiteAuthority:
         try:
             text = (self.folder / _PIN).read_text()
         except OSError as error:
-            raise StorageError("no log key is pinned yet (see `pin`)", where=str(self.folder / _PIN)) from error
+            raise StorageError(
+                "no log key is pinned yet: `portwitness-ca pin` with the log key that `portwitness-hub init` printed",
+                where=str(self.folder / _PIN),
+            ) from error
         log = NoteKey.parse(text)
         return Trust(root.site, hub, root.fingerprint, log, policy=self._policy(log))
 
@@ -216,6 +220,8 @@ class Commands:
 
     def server(self, options: argparse.Namespace) -> Answer:
         """Make the hub's certificates."""
+        if options.replace:
+            _set_aside(options.out)
         return self._store(options).server(HubId(options.hub), options.name or ["127.0.0.1", "localhost"], options.out)
 
     def pin(self, options: argparse.Namespace) -> Answer:
@@ -301,6 +307,14 @@ class Commands:
         return HubCalls(options.hub, options.token, options.ca_file)
 
 
+def _set_aside(folder: Path) -> None:
+    """Move the hub's old port keys and certificates away: they may still be needed when the new ones do not serve."""
+    for name in _PORTS:
+        for path in (folder / f"{name}.key", folder / f"{name}.pem"):
+            if path.exists():
+                path.replace(path.with_suffix(f"{path.suffix}.old"))
+
+
 def _shown(one: Answer) -> Answer:
     return {key: one.get(key) for key in ("request", "site", "box", "known")}
 
@@ -337,6 +351,7 @@ def parser() -> argparse.ArgumentParser:
         description="The site's certificate authority, apart from the serving hub.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        fromfile_prefix_chars="@",
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     init = _command(commands, "init", "make root and site CA", "portwitness-ca init ca/ --site dayaowan")
@@ -347,6 +362,9 @@ def parser() -> argparse.ArgumentParser:
     server.add_argument("--hub", required=True, help="hub id")
     server.add_argument("--name", action="append", help="DNS name or address of the hub; repeatable (default: 127.0.0.1, localhost)")
     server.add_argument("--out", type=Path, required=True, help="the hub's key folder")
+    server.add_argument(
+        "--replace", action="store_true", help="replace keys and certificates that are there: other names, or before their end"
+    )
     pin = _command(commands, "pin", "pin the hub's log key", "portwitness-ca pin ca/ --log portwitness.port/dayaowan/hub-1+...")
     pin.add_argument("folder", type=Path, help="folder of the key store")
     pin.add_argument("--log", required=True, help="the log's verifier key (vkey)")
@@ -397,7 +415,9 @@ def _command(commands: Any, name: str, text: str, example: str) -> argparse.Argu
 
 def _add_hub(command: argparse.ArgumentParser) -> None:
     command.add_argument("--hub", required=True, metavar="URL", help="the hub's browser port")
-    command.add_argument("--token", required=True, help="API token of an administrator")
+    command.add_argument(
+        "--token", required=True, help="API token of an administrator; `@FILE` reads it from a file, so that it is in no process list"
+    )
     command.add_argument("--ca-file", type=Path, help="PEM file of the authority of the hub's browser port, when it is not a public one")
 
 

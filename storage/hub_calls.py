@@ -56,7 +56,7 @@ class HubCalls:
 
     def _request(self, method: str, path: str, value: object = None) -> urllib.request.Request:
         data = json.dumps(value).encode() if value is not None else None
-        headers = {"Authorization": f"Bearer {self.token}", "Accept": "*/*", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": "*/*", "Accept-Language": "en", "Content-Type": "application/json"}
         return urllib.request.Request(self.url.rstrip("/") + path, data, headers, method=method)  # noqa: S310 - `call_bytes` checks it
 
 

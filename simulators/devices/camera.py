@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="main", choices=("baseline", "main", "high"), help="H.264 profile (default main)")
     parser.add_argument("--b-frames", type=int, default=0, metavar="N", help="B-frames in a row (default 0)")
     parser.add_argument("--audio", action="store_true", help="synthetic footage has an AAC tone")
-    parser.add_argument("--auth", default="", metavar="USER:PASSWORD", help="ask for this login (digest)")
+    parser.add_argument("--auth", default="", metavar="USER:PASSWORD", help="ask for this login (digest); `@FILE` reads it from a file")
     parser.add_argument("--algorithm", default="MD5", choices=("MD5", "SHA-256"), help="digest algorithm (default MD5)")
     parser.add_argument(
         "--join", default="live", choices=("live", "idr"), help="first picture a client gets: the next, or the next keyframe"

@@ -338,7 +338,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: portwitness-sim recorder --whip http://127.0.0.1:8080/whip/rec-1 --token TOKEN --code 482913 --seconds 60"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--whip", required=True, metavar="URL", help="WHIP endpoint")
-    parser.add_argument("--token", default="", help="bearer token of the recorder")
+    parser.add_argument("--token", default="", help="bearer token of the recorder; `@FILE` reads it from a file")
     parser.add_argument("--code", default="", help="pairing code from the inspector's page; given to URL/pair before publishing")
     parser.add_argument("--footage", type=Path, metavar="FILE", help="MP4 with H.264; synthetic pictures without it")
     parser.add_argument("--seconds", type=float, default=0.0, help="stop after this long; 0: until interrupted")
