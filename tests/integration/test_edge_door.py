@@ -19,7 +19,7 @@ TOKEN = "recorder-token"
 STATUS: Mapping[str, object] = {
     "box": "box-1", "site": "dayaowan", "software": "test", "epoch": 3,
     "journal": {"size": 12, "root": "00", "unreceipted": 1}, "backlog": {"records": 1, "segments": 2, "bytes": 3 << 20},
-    "disk": {"state": "low", "free_bytes": 5 << 30}, "hub": {"transport": "mqtt", "up": True},
+    "disk": {"state": "low", "free_bytes": 5 << 30}, "hub": {"transport": "mqtt", "up": True, "reason": ""},
     "clock": {"sync": "synced", "error_ms": 1, "wall": "2026-11-23T00:00:00.000Z", "hub_offset_ms": -3}, "trust": True,
     "recovered": {"segments": 0, "unbound_bytes": 0, "lost": 0},
     "sources": [{"source": "cam-1", "role": "camera", "state": "recording", "detail": "<script>", "bitrate": 2_000_000, "frames": 9,
