@@ -30,7 +30,7 @@ from tests.hub_parts import BOX, SITE, TestBox, enrol, log_signer, mail, receipt
 from tests.witness_parts import SmallLog, running_witness, settings_of
 
 ORIGIN = f"portwitness.port/{SITE}/hub-1"
-FAST = {"interval_ms": 20, "timeout_seconds": 2.0, "alarm_seconds": 0.3, "start_seconds": 0.2}
+FAST: dict[str, Any] = {"interval_ms": 20, "timeout_seconds": 2.0, "alarm_seconds": 0.3, "start_seconds": 0.2}
 
 
 @dataclass

@@ -32,11 +32,10 @@ def replace_bytes(path: Path, data: bytes) -> None:
 
 def rewrap(folder: Path) -> None:
     """Make the outer manifests again, as anybody can."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    hashes = {name: bundle.sha256((folder / name).read_bytes()) for name in names if name.startswith("data/")}
-    hashes[bundle.README] = bundle.sha256((folder / bundle.README).read_bytes())
-    for name, data in bundle.wrap(hashes).items():
-        replace_bytes(folder / name, data)
+    for listing in (bundle.MANIFEST, bundle.TAG_MANIFEST):
+        names = bundle.parse_manifest((folder / listing).read_bytes(), listing)
+        hashes = {name: bundle.sha256((folder / name).read_bytes()) for name in names}
+        replace_bytes(folder / listing, bundle.encode_manifest(hashes))
 
 
 def outsiders() -> dict[str, Signer]:
