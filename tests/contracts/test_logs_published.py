@@ -123,7 +123,6 @@ async def test_a_sealed_journal_is_served_in_tiles_under_the_checkpoint_of_its_b
     sealed = len(box.written) - 1
     box.heartbeat()  # above the seal: not shown
     await send(hub, box)
-    await settled(hub)
     await receipts_until(hub, box.box, sealed)
     signed = SignedCheckpoint.parse(await hub.journals.checkpoint("box-1", 1))
     name = "portwitness.box/box-1/1"
