@@ -47,6 +47,7 @@ INBOX_LIMIT = 1024
 WAITING_BLOBS = 64
 PARKED = 256
 BEACON = "beacon"
+CARRIED = "carried"  # a checkpoint that was brought by hand
 FORK = "fork"  # two signed checkpoints of the port log that cannot both stand
 FINAL = "final-"  # and the epoch: positions below are receipted with the witnesses' quorum
 
@@ -91,6 +92,7 @@ class Forwarder:
     _uploading: set[bytes] = field(default_factory=set)
     _later: dict[bytes, float] = field(default_factory=dict)
     _parked: "deque[Receipt]" = field(default_factory=lambda: deque(maxlen=PARKED))  # receipts under checkpoints not yet proven
+    _carried: Seen | None = None  # the one brought by hand that is known to be of the pinned log
     _forks: set[type[VerificationError]] = field(default_factory=set)
 
     def tell(self) -> None:
@@ -330,6 +332,21 @@ class Forwarder:
             await self._ask(message.checkpoint, seen)  # an older one that comes late is of no use
         if self._parked:  # an answer may have been lost
             await self._ask_for(self._parked[0])
+        await self._compare_carried(seen)
+
+    async def _compare_carried(self, shown: Seen) -> None:
+        """Demand that the log the hub shows extends the checkpoint that was carried in by hand, once it is that long."""
+        note = await self.sources.records.run(self.sources.spool.fact, CARRIED)
+        head = SignedCheckpoint.parse(note).checkpoint if note is not None else None
+        if note is None or head is None or head.size > shown.size:
+            return
+        carried = Seen(head.size, head.root)
+        if carried == self._carried:
+            return
+        if await self._is_of_our_log(note, carried):
+            self._carried = carried
+        else:
+            await self._ask(note, carried)
 
     async def _is_of_our_log(self, note: bytes, seen: Seen) -> bool:
         """Tell whether a signed checkpoint is known to be of the pinned log.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from protocol.records import read
 from protocol.signatures import Ed25519Signer
 from protocol.topics import Channel
 from protocol.trust import Trust
+from storage.spool import Changes
 from tests.edge_parts import BOX, VIDEO, Desk, Inline, Place, TestHub, check_place, units
 
 LIMIT_S = 20
@@ -293,6 +295,26 @@ async def test_a_receipt_of_another_log_is_refused_and_recorded(room: Room) -> N
     proof = room.place.spool.fact("fork")
     assert proof is not None and proof.count(room.hub.log_key.name.encode()) == 4  # two whole signed checkpoints
     assert len(told) == 2
+
+
+async def test_a_log_that_does_not_extend_what_was_carried_in_is_told(room: Room) -> None:
+    told: list[str] = []
+
+    async def tell(detail: str) -> None:
+        told.append(detail)
+
+    room.forwarder.tell_fork = tell
+    await film(room, 0, 600)
+    await room.settle()
+    await until(lambda: room.forwarder.pins.newest is not None and not room.forwarder._parked)
+    carried = Checkpoint(room.hub.log_key.name, 1, b"x" * 32)  # signed by the hub, and another log
+    room.place.spool.apply(Changes(facts={"carried": sign_checkpoint(carried, room.hub.signer)}))
+    newest = room.forwarder.pins.newest
+    assert newest is not None and newest.size > 1
+    beacon = Beacon(sign_checkpoint(Checkpoint(room.hub.log_key.name, newest.size, newest.root), room.hub.signer), 5)
+    with suppress(VerificationError):
+        await room.forwarder.handle(beacon)
+    await until(lambda: bool(told))
 
 
 async def test_receipts_without_a_quorum_are_not_final(room: Room) -> None:
