@@ -5,6 +5,7 @@ import asyncio
 import ctypes
 import json
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -20,10 +21,11 @@ from protocol.notes import MAX_NOTE_BYTES
 from protocol.trust import MAX_TRUST_BYTES, Trust
 from storage.clock import SystemClock
 from storage.files import read_file
-from storage.keys import load_signer
+from storage.key_tokens import load_identity
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # malloc.h
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
 LARGE_BLOCK_BYTES = 256 << 10
 TALKATIVE = ("aioice", "aiortc")  # at INFO they tell of every candidate of every live session: the box's own lines drown
 EXIT_OK, EXIT_BAD, EXIT_INPUT = 0, 1, 2
@@ -39,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         start_log(settings)
         if options.command == "run":
             _keep_memory_small()
+            keep_memory_private()
             boot_id = UUID(BOOT_ID.read_text().strip()).bytes
             asyncio.run(_run(Agent(settings, _identity(settings), Surroundings(SystemClock(), boot_id, make_rtsp_camera))))
             return EXIT_OK
@@ -103,6 +106,13 @@ def _keep_memory_small() -> None:
         mallopt(_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
+def keep_memory_private() -> None:
+    """Let no crash write session keys to disk, and no process of the same account read them: no core dump, no ptrace."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        logging.getLogger(__name__).warning("the kernel does not keep this process from being dumped")
+
+
 def start_log(settings: EdgeSettings) -> None:
     """Log to standard error; of libraries only what is wrong, unless everything is asked for."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -118,7 +128,7 @@ def _identity(settings: EdgeSettings) -> Identity:
     enrolled = Enrolled.load(keys / "box.json")
     trust_file = keys / "trust.json"
     trust = Trust.parse(read_file(trust_file, MAX_TRUST_BYTES)) if trust_file.exists() else None
-    return Identity(enrolled, load_signer(keys / "identity.key"), trust, keys)
+    return Identity(enrolled, load_identity(settings.keys.identity, keys / "identity.key"), trust, keys)
 
 
 async def _run(agent: Agent) -> None:
@@ -155,7 +165,8 @@ def _head(options: argparse.Namespace, settings: EdgeSettings) -> int:
 def _fsck(options: argparse.Namespace, settings: EdgeSettings) -> int:
     from edge.fsck import check_box
 
-    found = check_box(settings.state, _identity(settings).enrolled.box, (load_signer(settings.state / "keys" / "identity.key").public,))
+    identity = _identity(settings)
+    found = check_box(settings.state, identity.enrolled.box, (identity.signer.public,))
     if options.json:
         print(json.dumps({"records": found.records, "segments": found.segments, "faults": found.faults}, ensure_ascii=False))
     else:
@@ -168,8 +179,9 @@ def _enrol(options: argparse.Namespace) -> int:
 
     settings = load(options.config)
     plan = EnrolmentPlan(
-        options.box, options.site, options.hub, options.token, options.root, settings.state, options.authority, options.timeout
-    )
+        options.box, options.site, options.hub, options.token, options.root, settings.state, options.authority, options.timeout,
+        settings.keys.identity,
+    )  # fmt: skip
     enrolled = enrol(plan, SystemClock(), lambda line: print(line, file=sys.stderr))
     print(json.dumps(asdict(enrolled), indent=2) if options.json else f"{enrolled.box} is enrolled at {enrolled.site}")
     return EXIT_OK

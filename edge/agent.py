@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge.capture import CutRules
 from edge.config import MIB, CameraSettings, EdgeSettings, Enrolled
+from edge.configuration import record_configuration
 from edge.courier import Courier, HubAddress
 from edge.forward import Forwarder, Sources
 from edge.journal import Box, Entry, Journal
@@ -32,6 +33,7 @@ from protocol.instants import Clock
 from protocol.messages import BoxReport
 from protocol.signatures import Signer
 from protocol.trust import Trust
+from storage.counters import open_counter
 from storage.files import Ballast, SegmentFolder, SpaceWatch, free_bytes, make_folder
 from storage.spool import Spool
 
@@ -118,8 +120,11 @@ class Agent:
         await records.run(spool.open)
         stack.push_async_callback(records.run, spool.close)
         ballast = Ballast(settings.state / "ballast", settings.disk.ballast_mib * MIB)
-        journal = Journal(spool, Box(box, self.identity.signer, around.boot_id, SOFTWARE), around.clock, make_room=ballast.release)
+        counter = open_counter(settings.keys.counter, settings.state)
+        writer = Box(box, self.identity.signer, around.boot_id, SOFTWARE, counter=counter)
+        journal = Journal(spool, writer, around.clock, make_room=ballast.release)
         await records.run(journal.start)
+        await records.run(record_configuration, journal, spool, settings)
         folder = around.folder(settings.state / "segments")
         self.recovered = await records.run(Recovery(spool, journal, folder, settings.state / "quarantine").run)
         space = SpaceWatch(settings.state, settings.disk.full_mib * MIB, settings.disk.low_mib * MIB, around.measure)

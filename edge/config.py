@@ -53,10 +53,23 @@ class DiskSettings:
     low_mib: int = setting("Free space below which the oldest receipted video is removed.", default=2048, unit="MiB", bounds=(1, None))
     ballast_mib: int = setting("Space held back so that the journal goes on on a full disk.", default=16, unit="MiB", bounds=(1, 1024))
     removes: bool = setting("Whether video that the hub stored and receipted is removed when space is needed.", default=True)
+    journal_days: int = setting(
+        "Days that records stay after a receipt with the witnesses' quorum.", default=90, unit="days", bounds=(1, 3650)
+    )
 
     def __post_init__(self) -> None:
         if self.low_mib <= self.full_mib:
             raise MalformedError(f"expected more than disk.full_mib ({self.full_mib}), got {self.low_mib}", where="low_mib")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeySettings:
+    """Where the box's identity key is, and what its seals are counted by."""
+
+    identity: str = setting(
+        "`file` (in the state folder), or a key in a token: `pkcs11:...` (RFC 7512, PIN by pin-source).", default="file"
+    )
+    counter: str = setting("Counter outside the box's disk that each seal takes a value of, file:/path; empty: none.", default="")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +133,7 @@ class EdgeSettings:
     log_level: Literal["debug", "info", "warning", "error"] = setting("What is logged.", default="info")
     capture: CaptureSettings = setting("How streams are cut and held.", default=CaptureSettings())
     disk: DiskSettings = setting("What becomes of the disk when it fills.", default=DiskSettings())
+    keys: KeySettings = setting("Where the identity key is.", default=KeySettings())
     hub: HubSettings = setting("How the box speaks with the hub.", default=HubSettings())
     live: LiveSettings = setting("Live pictures.", default=LiveSettings())
     door: DoorSettings | None = setting("The box's small server; without the table there is none.", default=None)

@@ -23,7 +23,8 @@ from protocol.issuance import Issued, Request
 from protocol.topics import PATH_ENROL
 from protocol.trust import Trust
 from storage.hub_calls import call_json
-from storage.keys import PRIVATE, load_or_create_p256, replace_whole, write_new
+from storage.key_tokens import load_or_create_identity
+from storage.keys import PRIVATE, replace_whole, write_new
 
 IDENTITY_KEY, IDENTITY = "identity.key", "identity.pem"
 CHAIN, TRUST, BOX = "chain.pem", "trust.json", "box.json"
@@ -46,6 +47,7 @@ class EnrolmentPlan:
     state: Path
     authority: Path | None = None
     timeout_s: float = 3600.0
+    identity: str = "file"  # where the identity key is made, as the setting keys.identity says
 
     @property
     def keys(self) -> Path:
@@ -120,7 +122,8 @@ def _prepare(plan: EnrolmentPlan) -> Request:
     identity = Identity(plan.site, plan.box)
     requests = []
     for key_name in (IDENTITY_KEY, TLS_KEY):
-        signer = load_or_create_p256(plan.keys / key_name)
+        setting = plan.identity if key_name == IDENTITY_KEY else "file"
+        signer = load_or_create_identity(setting, plan.keys / key_name)
         path = (plan.keys / key_name).with_suffix(".csr")
         if not path.exists():
             write_new(path, make_request(signer, identity))

@@ -11,7 +11,7 @@ from pathlib import Path
 from protocol import kinds
 from protocol.errors import PortwitnessError
 from protocol.identifiers import BoxId, StreamId
-from protocol.journals import Journal
+from protocol.journals import Journal, SealCounter
 from protocol.ledger import Ledger
 from protocol.records import Record, read
 from protocol.signatures import PublicKey
@@ -51,8 +51,9 @@ def check_box(state: Path, box: BoxId, identities: Sequence[PublicKey]) -> Findi
 def _check_journals(spool: Spool, box: BoxId, identities: tuple[PublicKey, ...], out: Findings) -> None:
     """S3: every record at its place under the right key, each epoch naming the head of the one before."""
     before: tuple[int, int, bytes] | None = None
+    counter = SealCounter()
     for row in spool.epochs():
-        journal = Journal(box, row.epoch, identities)
+        journal = Journal(box, row.epoch, identities, counter=counter.value)
         while journal.frontier.size < row.size:
             page = spool.records(row.epoch, journal.frontier.size, PAGE)
             if not page:

@@ -60,6 +60,7 @@ class Recorder:
     _sealed_ns: int = 0
     _beats: int = 0
     _disk: str = "ok"
+    _told_disk: bool = False  # its state is recorded once at the start, then each time it changes
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def start(self) -> None:
@@ -244,10 +245,17 @@ class Recorder:
         except StorageError as error:
             self._fault(f"disk: {error}")
             return []
-        if (state == "full") == (self._disk == "full"):
-            self._disk = state
+        before, self._disk = self._disk, state
+        if state == before and self._told_disk:
             return []
-        self._disk = state
+        self._told_disk = True
+        if (state == "full") != (before == "full"):
+            self._turn_video(state)
+        return [Entry(str(self.box), kinds.BoxState(f"disk {state}", f"{space.free} bytes free"))]
+
+    def _turn_video(self, state: str) -> None:
+        """Refuse new video on a full disk, and take it again when space came back."""
+        space = self.durable.space
         if state == "full":
             log.error("disk full: %d bytes free; new video is refused", space.free)
             for capture in self.captures.values():
@@ -257,7 +265,6 @@ class Recorder:
             self.durable.ballast.hold()
             for capture in self.captures.values():
                 capture.allow()
-        return [Entry(str(self.box), kinds.BoxState(f"disk {state}", f"{space.free} bytes free"))]
 
     @property
     def disk(self) -> str:
@@ -287,10 +294,11 @@ class Recorder:
         await self.beat(seal=seal, extra=extra, changes=changes)
 
     async def close(self, cause: str) -> None:
-        """End every recording period, and seal."""
+        """End every recording period, seal, and erase the session key."""
         for capture in self.captures.values():
             capture.close(cause)
         await self.beat(seal="shutdown")
+        await self.records.run(self.journal.forget)
 
 
 def _is_filled(changes: Changes) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, select
+from sqlalchemy import Connection, Row, Table, and_, func, select
 
 from hub.config import HubSettings
 from hub.projections import BOX_TABLES, HUB_TABLES, project_box, project_hub
@@ -99,7 +99,8 @@ def _check_journal(connection: Connection, row: Row[Any]) -> Iterator[str]:
     """Follow a mirrored journal from its first record, as a verifier would."""
     keys = select(identities.c.spki).where(identities.c.box == row.box)
     known = tuple(PublicKey.from_spki(bytes(spki)) for spki in connection.execute(keys).scalars())
-    journal = Journal(BoxId(row.box), row.epoch, known)
+    earlier = select(func.max(journals.c.counter)).where(journals.c.box == row.box, journals.c.epoch < row.epoch)
+    journal = Journal(BoxId(row.box), row.epoch, known, counter=connection.execute(earlier).scalar())
     mine = and_(records.c.issuer == str(Issuer.of_box(row.box)), records.c.epoch == row.epoch)
     for record in connection.execute(select(records).where(mine).order_by(records.c.position).execution_options(yield_per=PAGE)):
         signed = read(bytes(record.data))

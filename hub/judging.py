@@ -126,6 +126,7 @@ class _Walk:
         journal, count = self.journal, 0
         for each, head in zip(data, heads, strict=False):
             fits = head.root == journal.frontier.root() and journal.last_mono_ns <= head.mono_ns <= journal.session_until_ns
+            fits = fits and journal.usage == "live"  # what an import session may sign is looked at below
             if not fits:
                 break
             signed = read_again(each) if head.kind != kinds.Heartbeat.KIND else None

@@ -44,7 +44,8 @@ def load_mirror(connection: Connection, box: BoxId, epoch: int, keys: tuple[Publ
     """Give what is held of an epoch; an empty mirror when nothing is."""
     row = connection.execute(select(journals).where(journals.c.box == box, journals.c.epoch == epoch)).first()
     if row is None:
-        return Mirror(Journal(box, epoch, keys))
+        earlier = select(func.max(journals.c.counter)).where(journals.c.box == box, journals.c.epoch < epoch)
+        return Mirror(Journal(box, epoch, keys, counter=connection.execute(earlier).scalar()))
     journal = Journal(
         box=box,
         epoch=epoch,
@@ -54,6 +55,8 @@ def load_mirror(connection: Connection, box: BoxId, epoch: int, keys: tuple[Publ
         session_until_ns=row.session_until_ns,
         last_mono_ns=row.last_mono_ns,
         sealed=row.sealed,
+        usage=row.usage,
+        counter=row.counter,
     )
     return Mirror(journal, bytes(row.sealed_frontier))
 
@@ -73,6 +76,8 @@ def keep_journal(connection: Connection, before: Mirror, judgement: Judgement) -
         "session_until_ns": journal.session_until_ns,
         "last_mono_ns": journal.last_mono_ns,
         "sealed": journal.sealed,
+        "usage": journal.usage,
+        "counter": journal.counter,
         "sealed_frontier": judgement.mirror.sealed_frontier,
     }
     mine = and_(journals.c.box == journal.box, journals.c.epoch == journal.epoch)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protocol import canonical, kinds
-from protocol.certificates import Certificate, check_box
+from protocol.certificates import Certificate, check_signer
 from protocol.errors import MalformedError, PortwitnessError
 from protocol.identifiers import BoxId, Issuer
 from protocol.instants import MILLISECOND_NS, SECOND_NS, iso
-from protocol.journals import Journal
+from protocol.journals import Journal, SealCounter
 from protocol.ledger import Ledger
 from protocol.merkle import Frontier
 from protocol.notes import Checkpoint
@@ -51,6 +51,11 @@ class Enrolled:
     since: int
     until: int | None = None
 
+    @property
+    def imports(self) -> bool:
+        """Tell whether it certifies sessions for imports, and not for live capture."""
+        return "imports" in Certificate.parse(self.certificate).usages
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedSeal:
@@ -82,6 +87,7 @@ class Audit:
     seals: dict[tuple[str, int], list[LoggedSeal]] = field(default_factory=dict)  # not yet replayed
     followed: dict[tuple[str, int], Followed] = field(default_factory=dict)
     ledgers: dict[str, Ledger] = field(default_factory=dict)
+    counters: dict[str, SealCounter] = field(default_factory=dict)
     roots: dict[int, bytes] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     records: int = 0
@@ -162,7 +168,7 @@ class Audit:
         try:
             certificate = Certificate.parse(body.certificate)
             facts = {"root_sha256": self.trust.root_sha256, "at_ns": record.at.wall_ns}
-            identity = check_box(certificate, list(self.authorities), **facts, usage="records")  # type: ignore[arg-type]
+            identity = check_signer(certificate, list(self.authorities), **facts)  # type: ignore[arg-type]
         except PortwitnessError as error:
             self.find("keys", f"port log leaf {index}", f"enrols {record.subject} without right: {error}")
             return
@@ -218,10 +224,11 @@ class Audit:
 
     def _follow(self, box: str, epoch: int) -> Followed:
         known = self.followed.get((box, epoch))
-        keys = tuple(PublicKey.from_spki(one.spki) for one in self.enrolled.get(box, []))
+        mine = [(one.imports, PublicKey.from_spki(one.spki)) for one in self.enrolled.get(box, [])]
         if known is None:
-            known = self.followed[box, epoch] = Followed(Journal(BoxId(box), epoch, keys))
-        known.journal.identities = keys
+            known = self.followed[box, epoch] = Followed(Journal(BoxId(box), epoch, ()))
+        known.journal.identities = tuple(key for imports, key in mine if not imports)
+        known.journal.importers = tuple(key for imports, key in mine if imports)
         return known
 
     def _take_record(self, known: Followed, data: bytes, seals: Mapping[int, LoggedSeal], cover: LoggedSeal | None) -> bool:
@@ -244,8 +251,12 @@ class Audit:
 
     def _judge(self, known: Followed, signed: SignedRecord, cover: LoggedSeal | None, where: str) -> None:
         record = signed.record
-        for fault in self.ledgers.setdefault(str(known.journal.box), Ledger()).take(record):
+        for fault in self.ledgers.setdefault(str(known.journal.box), Ledger()).take(record, known.journal.usage):
             self.find("S2", fault, "does not join what was before")
+        if isinstance(record.body, kinds.Seal):
+            wrong = self.counters.setdefault(str(known.journal.box), SealCounter()).take(record.epoch, record.body)
+            if wrong:
+                self.find("counter", where, wrong)
         if isinstance(record.body, kinds.Boot):
             self._judge_boot(record, record.body, where)
         if isinstance(record.body, kinds.Boot | kinds.Session):
@@ -307,6 +318,7 @@ class Audit:
             "seals": [[box, epoch, [[s.index, s.data, s.position] for s in found]] for (box, epoch), found in sorted(self.seals.items())],
             "journals": [_encode_followed(found) for _, found in sorted(self.followed.items())],
             "ledgers": {box: ledger.encode() for box, ledger in self.ledgers.items()},
+            "counters": {box: [found.value, found.epoch] for box, found in self.counters.items()},
         }
         return canonical.encode(state)
 
@@ -324,6 +336,7 @@ class Audit:
                 found = _decode_followed(one)
                 audit.followed[str(found.journal.box), found.journal.epoch] = found
             audit.ledgers = {box: Ledger.decode(found) for box, found in state["ledgers"].items()}
+            audit.counters = {box: SealCounter(*found) for box, found in state.get("counters", {}).items()}
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise MalformedError(f"is none: {error!r}", where="monitor state") from error
         return audit
@@ -342,11 +355,13 @@ def _encode_followed(found: Followed) -> list[Any]:
     session = journal.session.spki if journal.session is not None else None
     tree = [journal.frontier.size, list(journal.frontier.hashes)]
     place = [str(journal.box), journal.epoch, tree, session, journal.session_until_ns, journal.last_mono_ns, journal.sealed]
-    return [*place, found.beat_ns, found.broken]
+    return [*place, found.beat_ns, found.broken, journal.usage, journal.counter]
 
 
 def _decode_followed(value: Any) -> Followed:  # noqa: ANN401
-    box, epoch, (size, hashes), session, until, last, sealed, beat, broken = value
+    box, epoch, (size, hashes), session, until, last, sealed, beat, broken, *more = value
+    usage, counter = more or ("live", None)  # a state of before they were kept
     key = PublicKey.from_spki(session) if session is not None else None
-    journal = Journal(BoxId(box), epoch, (), Frontier(size, list(hashes)), key, until, last, sealed)
+    tree = Frontier(size, list(hashes))
+    journal = Journal(BoxId(box), epoch, (), tree, key, until, last, sealed, usage=usage, counter=counter)
     return Followed(journal, beat, broken=broken)

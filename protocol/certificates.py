@@ -25,14 +25,16 @@ from protocol.identifiers import BoxId, SiteId
 from protocol.instants import SECOND_NS, iso
 from protocol.signatures import ES256, P256Signer, PublicKey
 
-Usage = Literal["records", "client", "server", "exports"]
+Usage = Literal["records", "client", "server", "exports", "imports"]
 DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # RFC 9336; C2PA asks for it or for one of its own
 RECORD_SIGNING = x509.ObjectIdentifier("2.25.121024536163472583784080664971775462288")  # arc of a UUID (ITU-T X.667)
+IMPORT_SIGNING = x509.ObjectIdentifier("2.25.258639158587577803627900524760188699747")  # likewise
 _USAGES: dict[Usage, x509.ObjectIdentifier] = {
     "records": RECORD_SIGNING,
     "client": ExtendedKeyUsageOID.CLIENT_AUTH,
     "server": ExtendedKeyUsageOID.SERVER_AUTH,
     "exports": DOCUMENT_SIGNING,
+    "imports": IMPORT_SIGNING,
 }
 MAX_CERTIFICATE_BYTES = 8192
 MAX_CHAIN = 8
@@ -228,6 +230,17 @@ def check_box(leaf: Certificate, others: Sequence[Certificate], *, root_sha256: 
     return identity
 
 
+def check_signer(leaf: Certificate, others: Sequence[Certificate], *, root_sha256: str, at_ns: int) -> Identity:
+    """Check a certificate of a key that signs sessions: for live capture or for imports, never both; give the box.
+
+    Raises VerificationError as `check_box`.
+    """
+    if {"records", "imports"} <= leaf.usages:
+        raise VerificationError("is for live capture and for imports", where=leaf.common_name)
+    usage: Usage = "imports" if "imports" in leaf.usages else "records"
+    return check_box(leaf, others, root_sha256=root_sha256, at_ns=at_ns, usage=usage)
+
+
 def _check_path(leaf: Certificate, authority: Certificate, root: Certificate, at_ns: int) -> None:
     _check_authority(authority, at_ns, "site CA certificate")
     _check_issued(authority, root, "site CA certificate")
@@ -337,7 +350,7 @@ def issue_site_ca(public: PublicKey, site: SiteId, root: Authority, validity: Va
 
 
 def issue_box(public: PublicKey, identity: Identity, usage: Usage, authority: Authority, validity: Validity) -> Certificate:
-    """Give a box's certificate for `records` or `client`."""
+    """Give a box's certificate for `records`, `imports` or `client`."""
     builder = _builder(_name(identity.box), authority.certificate.x509.subject, public, validity)
     builder = builder.add_extension(_uris(identity.urn()), critical=False)
     return _signed(_leaf_extensions(builder, (usage,), authority), authority.signer)

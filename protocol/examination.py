@@ -5,16 +5,16 @@ certificate to the trusted root, and every journal record must follow the one be
 of its file, so that one look shows all that is wrong.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from protocol import bundle, kinds
-from protocol.certificates import Certificate, check_box, parse_pem
+from protocol.certificates import Certificate, check_signer, parse_pem
 from protocol.errors import PortwitnessError, VerificationError
 from protocol.identifiers import BoxId, Issuer
 from protocol.instants import SECOND_NS
-from protocol.journals import Journal
+from protocol.journals import Journal, SealCounter
 from protocol.merkle import fold, verify_consistency, verify_inclusion
 from protocol.notes import Checkpoint, SignedCheckpoint
 from protocol.records import Seen, SignedRecord, read
@@ -199,7 +199,7 @@ def _enrol(index: int, signed: SignedRecord, body: kinds.Enrolment, others: list
     if any(one.certificate == certificate and one.until is not None for one in known):
         raise VerificationError("a revoked certificate cannot be enrolled again", where=f"enrolment of {box}")
     at_ns = signed.record.at.wall_ns
-    identity = check_box(certificate, others, root_sha256=exhibits.trust.root_sha256, at_ns=at_ns, usage="records")
+    identity = check_signer(certificate, others, root_sha256=exhibits.trust.root_sha256, at_ns=at_ns)
     if identity.box != box or identity.site != exhibits.trust.site:
         raise VerificationError(f"certificate is for {identity.urn()}", where=f"enrolment of {box}")
     known.append(Signing(certificate, index))
@@ -217,10 +217,10 @@ def _journals(files: Mapping[str, bytes], exhibits: Exhibits, faults: Faults) ->
 
 
 def _follow(box: BoxId, epoch: int, place: bundle.JournalRange, data: bytes, exhibits: Exhibits, faults: Faults) -> Range:
-    identities = tuple(one.certificate.public for one in exhibits.signings.get(box, []))
+    identities, importers = _keys(exhibits.signings.get(box, []))
     if not identities:
         raise VerificationError("no enrolment record of this box is shown", where=box)
-    journal = Journal(box, epoch, identities, place.frontier(), last_mono_ns=0)
+    journal = Journal(box, epoch, identities, place.frontier(), last_mono_ns=0, importers=importers)
     if place.session is not None:
         _open_session(journal, place, place.session)
     range_ = Range(box, epoch, place.first, [], b"", whole=True)
@@ -240,6 +240,12 @@ def _follow(box: BoxId, epoch: int, place: bundle.JournalRange, data: bytes, exh
     return range_
 
 
+def _keys(signings: Sequence[Signing]) -> tuple[tuple[PublicKey, ...], tuple[PublicKey, ...]]:
+    """Give the identity keys for live capture, and those for imports."""
+    kinds_of = [("imports" in one.certificate.usages, one.certificate.public) for one in signings]
+    return tuple(key for imports, key in kinds_of if not imports), tuple(key for imports, key in kinds_of if imports)
+
+
 def _open_session(journal: Journal, place: bundle.JournalRange, data: bytes) -> None:
     signed = read(data)
     record = signed.record
@@ -248,7 +254,7 @@ def _open_session(journal: Journal, place: bundle.JournalRange, data: bytes) -> 
     verify_inclusion(signed.leaf, record.position, place.first, place.path, journal.frontier.root())
     journal.check_signature(signed)
     journal.session = PublicKey.from_ed25519(record.body.key)
-    journal.session_until_ns = record.body.until_mono_ns
+    journal.session_until_ns, journal.usage = record.body.until_mono_ns, record.body.usage
 
 
 def _seals(exhibits: Exhibits, faults: Faults) -> None:
@@ -269,6 +275,7 @@ def _epochs(exhibits: Exhibits, faults: Faults) -> None:
     """Check that ranges of one box follow each other without a hole, and that each ends where a seal or a boot says."""
     for ranges in exhibits.ranges.values():
         ranges.sort(key=lambda one: one.epoch)
+        _check_counters(ranges, faults)
         for before, after in zip(ranges, [*ranges[1:], None], strict=True):
             if after is None:
                 if before.whole and (not before.sealed or before.sealed[-1][0] != before.end - 1):
@@ -276,6 +283,17 @@ def _epochs(exhibits: Exhibits, faults: Faults) -> None:
                 continue
             with faults.of(after.file):
                 _check_boot(before, after, faults)
+
+
+def _check_counters(ranges: Sequence[Range], faults: Faults) -> None:
+    """Check that no seal is missing between those shown, and none went back, by the boxes' counters (where they have one)."""
+    counter = SealCounter()
+    for range_ in ranges:
+        for signed in range_.records:
+            if isinstance(signed.record.body, kinds.Seal):
+                what = counter.take(range_.epoch, signed.record.body)
+                if what:
+                    faults.add(range_.file, f"seal at position {signed.record.position}: {what}")
 
 
 def _check_boot(before: Range, after: Range, faults: Faults) -> None:

@@ -2,7 +2,8 @@
 
 An epoch starts with a boot record at position 0 and a session record, both signed by the box's identity key; what follows
 is signed by the newest session key before its monotonic end. Each record stands at the next position and names the root
-of the tree before it, so nothing can be left out, added or moved.
+of the tree before it, so nothing can be left out, added or moved. Imported files and live capture have keys of their own: an
+import session is certified by an identity key for imports alone, and neither kind of session signs what is the other's.
 """
 
 from collections.abc import Sequence
@@ -26,8 +27,9 @@ def origin(box: str, epoch: int) -> str:
 class Journal:
     """What must be remembered of one epoch to judge its next record.
 
-    `identities`: the box's identity keys that count (by the log), any of which may sign boot and session. `fresh` is False when
-    following starts in the middle (a bundle): then the caller gives frontier and session key.
+    `identities`: the box's identity keys that count (by the log), any of which may sign boot and live session; `importers`: those
+    that may sign import sessions. When following starts in the middle (a bundle), the caller gives frontier and session key.
+    `usage`: of the session in force. `counter`: of the newest seal that had one, in this epoch or before.
     """
 
     box: BoxId
@@ -38,6 +40,9 @@ class Journal:
     session_until_ns: int = 0
     last_mono_ns: int = 0
     sealed: int = 0  # positions below are covered by a seal
+    importers: tuple[PublicKey, ...] = ()
+    usage: str = "live"
+    counter: int | None = None
 
     def append(self, signed: SignedRecord) -> None:
         """Take the next record; raise VerificationError naming what is wrong, and then nothing has changed."""
@@ -64,16 +69,18 @@ class Journal:
             return "monotonic time runs backwards"
         if (record.position == 0) != isinstance(record.body, kinds.Boot):
             return f"{record.kind} is out of place"
-        return ""
+        return usage_fault(record.body, self.usage)
 
     def key_for(self, signed: SignedRecord) -> PublicKey:
         """Give the key that has to have signed the record; raise VerificationError when there is none."""
         record, envelope = signed.record, signed.envelope
         if isinstance(record.body, kinds.Boot | kinds.Session):
-            for identity in self.identities:
+            imports = isinstance(record.body, kinds.Session) and record.body.usage == "import"
+            for identity in self.importers if imports else self.identities:
                 if identity.key_id == envelope.key_id:
                     return identity
-            raise VerificationError(f"key {envelope.key_id.hex()} is no identity of {self.box}", where=f"position {record.position}")
+            what = f"no identity of {self.box}{' for imports' if imports else ''}"
+            raise VerificationError(f"key {envelope.key_id.hex()} is {what}", where=f"position {record.position}")
         if self.session is None:
             raise VerificationError("no session key yet", where=f"position {record.position}")
         if record.at.mono_ns > self.session_until_ns:
@@ -85,11 +92,14 @@ class Journal:
         signed.envelope.verify(self.key_for(signed))
 
     def take(self, signed: SignedRecord) -> None:
-        """Append a record that was checked."""
+        """Append a record whose place and signature were checked; raise VerificationError when it means what it may not."""
         record = signed.record
+        fault = usage_fault(record.body, self.usage)
+        if fault:
+            raise VerificationError(fault, where=f"{self.box} epoch {self.epoch} position {record.position}")
         if isinstance(record.body, kinds.Session):
             self.session = PublicKey.from_ed25519(record.body.key)
-            self.session_until_ns = record.body.until_mono_ns
+            self.session_until_ns, self.usage = record.body.until_mono_ns, record.body.usage
         elif isinstance(record.body, kinds.Seal):
             self._check_seal(record.position, record.root, record.body)
             self.sealed = record.position
@@ -102,6 +112,50 @@ class Journal:
         checkpoint = verify_seal(seal, self.box, self.epoch, self.session)
         if checkpoint.size != position or checkpoint.root != root:
             raise EquivocationError("seal names another tree than its journal", where=f"{self.box} position {position}")
+        if seal.counter is None:
+            return
+        if self.counter is not None and seal.counter <= self.counter:
+            what = f"counter went back from {self.counter} to {seal.counter}: the box was rolled back, or runs twice"
+            raise VerificationError(what, where=f"{self.box} epoch {self.epoch} position {position}")
+        self.counter = seal.counter
+
+
+def usage_fault(body: kinds.Body, usage: str) -> str:
+    """Say why a session of this usage may not sign a record; empty when it may."""
+    if isinstance(body, kinds.Boot | kinds.Session):
+        return ""
+    imported = (isinstance(body, kinds.Recording) and body.origin == "import") or (
+        isinstance(body, kinds.Segment) and body.state == "imported"
+    )
+    if usage == "import" and not imported and not isinstance(body, kinds.Gap):
+        return f"a {body.KIND} of live capture under an import session"
+    if usage != "import" and imported:
+        return f"an imported {body.KIND} under a session for live capture"
+    return ""
+
+
+@dataclass(slots=True)
+class SealCounter:
+    """Follow a box's seals over its epochs and tell when some are missing: each takes the next value of its counter."""
+
+    value: int | None = None
+    epoch: int = 0
+
+    def take(self, epoch: int, seal: kinds.Seal) -> str:
+        """Take the next seal in the order of the journal; say what is wrong, empty when nothing is.
+
+        A power cut between counter and commit loses one value, so each epoch may begin one value later.
+        """
+        before, start = self.value, self.epoch
+        if seal.counter is None:
+            return "" if before is None else f"names no counter, the seal before it named {before}"
+        self.value, self.epoch = seal.counter, epoch
+        if before is None:
+            return ""
+        if seal.counter <= before:
+            return f"counter went back from {before} to {seal.counter}"
+        missing = seal.counter - before - 1
+        return f"{missing} seals are missing before it by its counter" if missing > max(0, epoch - start) else ""
 
 
 def verify_seal(seal: kinds.Seal, box: str, epoch: int, session: PublicKey) -> Checkpoint:

@@ -76,7 +76,7 @@ class Segment:
     media_from: int
     frames: int
     config: bytes
-    state: Literal["live", "recovered"]
+    state: Literal["live", "recovered", "imported"]
     lost: int = 0
     bound: int | None = None
     epoch: int | None = None
@@ -139,7 +139,10 @@ class StreamHead:
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """The signed checkpoint of the journal: it covers every position below its own."""
+    """The signed checkpoint of the journal: it covers every position below its own.
+
+    `counter`: of a hardware counter that lives outside the box's disk; each seal takes the next value, over all epochs.
+    """
 
     KIND: ClassVar[str] = "seal"
     note: bytes
@@ -338,6 +341,19 @@ class Keeping:
 
 
 @dataclass(frozen=True, slots=True)
+class Configuration:
+    """What a box runs by, from here on: the subject is the box. `facts` are those that matter to the evidence, no secrets.
+
+    `sha256`: of its settings in full but for secrets; `changed`: they differ from those of the run before.
+    """
+
+    KIND: ClassVar[str] = "configuration"
+    sha256: bytes
+    facts: tuple[tuple[str, str], ...]
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AuditReport:
     """A monitor replayed the log up to `size`; `report` is its whole report, signed by the monitor's own key (COSE_Sign1)."""
 
@@ -352,7 +368,7 @@ class AuditReport:
 Body = (
     Boot | Session | Recording | Segment | Gap | Heartbeat | Seal | ClockStep | BoxState | Disposal
     | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access | TimeToken | HeadSeen
-    | AuditReport | Keeping | Rollback
+    | AuditReport | Keeping | Rollback | Configuration
 )  # fmt: skip
 
 Plan = tuple[tuple[int, str, Any, bool], ...]

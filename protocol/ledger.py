@@ -44,10 +44,17 @@ class Account:
     lost_frames: int = 0
     _last: Place | None = None
     _what: str = "the period's start"
+    origin: str | None = None  # of the period; None before it is known
 
-    def take(self, record: Record) -> Iterator[str]:
-        """Take a record of this stream in the order of the journal; give what does not fit."""
+    def take(self, record: Record, usage: str | None = None) -> Iterator[str]:
+        """Take a record of this stream in the order of the journal; give what does not fit.
+
+        `usage`: of the session that signed it, where it is known.
+        """
         body = record.body
+        fault = self._origin_fault(body, usage)
+        if fault:
+            yield fault
         if isinstance(body, kinds.Recording):
             yield from self._turn(record, body)
         elif isinstance(body, kinds.Segment):
@@ -55,8 +62,22 @@ class Account:
         elif isinstance(body, kinds.Gap):
             yield from self._gap(record, body)
 
+    def _origin_fault(self, body: kinds.Body, usage: str | None) -> str:
+        """Say that live capture and import are mixed in one period; empty when they are not."""
+        if self.origin is None or isinstance(body, kinds.Recording):
+            return ""
+        imports = self.origin == "import"
+        if isinstance(body, kinds.Segment) and (body.state == "imported") is not imports:
+            return f"segment {body.number} ({body.state}) in a period of {self.origin}"
+        if usage is not None and (usage == "import") is not imports:
+            return f"{body.KIND} signed for {usage} in a period of {self.origin}"
+        return ""
+
     def _turn(self, record: Record, body: kinds.Recording) -> Iterator[str]:
         started = body.state == "started"
+        if not started and self.origin is not None and body.origin != self.origin:
+            yield f"recording of {body.origin} stopped, {self.origin} was started"
+        self.origin = body.origin
         if self.is_open is started:
             yield f"recording {body.state} twice"
         if self.number is not None and body.next_number != self.number:
@@ -108,13 +129,14 @@ class Account:
     def encode(self) -> list[Any]:
         """Give the account as plain values."""
         last = [self._last.wall_ns, self._last.epoch, self._last.mono_ns] if self._last is not None else None
-        return [self.number, self.is_open, self.recorded_ns, dict(self.gap_ns), self.segments, self.lost_frames, last, self._what]
+        facts = [self.number, self.is_open, self.recorded_ns, dict(self.gap_ns), self.segments, self.lost_frames]
+        return [*facts, last, self._what, self.origin]
 
     @classmethod
     def decode(cls, value: Any) -> "Account":  # noqa: ANN401
         """Read what `encode` gave; raises ValueError or TypeError when it is none."""
-        *facts, last, what = value
-        return cls(*facts, Place(*last) if last is not None else None, what)
+        *facts, last, what, origin = value if len(value) > 8 else [*value, None]  # a state of before origins were kept
+        return cls(*facts, Place(*last) if last is not None else None, what, origin)
 
 
 @dataclass(slots=True)
@@ -123,13 +145,16 @@ class Ledger:
 
     accounts: dict[str, Account] = field(default_factory=dict)
 
-    def take(self, record: Record) -> list[str]:
-        """Take the journal's next record; give what does not fit, each with stream, epoch and position."""
+    def take(self, record: Record, usage: str | None = None) -> list[str]:
+        """Take the journal's next record; give what does not fit, each with stream, epoch and position.
+
+        `usage`: of the session that signed it, where it is known.
+        """
         if not isinstance(record.body, kinds.Recording | kinds.Segment | kinds.Gap):
             return []
         account = self.accounts.setdefault(record.subject, Account())
         where = f"{record.subject} epoch {record.epoch} position {record.position}"
-        return [f"{where}: {fault}" for fault in account.take(record)]
+        return [f"{where}: {fault}" for fault in account.take(record, usage)]
 
     def encode(self) -> dict[str, Any]:
         """Give the accounts as plain values, by stream."""

@@ -36,6 +36,8 @@ journals = Table(
     Column("last_mono_ns", BigInteger, nullable=False, default=0),
     Column("sealed", BigInteger, nullable=False, default=0),
     Column("sealed_frontier", LargeBinary, nullable=False, default=b""),  # the tree's frontier at `sealed`
+    Column("usage", String(8), nullable=False, default="live", server_default="live"),  # of the session in force
+    Column("counter", BigInteger),  # of the newest seal that had one, here or in an epoch before
     Column("previous_epoch", BigInteger),
     Column("previous_size", BigInteger),
     Column("previous_root", LargeBinary(32)),

@@ -50,6 +50,7 @@ BODIES: dict[str, tuple[str, Any]] = {
     "access": ("li.wei", kinds.Access("added", "admin", "inspector")),
     "time-token": ("portwitness.port/testport/hub-1", kinds.TimeToken(99, HASH, b"token", "tsa.example")),
     "audit-report": ("monitor", kinds.AuditReport("monitor", 99, HASH, 2, b"report")),
+    "configuration": ("box-1", kinds.Configuration(bytes(range(32)), (("camera cam-1", "rtsp://10.0.0.8/main"),), True)),
     "keeping": ("T-1", kinds.Keeping("classed", "li.wei", "used as evidence", "evidence")),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }
