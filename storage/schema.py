@@ -5,9 +5,10 @@ Three sorts: *truth* (records and the logs over them), *projections* (rebuilt by
 of its own, so that parts can be read apart.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKeyConstraint, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKeyConstraint, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 
 METADATA = MetaData()
+CUSTODY_KINDS = text("kind IN ('export', 'keeping')")  # a query must say it with these words to use the index
 _Row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER PRIMARY KEY
 
 # ---------------------------------------------------------------------------------------------- truth: records and logs
@@ -22,6 +23,7 @@ records = Table(
     Column("subject", String(128), nullable=False),
     Column("wall_ns", BigInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),
+    Index("records_custody", "subject", sqlite_where=CUSTODY_KINDS, postgresql_where=CUSTODY_KINDS),
     sqlite_with_rowid=False,
 )  # fmt: skip
 
