@@ -1,48 +1,55 @@
-"""Export tasks as bundles that outsiders verify: one folder and one zip file per export, and a record of each in the port log.
+"""Export tasks, and streams over a time, as bundles that outsiders verify: one folder, one zip file, and a record in the port log.
 
-Guarantees: nothing is exported while something that belongs to the task is missing; the export record names the hash of the
-evidence manifest and is logged before the bundle is given to anyone, and the checkpoint in the bundle covers it; a stopped hub
-leaves no half export behind that looks whole. See docs/adr/0008.
+Guarantees: nothing is exported while something that belongs to it is missing; the export record names the hash of the evidence
+manifest and is logged before the bundle is given to anyone, and the checkpoint in the bundle covers it; a stopped hub leaves no
+half export behind that looks whole; where export key, C2PA library or time authority fail, the export is made without and says so.
+See docs/adr/0008.
 
-For `web`: start(task, by) -> ExportState; get(export) -> ExportState; bundle(export) -> Path. `make` waits for the end.
+For `web`: start(task, by), start_time(wish, by) -> ExportState; get(export) -> ExportState; bundle(export) -> Path. `make` and
+`make_time` wait for the end.
 """
 
 import asyncio
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import select
 
+from hub import sealing
+from hub.archive import DatabasePort
 from hub.core import Core
-from hub.gathering import Gathered, check_complete, finish, gather
-from hub.history import kept_checkpoints
-from hub.timestamps import tokens_about
+from hub.finishing import finish
+from hub.gathering import Gathered, check_complete, gather
 from protocol import bundle, kinds
 from protocol.certificates import Certificate, parse_pem
-from protocol.errors import ForbiddenError, PortwitnessError, StorageError, UnavailableError
-from protocol.identifiers import Issuer, TaskId
-from protocol.merkle import NodeReader
+from protocol.errors import ForbiddenError, PortwitnessError, RefusedError, StorageError, UnavailableError
+from protocol.identifiers import StreamId, TaskId
+from protocol.instants import SECOND_NS, iso
 from protocol.notes import NoteKey
+from protocol.reckoning import Scope
+from protocol.records import SignedRecord
 from protocol.trust import Trust
-from storage.bundles import write_folder, write_zip
-from storage.logs import JournalLog, PortLog, port_entries, reader
-from storage.schema import heads_seen, identities, journals, leaves, orders, records, seals, sessions, tasks
+from storage.bundles import write_beside, write_folder, write_zip
+from storage.schema import streams
 
 if TYPE_CHECKING:
     from hub.uploads import Blobs
 
 _T = TypeVar("_T")
 KEPT = 64  # finished exports that are remembered
+MAX_STREAMS = 64  # of one export by time
+MAX_LENGTH_NS = 7 * 86_400 * SECOND_NS  # of one export by time: its records are held in memory
+NOTES = "notes.txt"
 
 
 @dataclass(frozen=True, slots=True)
 class ExportState:
-    """How far an export is; `what` says why it failed."""
+    """How far an export is; `what` says why it failed, `notes` what is not in the bundle though it could be."""
 
     export: str
     task: str
@@ -50,6 +57,26 @@ class ExportState:
     done_bytes: int
     total_bytes: int
     what: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TimeWish:
+    """Streams over a stretch of wall time (Unix ns), as a supervisor asks for them."""
+
+    streams: tuple[str, ...]
+    start_ns: int
+    end_ns: int
+
+    def scope(self, now_ns: int) -> Scope:
+        """Give it with a name of its own; raise RefusedError when it is too much or not over, MalformedError for what is no stream."""
+        found = tuple(sorted({StreamId(one) for one in self.streams}))
+        if not 1 <= len(found) <= MAX_STREAMS:
+            raise RefusedError(f"{len(found)} streams, expected 1 to {MAX_STREAMS}", where="streams")
+        if not 0 <= self.start_ns < self.end_ns <= now_ns or self.end_ns - self.start_ns > MAX_LENGTH_NS:
+            raise RefusedError(f"must have ended, and be at most {MAX_LENGTH_NS // SECOND_NS} s long", where="time")
+        day = iso(self.start_ns)[:19].replace("-", "").replace(":", "")
+        return Scope(f"R-{day}-{secrets.token_hex(4)}", found, self.start_ns, self.end_ns)
 
 
 @dataclass(slots=True)
@@ -75,27 +102,49 @@ class Export:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def start(self, task: str, by: str) -> ExportState:
-        """Begin an export in the background.
+        """Begin an export of a task in the background.
 
         Raises RefusedError for a task that is not known or not ended, UnavailableError naming what has not arrived yet.
         """
-        gathered = await self._gather(TaskId(task))
+        return await self._start(Scope(TaskId(task)), by)
+
+    async def start_time(self, wish: TimeWish, by: str) -> ExportState:
+        """Begin an export of streams over a time; raise as `start`, and RefusedError for too much, or a stream that is not known."""
+        scope = wish.scope(self.core.clock.now().wall_ns)
+        known = await self.core.database.read(
+            lambda connection: set(connection.execute(select(streams.c.stream).where(streams.c.stream.in_(scope.streams))).scalars())
+        )
+        if unknown := sorted(set(map(str, scope.streams)) - known):
+            raise RefusedError("has never recorded here", where=f"stream {unknown[0]}")
+        return await self._start(scope, by)
+
+    async def _start(self, scope: Scope, by: str) -> ExportState:
+        key, note = await asyncio.to_thread(sealing.load_key, self.core, self._authorities())
+        own = await asyncio.to_thread(sealing.claims, self.core, key)
+        gathered = await self._gather(scope, own)
         export = secrets.token_hex(8)
         total = sum(piece.body.size for _, piece in gathered.videos.values())
-        state = self._states[export] = ExportState(export, task, "running", 0, total)
-        self._running[export] = asyncio.create_task(self._run(export, gathered, by), name=f"export {task}")
+        state = self._states[export] = ExportState(export, gathered.task, "running", 0, total, notes=(note,) if note else ())
+        work = _Work(export, gathered, by, key)
+        self._running[export] = asyncio.create_task(self._run(work), name=f"export {gathered.task}")
         while len(self._states) > KEPT:
             self._states.pop(next(iter(self._states)))
         return state
 
     async def make(self, task: str, by: str) -> Path:
         """Export a task and give its folder; raise as `start`, and what went wrong on the way."""
-        export = (await self.start(task, by)).export
-        await self._running[export]
-        state = await self.get(export)
+        return await self._made(await self.start(task, by))
+
+    async def make_time(self, wish: TimeWish, by: str) -> Path:
+        """Export streams over a time and give the folder; raise as `start_time`, and what went wrong on the way."""
+        return await self._made(await self.start_time(wish, by))
+
+    async def _made(self, begun: ExportState) -> Path:
+        await self._running[begun.export]
+        state = await self.get(begun.export)
         if state.state != "done":
-            raise UnavailableError(state.what, where=f"export of {task}")
-        return self._folder(export, task)
+            raise UnavailableError(state.what, where=f"export of {begun.task}")
+        return self._folder(begun.export, begun.task)
 
     async def get(self, export: str) -> ExportState:
         """Tell how far an export is; raise ForbiddenError when there is none of this name."""
@@ -107,7 +156,9 @@ class Export:
             raise ForbiddenError("no such export", where="export")
         name = next(one.name for one in folder.iterdir() if one.is_dir()).removeprefix("case-")
         size = (folder / "bundle.zip").stat().st_size
-        return ExportState(export, name, "done", size, size)
+        notes = folder / NOTES
+        told = tuple(notes.read_text().splitlines()) if notes.is_file() else ()
+        return ExportState(export, name, "done", size, size, notes=told)
 
     async def bundle(self, export: str) -> Path:
         """Give the zip file of a finished export; raise UnavailableError while it runs, ForbiddenError when there is none."""
@@ -126,44 +177,88 @@ class Export:
     def _folder(self, export: str, task: str) -> Path:
         return self._place(export) / f"case-{task}"
 
-    async def _run(self, export: str, gathered: Gathered, by: str) -> None:
-        state = self._states[export]
+    async def _run(self, work: "_Work") -> None:
+        export = work.export
         try:
-            await self._write(export, gathered, by)
-            self._states[export] = replace(state, state="done", done_bytes=state.total_bytes)
+            await self._write(work)
+            self._states[export] = replace(self._states[export], state="done", done_bytes=self._states[export].total_bytes)
         except (PortwitnessError, OSError) as error:  # supervision: told to whoever asks for the export
-            self._states[export] = replace(state, state="failed", what=str(error))
+            self._states[export] = replace(self._states[export], state="failed", what=str(error))
         finally:
             self._running.pop(export, None)
             if self._states[export].state != "done":
                 await asyncio.to_thread(shutil.rmtree, self._place(export), ignore_errors=True)
 
-    async def _write(self, export: str, gathered: Gathered, by: str) -> None:
-        body = kinds.Export(by, bundle.sha256(gathered.manifest()), len(gathered.hashes()))
-        record = await self.core.sequencer.issue(body, gathered.task)
-        checkpoint = await self.core.sequencer.checkpoint()
-        if self.core.witnesses is not None:
-            checkpoint = await self.core.witnesses.over(record.record.position, checkpoint)
-        files = await self._ask(lambda port: finish(port, gathered, record, checkpoint))
-        videos = {name: (path, piece.body.sha256) for name, (path, piece) in gathered.videos.items()}
-        place = self._place(export)
+    def _note(self, export: str, note: str) -> None:
+        if note:
+            self._states[export] = replace(self._states[export], notes=(*self._states[export].notes, note))
+
+    def _progress(self, export: str, count: int) -> None:
+        self._states[export] = replace(self._states[export], done_bytes=self._states[export].done_bytes + count)
+
+    async def _write(self, work: "_Work") -> None:
+        if work.key is not None:
+            made, note = await sealing.make_sidecars(
+                self.core, self._authorities_path(), work.gathered.videos, lambda count: self._progress(work.export, count)
+            )
+            work.gathered.files |= made
+            self._note(work.export, note)
+        files, beside = await self._close(work)
+        place, folder = self._place(work.export), self._folder(work.export, work.gathered.task)
+        videos = {name: (path, piece.body.sha256) for name, (path, piece) in work.gathered.videos.items()}
+        notes = "".join(f"{note}\n" for note in self._states[work.export].notes)
         part = place / "bundle.zip.part"
 
         def put() -> None:
-            write_folder(self._folder(export, gathered.task), files, videos)
-            write_zip(self._folder(export, gathered.task), part)
+            write_folder(folder, files, videos)
+            write_beside(folder, beside)
+            (place / NOTES).write_text(notes)
+            write_zip(folder, part)
             part.rename(place / "bundle.zip")
 
         await asyncio.to_thread(put)
 
-    async def _gather(self, task: TaskId) -> Gathered:
+    async def _close(self, work: "_Work") -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """Log the export, and give its files and what stands beside the folder.
+
+        The record says beforehand whether a token follows; when no authority gives one, another record says so.
+        """
+        wants = work.key is not None and bool(self.core.settings.time_authority.urls)
+        files, beside = await self._sign(work, await self._log(work, stamped=wants))
+        if not wants:
+            return files, beside
+        try:
+            return files, beside | {"tsr": await sealing.stamp(self.core, beside["p7s"])}
+        except UnavailableError as error:
+            self._note(work.export, f"the time-stamp over the signature is not present: {error}")
+        return await self._sign(work, await self._log(work, stamped=False))
+
+    async def _log(self, work: "_Work", *, stamped: bool) -> SignedRecord:
+        scope, gathered = work.gathered.scope, work.gathered
+        signer = bundle.sha256(work.key.leaf.der) if work.key is not None else None
+        body = kinds.Export(work.by, bundle.sha256(gathered.manifest()), len(gathered.hashes()), signer=signer, stamped=stamped or None)
+        if scope.streams:
+            body = replace(body, streams=tuple(map(str, scope.streams)), start_ns=scope.start, end_ns=scope.end)
+        return await self.core.sequencer.issue(body, gathered.task)
+
+    async def _sign(self, work: "_Work", record: SignedRecord) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        checkpoint = await self.core.sequencer.checkpoint()
+        if self.core.witnesses is not None:
+            checkpoint = await self.core.witnesses.over(record.record.position, checkpoint)
+        files = await self._ask(lambda port: finish(port, work.gathered, record, checkpoint))
+        if work.key is None:
+            return files, {}
+        at_ns = max(self.core.clock.now().wall_ns, record.record.at.wall_ns)
+        return files, {"p7s": work.key.sign(files[bundle.TAG_MANIFEST], at_ns)}
+
+    async def _gather(self, scope: Scope, own: Mapping[str, bytes]) -> Gathered:
         _, root = self._authorities()
         trust = Trust(self.core.site, self.core.hub_id, root.fingerprint, NoteKey.parse(self.core.sequencer.vkey))
-        gathered = await self._ask(lambda port: gather(port, task, trust))
+        gathered = await self._ask(lambda port: gather(port, scope, trust), own)
         check_complete(gathered)
         return gathered
 
-    async def _ask(self, question: "Callable[[DatabasePort], _T]") -> _T:
+    async def _ask(self, question: "Callable[[DatabasePort], _T]", own: Mapping[str, bytes] | None = None) -> _T:
         loop = asyncio.get_running_loop()
         authorities = self._authorities()
 
@@ -174,11 +269,14 @@ class Export:
                 return None
 
         return await self.core.database.read(
-            lambda connection: question(DatabasePort(connection, str(self.core.issuer), authorities, path))
+            lambda connection: question(DatabasePort(connection, str(self.core.issuer), authorities, path, own or {}))
         )
 
+    def _authorities_path(self) -> Path:
+        return self.core.settings.device.authorities or self.core.settings.keys / "site.pem"
+
     def _authorities(self) -> tuple[Certificate, Certificate]:
-        path = self.core.settings.device.authorities or self.core.settings.keys / "site.pem"
+        path = self._authorities_path()
         try:
             found = parse_pem(path.read_bytes())
         except OSError as error:
@@ -189,112 +287,10 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
-class DatabasePort:
-    """Answer `hub.gathering.Port` from the hub's tables; every question is a look-up by key."""
+class _Work:
+    """One export on its way."""
 
-    connection: Connection
-    issuer: str
-    chain: tuple[Certificate, Certificate]
-    find_blob: Callable[[bytes], Path | None]
-
-    def task_leaves(self, task: str) -> list[int]:
-        """Give the log indices of the task's opening, end and pairing orders."""
-        row = self.connection.execute(select(tasks.c.opened_at, tasks.c.ended_at).where(tasks.c.task == task)).first()
-        ordered = self.connection.execute(select(orders.c.position).where(orders.c.task == task)).scalars()
-        return [*ordered, *(index for index in (row or ()) if index is not None)]
-
-    def enrolment_leaves(self, box: str) -> list[int]:
-        """Give the log indices of a box's enrolments and revocations."""
-        rows = self.connection.execute(select(identities.c.position, identities.c.until).where(identities.c.box == box)).all()
-        return [index for row in rows for index in row if index is not None]
-
-    def leaf(self, index: int) -> bytes:
-        """Give a leaf of the port log; raise StorageError when it is not there."""
-        found = port_entries(self.connection, index, index + 1)
-        if not found:
-            raise StorageError(f"leaf {index} is missing", where="port log")
-        return found[0]
-
-    def hub_leaf_before(self, index: int) -> int | None:
-        """Give the last `stored` record below `index`."""
-        query = self._stored().where(leaves.c.position < index).order_by(leaves.c.position.desc()).limit(1)
-        return self.connection.execute(query).scalar()
-
-    def hub_leaf_after(self, index: int) -> int | None:
-        """Give the first `stored` record above `index`."""
-        query = self._stored().where(leaves.c.position > index).order_by(leaves.c.position).limit(1)
-        return self.connection.execute(query).scalar()
-
-    def _stored(self) -> Select[int]:
-        same = (
-            (leaves.c.issuer == records.c.issuer) & (leaves.c.epoch == records.c.epoch) & (leaves.c.record_position == records.c.position)
-        )
-        query = select(leaves.c.position).select_from(leaves.join(records, same))
-        return query.where(leaves.c.issuer == self.issuer, records.c.kind == kinds.Stored.KIND)
-
-    def head_leaves(self, box: str) -> list[int]:
-        """Give the log indices of a box's heads that were brought by hand."""
-        query = select(heads_seen.c.position).where(heads_seen.c.box == box).order_by(heads_seen.c.position)
-        return list(self.connection.execute(query).scalars())
-
-    def checkpoints(self, first: int, last: int) -> list[bytes]:
-        """Give kept checkpoints by size."""
-        return kept_checkpoints(self.connection, first, last)
-
-    def tokens(self, first: int, last: int) -> list[tuple[int, int, bytes]]:
-        """Give the tokens about these leaves."""
-        return tokens_about(self.connection, first, last)
-
-    def log_nodes(self) -> NodeReader:
-        """Read the port log's tree."""
-        return reader(self.connection, PortLog())
-
-    def epochs(self, box: str) -> list[tuple[int, int]]:
-        """Give (epoch, size) of a box's journals, in order."""
-        query = select(journals.c.epoch, journals.c.size).where(journals.c.box == box).order_by(journals.c.epoch)
-        return [(row.epoch, row.size) for row in self.connection.execute(query)]
-
-    def first_after(self, box: str, epoch: int, wall_ns: int) -> int | None:
-        """Give the first position whose wall time is later, by bisection: wall time runs forward but for rare steps."""
-        size = next((size for known, size in self.epochs(box) if known == epoch), 0)
-        low, high = 0, size
-        while low < high:
-            middle = (low + high) // 2
-            if self._wall(box, epoch, middle) > wall_ns:
-                high = middle
-            else:
-                low = middle + 1
-        return low if low < size else None
-
-    def _wall(self, box: str, epoch: int, position: int) -> int:
-        mine = (records.c.issuer == str(Issuer.of_box(box))) & (records.c.epoch == epoch) & (records.c.position == position)
-        return int(self.connection.execute(select(records.c.wall_ns).where(mine)).scalar_one())
-
-    def session_before(self, box: str, epoch: int, position: int) -> int | None:
-        """Give the position of the newest session record below `position`."""
-        mine = (sessions.c.box == box) & (sessions.c.epoch == epoch) & (sessions.c.position < position)
-        return self.connection.execute(select(func.max(sessions.c.position)).where(mine)).scalar()
-
-    def records(self, box: str, epoch: int, first: int, end: int) -> list[bytes]:
-        """Give records [first, end) of a journal, as far as they are here."""
-        mine = (records.c.issuer == str(Issuer.of_box(box))) & (records.c.epoch == epoch)
-        query = select(records.c.data).where(mine, records.c.position >= first, records.c.position < end).order_by(records.c.position)
-        return [bytes(data) for data in self.connection.execute(query).scalars()]
-
-    def seals(self, box: str, epoch: int, first: int) -> list[tuple[int, int]]:
-        """Give (position, log index) of the logged seals from `first` on, in order."""
-        mine = (seals.c.box == box) & (seals.c.epoch == epoch) & (seals.c.position >= first)
-        query = select(seals.c.position, seals.c.log_index).where(mine, seals.c.log_index.is_not(None)).order_by(seals.c.position)
-        return [(row.position, row.log_index) for row in self.connection.execute(query)]
-
-    def journal_nodes(self, box: str, epoch: int) -> NodeReader:
-        """Read a journal's tree."""
-        return reader(self.connection, JournalLog(str(Issuer.of_box(box)), epoch))
-
-    def blob(self, sha256: bytes) -> Path | None:
-        """Give the file of a stored blob."""
-        return self.find_blob(sha256)
-
-    def authorities(self) -> tuple[Certificate, Certificate]:
-        """Give (site CA, root)."""
-        return self.chain
+    export: str
+    gathered: Gathered
+    by: str
+    key: sealing.ExportKey | None

@@ -1,4 +1,4 @@
-"""Gather what a task's bundle must hold, from whoever keeps journals, log and blobs.
+"""Gather what a bundle of a task, or of streams over a time, must hold, from whoever keeps journals, log and blobs.
 
 The choice is made with the verifier's own rules (`protocol.reckoning`, `protocol.verdict`): a journal range ends at the first
 logged seal under which every instant of the task is explained. What is missing is said before anything is exported.
@@ -16,9 +16,9 @@ from protocol.errors import RefusedError, UnavailableError
 from protocol.examination import Exhibits, Faults, Range
 from protocol.identifiers import BoxId, StreamId
 from protocol.instants import SECOND_NS
-from protocol.merkle import NodeReader, consistency_proof, inclusion_proof, subtrees
+from protocol.merkle import NodeReader, inclusion_proof, subtrees
 from protocol.notes import SignedCheckpoint
-from protocol.reckoning import Expectation, Piece, expect
+from protocol.reckoning import Expectation, Piece, Scope, expect
 from protocol.records import SignedRecord, read
 from protocol.trust import Trust
 from protocol.verdict import account_stream
@@ -75,18 +75,29 @@ class Port(Archive, Protocol):
     def authorities(self) -> tuple[Certificate, Certificate]:
         """Give (site CA, root)."""
 
+    def claims(self) -> dict[str, bytes]:
+        """Give what else the hub says of itself: the witness policy, and what it has of `protocol.bundle.OPTIONAL`."""
+
+    def custody_leaves(self, scope: Scope) -> list[int]:
+        """Give the log indices of views, exports and keeping of a task, or of streams over a time."""
+
 
 @dataclass(slots=True)
 class Gathered:
     """All of a bundle that exists before its export record: `files` by name, `videos` by name and where their bytes are."""
 
-    task: str
+    scope: Scope
     exhibits: Exhibits
     wanted: Expectation
     indices: set[int]
     missing: list[str] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     videos: dict[str, tuple[Path, Piece]] = field(default_factory=dict)
+
+    @property
+    def task(self) -> str:
+        """Give the task, or the name of an export by time."""
+        return self.scope.subject
 
     def hashes(self) -> dict[str, bytes]:
         """Give the hashes of all evidence; a video's is its record's, checked when it was stored and again when it is copied."""
@@ -98,31 +109,42 @@ class Gathered:
         return bundle.encode_manifest(self.hashes())
 
 
-def gather(port: Port, task: str, trust: Trust) -> Gathered:
-    """Gather a task's evidence.
+def gather(port: Port, about: Scope | str, trust: Trust) -> Gathered:
+    """Gather the evidence of a task (given by name), or of streams over a stretch of time.
 
     Raises RefusedError when the task is not known or not ended.
     """
+    scope = Scope(about) if isinstance(about, str) else about
     exhibits = Exhibits(trust)
-    indices = set(port.task_leaves(task))
-    _show(port, indices, exhibits)
-    opened, ended = _span(task, exhibits)
-    start, boxes = _reach(exhibits, opened)
+    aim = _Aim(scope, scope.start, scope.end)
+    indices: set[int] = set()
+    if not scope.streams:
+        indices |= set(port.task_leaves(scope.subject))
+        _show(port, indices, exhibits)
+        opened, ended = _span(scope.subject, exhibits)
+        aim = _Aim(scope, _reach(exhibits, opened), ended)
     missing: list[str] = []
-    for box in boxes:
-        lacks = _take_box(port, box, _Aim(task, start, ended), exhibits)
-        if lacks and not _concerns(box, task, exhibits):
+    for box in sorted({stream.box for stream in aim.streams(exhibits)}):
+        lacks = _take_box(port, box, aim, exhibits)
+        if lacks and not _concerns(box, aim, exhibits):
             exhibits.ranges.pop(box, None)  # it was ordered to pair and never did
             continue
         indices |= set(port.enrolment_leaves(box))
         missing += lacks
-    wanted = expect(exhibits, Faults(), task)
-    gathered = Gathered(task, exhibits, wanted, indices, missing)
+    wanted = expect(exhibits, Faults(), scope)
+    gathered = Gathered(scope, exhibits, wanted, indices | set(port.custody_leaves(_whole(scope, wanted))), missing)
     gathered.indices |= _bounds(port, exhibits, wanted)
     _show(port, gathered.indices, exhibits)
     _write_records(port, gathered)
     _find_videos(port, gathered)
     return gathered
+
+
+def _whole(scope: Scope, wanted: Expectation) -> Scope:
+    """Give what people can have watched of it: all its streams, from the first instant to the last."""
+    intervals = [interval for found in wanted.linked.values() for interval in found]
+    start = min((one.start for one in intervals), default=scope.start)
+    return Scope(scope.subject, tuple(sorted(wanted.linked)), start, max((one.end for one in intervals), default=scope.end))
 
 
 def _show(port: Port, indices: Iterable[int], exhibits: Exhibits) -> None:
@@ -143,26 +165,26 @@ def _span(task: str, exhibits: Exhibits) -> tuple[int, int]:
     return times["opened"], times["ended"]
 
 
-def _reach(exhibits: Exhibits, opened: int) -> tuple[int, list[BoxId]]:
-    """Give how far back the records must reach, and whose."""
-    start, boxes = opened, set()
-    for signed in exhibits.leaves.values():
-        body = signed.record.body
-        if isinstance(body, kinds.Task):
-            boxes |= {StreamId(camera).box for camera in body.cameras or ()}
-        elif isinstance(body, kinds.Pairing):
-            boxes.add(StreamId(body.stream).box)
-            start = min(start, body.late_from if body.late_from is not None else start)
-    return start, sorted(boxes)
+def _reach(exhibits: Exhibits, opened: int) -> int:
+    """Give how far back the records must reach."""
+    bodies = [signed.record.body for signed in exhibits.leaves.values()]
+    return min([opened, *(one.late_from for one in bodies if isinstance(one, kinds.Pairing) and one.late_from is not None)])
 
 
 @dataclass(frozen=True, slots=True)
 class _Aim:
-    """Which task, and the wall times that its records must reach over."""
+    """What is gathered, and the wall times that its records must reach over."""
 
-    task: str
+    scope: Scope
     start: int
     end: int
+
+    def streams(self, exhibits: Exhibits) -> set[StreamId]:
+        """Give the streams that it is about, by name or by the task's records."""
+        bodies = [signed.record.body for signed in exhibits.leaves.values()]
+        found = {StreamId(camera) for body in bodies if isinstance(body, kinds.Task) for camera in body.cameras or ()}
+        found |= {StreamId(body.stream) for body in bodies if isinstance(body, kinds.Pairing)}
+        return found if not self.scope.streams else set(self.scope.streams)
 
 
 def _take_box(port: Port, box: BoxId, aim: _Aim, exhibits: Exhibits) -> list[str]:
@@ -192,14 +214,16 @@ def _take_box(port: Port, box: BoxId, aim: _Aim, exhibits: Exhibits) -> list[str
     return [f"the journal of {box} does not explain the whole task yet"]
 
 
-def _concerns(box: BoxId, task: str, exhibits: Exhibits) -> bool:
+def _concerns(box: BoxId, aim: _Aim, exhibits: Exhibits) -> bool:
     """Tell whether a box has cameras in the task, or its own records say that it paired."""
+    if aim.scope.streams:
+        return True
     for signed in exhibits.leaves.values():
         body = signed.record.body
         if isinstance(body, kinds.Task) and any(StreamId(camera).box == box for camera in body.cameras or ()):
             return True
     records = [signed.record for range_ in exhibits.ranges.get(box, []) for signed in range_.records]
-    return any(isinstance(record.body, kinds.Pairing) and record.subject == task for record in records)
+    return any(isinstance(record.body, kinds.Pairing) and record.subject == aim.scope.subject for record in records)
 
 
 def _fill(port: Port, range_: Range, size: int, aim: _Aim, exhibits: Exhibits) -> bool:
@@ -214,7 +238,7 @@ def _fill(port: Port, range_: Range, size: int, aim: _Aim, exhibits: Exhibits) -
             continue
         range_.records = everything[: position - range_.first + 1]
         range_.sealed = sealed[:count]
-        if _explained(range_.box, aim.task, exhibits):
+        if _explained(range_.box, aim.scope, exhibits):
             return True
         range_.records = everything
     range_.sealed = sealed
@@ -226,7 +250,7 @@ def _reach_back(port: Port, range_: Range, sealed: Sequence[tuple[int, int]], ai
     walls = ((position, range_.records[position - range_.first].record.at.wall_ns) for position, _ in sealed if position < range_.end)
     end = next((position for position, wall in walls if wall >= aim.end), range_.end)
     shown = range_.records[: end - range_.first]
-    silent = _streams(range_.box, exhibits).difference(*(_named(one) for one in shown))
+    silent = {str(one) for one in aim.streams(exhibits) if one.box == range_.box}.difference(*(_named(one) for one in shown))
     older: list[SignedRecord] = []
     first = range_.first
     while silent and first > 0:
@@ -239,14 +263,6 @@ def _reach_back(port: Port, range_: Range, sealed: Sequence[tuple[int, int]], ai
         first = since
     range_.first -= len(older)
     range_.records = older[::-1] + range_.records
-
-
-def _streams(box: BoxId, exhibits: Exhibits) -> set[str]:
-    """Give the streams of a box that the task's records name."""
-    bodies = [signed.record.body for signed in exhibits.leaves.values()]
-    found = {camera for body in bodies if isinstance(body, kinds.Task) for camera in body.cameras or ()}
-    found |= {body.stream for body in bodies if isinstance(body, kinds.Pairing)}
-    return {stream for stream in found if StreamId(stream).box == box}
 
 
 def _named(signed: SignedRecord) -> set[str]:
@@ -262,8 +278,8 @@ def _cut(range_: Range, sealed: Sequence[tuple[int, int]]) -> None:
     range_.sealed = list(sealed)
 
 
-def _explained(box: BoxId, task: str, exhibits: Exhibits) -> bool:
-    wanted = expect(exhibits, Faults(), task)
+def _explained(box: BoxId, scope: Scope, exhibits: Exhibits) -> bool:
+    wanted = expect(exhibits, Faults(), scope)
     mine = [stream for stream in wanted.linked if stream.box == box]
     return all(account_stream(stream, wanted, Faults()).unexplained_ns == 0 for stream in mine)
 
@@ -350,6 +366,7 @@ def _write_records(port: Port, gathered: Gathered) -> None:
     files = gathered.files
     site_ca, root = port.authorities()
     files[bundle.ROOT], files[bundle.SITE_CA] = root.pem(), site_ca.pem()
+    files |= port.claims()
     for index in gathered.indices:
         files[bundle.leaf_name(index)] = port.leaf(index)
     for size, signed in gathered.exhibits.notes.items():
@@ -385,22 +402,3 @@ def check_complete(gathered: Gathered) -> None:
     if gathered.missing:
         more = f" (and {len(gathered.missing) - 3} more)" if len(gathered.missing) > 3 else ""
         raise UnavailableError("; ".join(gathered.missing[:3]) + more, where=f"export of {gathered.task}")
-
-
-def finish(port: Port, gathered: Gathered, export: SignedRecord, checkpoint: bytes) -> dict[str, bytes]:
-    """Give every file but the videos, once the export record is logged and `checkpoint` covers it."""
-    index, head = export.record.position, SignedCheckpoint.parse(checkpoint).checkpoint
-    nodes = port.log_nodes()
-    files = dict(gathered.files)
-    files[bundle.EVIDENCE] = gathered.manifest()
-    files[bundle.CHECKPOINT] = checkpoint
-    files[bundle.leaf_name(index)] = export.data
-    for leaf in sorted({*gathered.indices, index}):
-        path = tuple(inclusion_proof(leaf, head.size, nodes))
-        files[bundle.leaf_name(leaf, "tlog-proof")] = bundle.LogProof(leaf, path, checkpoint).encode()
-    for size in sorted(gathered.exhibits.seen):
-        files[bundle.seen_name(size)] = bundle.encode_hash_lines(consistency_proof(size, head.size, nodes))
-    files[bundle.SUMMARY] = gathered.wanted.summary()
-    files[bundle.README] = bundle.readme(gathered.task)
-    hashes = {name: bundle.sha256(data) for name, data in files.items()} | gathered.hashes()
-    return files | bundle.wrap(hashes)

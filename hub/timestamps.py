@@ -8,6 +8,7 @@ task's end the one that covers the end and the seals that boxes wrote for it.
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -99,9 +100,7 @@ class TimeStamps:
         head = SignedCheckpoint.parse(note).checkpoint
         if head.size <= asked.behind:
             return  # nothing but its own last token is new
-        data, nonce = timestamps.stamped_bytes(head), secrets.randbits(63)
-        token = timestamps.open_response(await _ask(client, asked.url, timestamps.request(data, nonce)))
-        stamp = timestamps.verify(token, data, self.anchors, nonce)
+        token, stamp = await fetch_token(client, asked.url, timestamps.stamped_bytes(head), self.anchors)
         body = kinds.TimeToken(head.size, head.root, token, asked.url[:200])
         signed = await self.core.sequencer.issue(body, self.core.sequencer.origin[:128])
         asked.behind = signed.record.position + 1
@@ -119,6 +118,16 @@ def read_anchors(settings: HubSettings) -> tuple[bytes, ...]:
         return timestamps.parse_anchors(path.read_bytes())
     except OSError as error:
         raise StorageError(f"cannot be read: {error.strerror}", where=str(path)) from error
+
+
+async def fetch_token(client: httpx.AsyncClient, url: str, data: bytes, anchors: Sequence[bytes]) -> tuple[bytes, timestamps.Stamp]:
+    """Have an authority stamp `data`; give the token, checked against the anchors, and what it says.
+
+    Raises UnavailableError, MalformedError, RefusedError, VerificationError, and httpx's errors.
+    """
+    nonce = secrets.randbits(63)
+    token = timestamps.open_response(await _ask(client, url, timestamps.request(data, nonce)))
+    return token, timestamps.verify(token, data, anchors, nonce)
 
 
 async def _ask(client: httpx.AsyncClient, url: str, query: bytes) -> bytes:

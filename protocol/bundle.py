@@ -1,16 +1,21 @@
-"""Lay out an exported task (证据包): names of files, manifests, journal ranges and proofs, as pure bytes.
+"""Lay out an exported task, or streams over a time (证据包): names of files, manifests, ranges and proofs, as pure bytes.
 
     case-<task>/
-      bagit.txt  manifest-sha256.txt  tagmanifest-sha256.txt  README.txt        transport: finds accidents (RFC 8493)
+      bagit.txt  bag-info.txt  manifest-sha256.txt  tagmanifest-sha256.txt  README.txt        transport (RFC 8493)
       data/evidence-sha256.txt                    the evidence, by hash; its own hash stands in the export record
-      data/video/<box>/<source>/<number>.mp4      original bytes
+      data/video/<box>/<source>/<number>.mp4      original bytes; .c2pa beside it: a C2PA manifest of the hub's export signer
       data/journals/<box>-<epoch>.bin, .range     a contiguous range of the box's records, and where it stands in its tree
       data/log/<index>.cose, .tlog-proof          leaves of the port log: task, orders, enrolment, seals, export
       data/log/seen-<size>.consistency            that a checkpoint named by a box or stamped is of the same log
       data/log/seen-<size>.checkpoint             that checkpoint as it was published, with the times of those who cosigned it
       data/log/checkpoint                         the signed head that every proof leads to
+      data/log/policy.txt                         which outside witnesses the hub asks for (c2sp.org/tlog-policy); a claim
+      data/time/<index>.tsr, .txt                 the RFC 3161 token of a leaf as stock tools read it, and what it stamps
       data/trust/root.pem, site-ca.pem            claims, matched with trust from outside
-      data/task.json                              a summary, recomputed by the verifier
+      data/trust/export.pem, crl.pem, time-authorities.pem        more of them, where the hub has them
+      data/task.json, custody.csv, clock.json     summaries, recomputed by the verifier
+    case-<task>.p7s                               CMS over tagmanifest-sha256.txt by the hub's export key
+    case-<task>.tsr                               RFC 3161 token over the .p7s
 
 Every format has one spelling only, so that no bit can be changed without it showing.
 """
@@ -25,9 +30,11 @@ from dataclasses import dataclass
 from protocol import canonical
 from protocol.errors import MalformedError
 from protocol.identifiers import BoxId, StreamId
+from protocol.instants import iso
 from protocol.merkle import HASH_BYTES, Frontier
 
 BAGIT = "bagit.txt"
+BAG_INFO = "bag-info.txt"
 MANIFEST = "manifest-sha256.txt"
 TAG_MANIFEST = "tagmanifest-sha256.txt"
 README = "README.txt"
@@ -35,14 +42,25 @@ EVIDENCE = "data/evidence-sha256.txt"
 CHECKPOINT = "data/log/checkpoint"
 ROOT = "data/trust/root.pem"
 SITE_CA = "data/trust/site-ca.pem"
+POLICY = "data/log/policy.txt"
+EXPORTER = "data/trust/export.pem"
+CRL = "data/trust/crl.pem"
+TIME_AUTHORITIES = "data/trust/time-authorities.pem"
 SUMMARY = "data/task.json"
-FIXED = (BAGIT, MANIFEST, TAG_MANIFEST, README, EVIDENCE, CHECKPOINT, ROOT, SITE_CA, SUMMARY)
+CUSTODY = "data/custody.csv"
+CLOCK = "data/clock.json"
+FIXED = (BAGIT, BAG_INFO, MANIFEST, TAG_MANIFEST, README, EVIDENCE, CHECKPOINT, POLICY, ROOT, SITE_CA, SUMMARY, CUSTODY, CLOCK)
+OPTIONAL = (EXPORTER, CRL, TIME_AUTHORITIES)
+BESIDE = "../"  # before the names of files that stand beside the folder
 BAGIT_TEXT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 MAX_NAME = 160
 MAX_RECORDS = 4_000_000
 _PART = r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?"
 _NUMBER = r"(?:0|[1-9][0-9]{0,18})"
 _VIDEO = re.compile(rf"data/video/({_PART})/({_PART})/({_NUMBER})\.mp4")
+_SIDECAR = re.compile(rf"data/video/({_PART})/({_PART})/({_NUMBER})\.c2pa")
+_TOKEN = re.compile(rf"data/time/({_NUMBER})\.(tsr|txt)")
+_BESIDE = re.compile(r"\.\./[A-Za-z0-9](?:[A-Za-z0-9.-]{0,100}[A-Za-z0-9])?\.(p7s|tsr)")
 _JOURNAL = re.compile(rf"data/journals/({_PART})-({_NUMBER})\.(bin|range)")
 _LEAF = re.compile(rf"data/log/({_NUMBER})\.(cose|tlog-proof)")
 _SEEN = re.compile(rf"data/log/seen-({_NUMBER})\.consistency")
@@ -54,6 +72,26 @@ _PROOF_HEAD = "c2sp.org/tlog-proof@v1"
 def video_name(stream: str, number: int) -> str:
     """Name a segment's file."""
     return f"data/video/{stream}/{number}.mp4"
+
+
+def sidecar_name(video: str) -> str:
+    """Name the C2PA manifest beside a segment's file."""
+    return f"{video.removesuffix('.mp4')}.c2pa"
+
+
+def token_name(index: int, part: str = "tsr") -> str:
+    """Name the file of a leaf's time-stamp token (`tsr`), or of what it stamps (`txt`)."""
+    return f"data/time/{index}.{part}"
+
+
+def folder_name(task: str) -> str:
+    """Name the bundle's folder."""
+    return f"case-{task}"
+
+
+def beside_name(folder: str, part: str) -> str:
+    """Name the signature (`p7s`) beside a bundle's folder, or the token over it (`tsr`), as seen from inside the folder."""
+    return f"{BESIDE}{folder}.{part}"
 
 
 def journal_name(box: str, epoch: int, part: str = "bin") -> str:
@@ -82,6 +120,17 @@ def parse_video(name: str) -> tuple[StreamId, int] | None:
     return (StreamId.of(found[1], found[2]), int(found[3])) if found else None
 
 
+def parse_sidecar(name: str) -> str | None:
+    """Give the video that a C2PA manifest stands beside; None when the name is another."""
+    return f"{name.removesuffix('.c2pa')}.mp4" if _SIDECAR.fullmatch(name) else None
+
+
+def parse_beside(name: str) -> str | None:
+    """Tell `p7s` or `tsr` for a file beside the folder; None when it is another."""
+    found = _BESIDE.fullmatch(name)
+    return found[1] if found else None
+
+
 def parse_journal(name: str) -> tuple[BoxId, int, str] | None:
     """Read a journal file's name; None when it is another."""
     found = _JOURNAL.fullmatch(name)
@@ -108,12 +157,18 @@ def parse_note(name: str) -> int | None:
 
 def is_member(name: str) -> bool:
     """Tell whether a bundle may hold a file of this name."""
-    return name in FIXED or any(pattern.fullmatch(name) for pattern in (_VIDEO, _JOURNAL, _LEAF, _SEEN, _NOTE))
+    patterns = (_VIDEO, _SIDECAR, _JOURNAL, _LEAF, _SEEN, _NOTE, _TOKEN, _BESIDE)
+    return name in FIXED or name in OPTIONAL or any(pattern.fullmatch(name) for pattern in patterns)
+
+
+def is_large(name: str) -> bool:
+    """Tell whether a file is hashed where it lies and not read: videos, and the many manifests beside them."""
+    return bool(_VIDEO.fullmatch(name) or _SIDECAR.fullmatch(name))
 
 
 def is_evidence(name: str, export_index: int | None) -> bool:
     """Tell whether the evidence manifest lists this file: all that exists before the export record does."""
-    if name in (ROOT, SITE_CA) or parse_video(name) or parse_journal(name) or parse_note(name) is not None:
+    if name in (ROOT, SITE_CA, POLICY, *OPTIONAL) or is_large(name) or parse_journal(name) or parse_note(name) is not None:
         return True
     leaf = parse_leaf(name)
     return leaf is not None and leaf[1] == "cose" and leaf[0] != export_index
@@ -259,44 +314,40 @@ def parse_hash_lines(lines: Sequence[str]) -> tuple[bytes, ...]:
     return hashes
 
 
-def readme(task: str) -> bytes:
-    """Give README.txt: how to check the bundle, in Chinese and English."""
-    return _README.format(task=task).encode()
+@dataclass(frozen=True, slots=True)
+class Bagging:
+    """What bag-info.txt says of a bag: whose it is, of which day (Unix ns), and what it is about."""
+
+    site: str
+    hub: str
+    at_ns: int
+    subject: str
+
+    def encode(self, sizes: Mapping[str, int]) -> bytes:
+        """Give bag-info.txt (RFC 8493 §2.2.2); `sizes` has at least every file under data/."""
+        payload = [size for name, size in sizes.items() if name.startswith("data/")]
+        lines = [
+            f"Source-Organization: Portwitness {self.site}",
+            f"Bagging-Date: {iso(self.at_ns)[:10]}",
+            f"Payload-Oxum: {sum(payload)}.{len(payload)}",
+            f"External-Identifier: {self.subject}",
+            f"Internal-Sender-Identifier: {self.hub}",
+            "Bag-Software-Agent: Portwitness",
+        ]
+        return "".join(f"{line}\n" for line in lines).encode()
 
 
-def wrap(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Give bagit.txt, the two manifests and their names for `files`: hashes of everything under data/, and README.txt.
+def wrap(files: Mapping[str, bytes], info: bytes) -> dict[str, bytes]:
+    """Give bagit.txt, bag-info.txt (`info`), the two manifests and their names: hashes of all under data/, and of the tag files.
 
     `files` maps each name to the SHA-256 of its bytes.
     """
     payload = {name: digest for name, digest in files.items() if name.startswith("data/")}
     manifest = encode_manifest(payload)
-    tags = {BAGIT: sha256(BAGIT_TEXT), MANIFEST: sha256(manifest), README: files[README]}
-    return {BAGIT: BAGIT_TEXT, MANIFEST: manifest, TAG_MANIFEST: encode_manifest(tags)}
+    tags = {BAGIT: sha256(BAGIT_TEXT), BAG_INFO: sha256(info), MANIFEST: sha256(manifest), README: files[README]}
+    return {BAGIT: BAGIT_TEXT, BAG_INFO: info, MANIFEST: manifest, TAG_MANIFEST: encode_manifest(tags)}
 
 
 def sha256(data: bytes) -> bytes:
     """Hash bytes."""
     return hashlib.sha256(data).digest()
-
-
-_README = """\
-Portwitness - evidence of task {task}  /  查验任务 {task} 的证据包
-
-如何核验
-  1. 取得信任文件 trust.json。它必须来自本证据包之外(例如口岸公布的根证书指纹和总账公钥)。
-  2. 运行: portwitness-verify 本文件夹 --trust trust.json   (无需网络;退出码 0 有效,1 无效,2 无法读取)
-  3. 无需任何专用软件的初步检查: sha256sum -c manifest-sha256.txt  &&  sha256sum -c tagmanifest-sha256.txt
-     该检查只能发现意外损坏,不能代替第 2 步。
-
-How to verify
-  1. Obtain trust.json. It must come from outside this bundle (for example the root fingerprint and log key the port publishes).
-  2. Run: portwitness-verify THIS-FOLDER --trust trust.json   (no network; exit 0 valid, 1 not valid, 2 unreadable)
-  3. A first look with stock tools: sha256sum -c manifest-sha256.txt && sha256sum -c tagmanifest-sha256.txt
-     It finds accidents only and does not replace step 2.
-
-data/video      视频分段原始字节 / original bytes of the segments
-data/journals   执法盒日志的连续区间 / contiguous ranges of the boxes' journals
-data/log        总账条目、证明和检查点 / port log leaves, proofs, checkpoint
-data/task.json  摘要,由核验程序重新计算,本身不是证据 / a summary, recomputed by the verifier, no evidence itself
-"""

@@ -12,12 +12,12 @@ from itertools import pairwise
 
 from protocol import bundle, kinds
 from protocol.coverage import GapSpan
-from protocol.errors import VerificationError
+from protocol.errors import MalformedError, VerificationError
 from protocol.examination import Exhibits, Faults, Range
 from protocol.identifiers import BoxId, StreamId, TaskId
 from protocol.instants import Interval, iso
 from protocol.linking import FOREVER_NS, Bond, TaskSpan, belongs, check_late, merge, stretches
-from protocol.records import SignedRecord
+from protocol.records import Record, SignedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,26 @@ class Stream:
         return merge(out)
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a bundle is about: a task, or - with `streams` - these streams over a stretch of wall time; `subject` names either."""
+
+    subject: str
+    streams: tuple[StreamId, ...] = ()
+    start: int = 0
+    end: int = 0
+
+    @classmethod
+    def of(cls, record: Record) -> "Scope":
+        """Read it from an export record; raise MalformedError when its streams or its times are none."""
+        body = record.body
+        if not isinstance(body, kinds.Export) or body.streams is None:
+            return cls(record.subject)
+        if not body.streams or body.start_ns is None or body.end_ns is None or body.start_ns > body.end_ns:
+            raise MalformedError("names no streams or no stretch of time", where="export")
+        return cls(record.subject, tuple(StreamId(one) for one in body.streams), body.start_ns, body.end_ns)
+
+
 @dataclass(slots=True)
 class Expectation:
     """What the bundle must hold: `wanted` by file name, and the prefixes to hash on the way."""
@@ -85,6 +105,7 @@ class Expectation:
     wanted: dict[str, Piece]
     late: set[StreamId]
     export_index: int | None
+    by_time: bool = False  # streams over a stretch of time, not a task
 
     def marks(self) -> dict[str, tuple[int, ...]]:
         """Give, per video file, the lengths of prefixes whose running hash is bound by heartbeats."""
@@ -101,6 +122,7 @@ class Expectation:
         for piece in self.wanted.values():
             numbers.setdefault(piece.stream, []).append(piece.body.number)
         value = {
+            "about": "streams over a time" if self.by_time else "task",
             "task": self.task,
             "title": facts.title if facts else None,
             "bay": facts.bay if facts else None,
@@ -113,15 +135,17 @@ class Expectation:
         return (json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
 
 
-def expect(exhibits: Exhibits, faults: Faults, task: str | None = None) -> Expectation:
-    """Work out what belongs to the task; faults name what the records leave open.
+def expect(exhibits: Exhibits, faults: Faults, about: "Scope | str | None" = None) -> Expectation:
+    """Work out what belongs to the task (or to the streams and the time); faults name what the records leave open.
 
-    Without `task` it is the one that the export record names.
+    Without `about` it is what the export record names.
     """
     export_index = max((index for index, one in exhibits.leaves.items() if isinstance(one.record.body, kinds.Export)), default=None)
-    if export_index is not None and task is None:
-        task = exhibits.leaves[export_index].record.subject
-    named, facts, span = _task(task, exhibits, faults)
+    scope = Scope(about) if isinstance(about, str) else about
+    if export_index is not None and scope is None:
+        with faults.of(bundle.leaf_name(export_index)):
+            scope = Scope.of(exhibits.leaves[export_index].record)
+    named, facts, span = _subject(scope, exhibits, faults)
     streams: dict[StreamId, Stream] = {}
     bonds: list[Bond] = []
     for box, ranges in sorted(exhibits.ranges.items()):
@@ -132,7 +156,7 @@ def expect(exhibits: Exhibits, faults: Faults, task: str | None = None) -> Expec
                     usage = signed.record.body.usage
                 with faults.of(range_.file):
                     _take(range_, signed, usage, streams)
-        if named is not None:
+        if named is not None and not (scope and scope.streams):
             bonds += _bonds(named, box, ranges, exhibits, faults)
     linked = stretches(span, bonds)
     _check_reach(linked, exhibits, faults)
@@ -146,7 +170,16 @@ def expect(exhibits: Exhibits, faults: Faults, task: str | None = None) -> Expec
         _check_numbers(stream, found, faults)
         wanted |= {piece.name: piece for piece in found.pieces if belongs(piece.interval, stream, linked)}
     late = {bond.stream for bond in bonds if bond.late_from is not None}
-    return Expectation(named, facts, span, linked, streams, wanted, late, export_index)
+    return Expectation(named, facts, span, linked, streams, wanted, late, export_index, by_time=bool(scope and scope.streams))
+
+
+def _subject(scope: Scope | None, exhibits: Exhibits, faults: Faults) -> tuple[TaskId | None, kinds.Task | None, TaskSpan]:
+    if scope is None or not scope.streams:
+        return _task(scope.subject if scope is not None else None, exhibits, faults)
+    named: TaskId | None = None
+    with faults.of("data/log"):
+        named = TaskId(scope.subject)
+    return named, None, TaskSpan(scope.start, scope.end, scope.streams)
 
 
 def _task(name: str | None, exhibits: Exhibits, faults: Faults) -> tuple[TaskId | None, kinds.Task | None, TaskSpan]:

@@ -139,6 +139,37 @@ def verify(token: bytes, data: bytes, anchors: Sequence[bytes], nonce: int | Non
     return replace(info.stamp, signer=signer.subject.rfc4514_string()[:200])
 
 
+def check_spelling(token: bytes) -> None:
+    """Check that a token says nothing that no signature covers; raise MalformedError.
+
+    That is: no attributes outside of the signature, no revocation lists, each certificate the issuer of one before, and no other
+    way to write the rest. For a token that nothing else covers, so that no bit of it can be changed unseen.
+    """
+    parsed = _parse(token)
+    signed = _parts(der.read_one(token, "timestamp"), 2, "timestamp")[1].inner(0xA0, "timestamp")
+    parts = _parts(signed, 4, "timestamp.signed")
+    info = _parts(_parts(parts[-1], 1, "timestamp.signers", der.SET)[0], 6, "timestamp.signer")
+    version = 1 if info[1].tag == der.SEQUENCE else 3
+    algorithms = [_algorithm(one) for one in (info[2], info[4])]
+    again = der.write(der.SEQUENCE, der.write_integer(version), info[1].raw, info[2].raw, info[3].raw, info[4].raw, info[5].raw)
+    held = [part.raw for part in parts[3:-1] if part.tag == 0xA0]
+    body = (der.write_integer(3), der.write(der.SET, info[2].raw), parts[2].raw, *held[:1], der.write(der.SET, again))
+    whole = der.write(der.SEQUENCE, der.write_oid(_SIGNED_DATA), der.write(0xA0, der.write(der.SEQUENCE, *body)))
+    if whole != token or not all(algorithms):
+        raise MalformedError("holds more than what its signature covers, or in another spelling", where="timestamp")
+    chain = [parsed.signer]
+    for _ in range(MAX_CHAIN):
+        chain += [one for one in parsed.certificates if one not in chain and _issued(one, chain[-1])][:1]
+    if len(chain) != len(parsed.certificates):
+        raise MalformedError("holds certificates that its signer's does not lead to", where="timestamp.certificates")
+
+
+def _algorithm(element: Element) -> bool:
+    """Tell whether an algorithm has no parameters, or only NULL."""
+    parts = _parts(element, 1, "timestamp.algorithm")
+    return len(parts) == 1 or (len(parts) == 2 and parts[1].raw == b"\x05\x00")
+
+
 @dataclass(frozen=True, slots=True)
 class _Token:
     """A parsed token: the time-stamp info, its one signer's attributes and signature, the certificates beside it."""

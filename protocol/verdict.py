@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from protocol import bundle, kinds
+from protocol.closing import NOT_PRESENT, Closing, check_closing
 from protocol.coverage import Coverage, account, clip, subtract
+from protocol.custody import clock_statement, custody, stamped_files
 from protocol.dating import Times, date
 from protocol.errors import VerificationError
 from protocol.examination import Exhibits, Fault, Faults
@@ -100,6 +102,7 @@ class Report:
     unchecked: tuple[str, ...]
     checkpoint_size: int | None
     checkpoint_ns: int | None
+    closing: Closing | None = None
 
 
 def judge(exhibits: Exhibits, wanted: Expectation, files: Mapping[str, bytes], hashed: Mapping[str, Hashed], faults: Faults) -> Report:
@@ -110,16 +113,41 @@ def judge(exhibits: Exhibits, wanted: Expectation, files: Mapping[str, bytes], h
     evidence = {name for name in hashed if bundle.is_evidence(name, wanted.export_index)}
     _check_listed(bundle.EVIDENCE, evidence, files, hashed, faults)
     _check_export(exhibits, wanted, len(evidence), hashed, faults)
-    if files.get(bundle.SUMMARY) != wanted.summary():
-        faults.add(bundle.SUMMARY, "is not the summary of the records shown")
+    _check_derived(exhibits, wanted, files, hashed, faults)
+    closing = check_closing(wanted.export_index, exhibits, files, faults)
+    shown = sum(bundle.sidecar_name(name) in hashed for name in wanted.wanted)
+    if closing is not None and shown:
+        closing = replace(closing, sidecars=f"{shown} of {len(wanted.wanted)}, checked by hash, not by a C2PA validator")
     check_standing(exhibits, Covers.of(exhibits), faults)
     times = date(exhibits, faults)
     segments = tuple(_dated(_segment(piece, wanted, hashed, faults), piece, times) for piece in wanted.wanted.values())
     streams = tuple(account_stream(stream, wanted, faults) for stream in sorted(wanted.linked))
     found = tuple(sorted(set(faults.found), key=lambda fault: (fault.file, fault.what)))
     head = exhibits.checkpoint
-    unchecked = (*_unchecked(exhibits, segments), *times.notes)
-    return Report(wanted.task, not found, found, segments, streams, unchecked, head.size if head else None, exhibits.checkpoint_ns)
+    unchecked = (*_unchecked(exhibits, segments), *times.notes, *(closing.notes if closing else ()), *_lacking(len(segments) - shown))
+    size = head.size if head else None
+    return Report(wanted.task, not found, found, segments, streams, unchecked, size, exhibits.checkpoint_ns, closing)
+
+
+def _lacking(count: int) -> tuple[str, ...]:
+    return (f"C2PA manifests of {count} segments: {NOT_PRESENT}",) if count else ()
+
+
+def _check_derived(
+    exhibits: Exhibits, wanted: Expectation, files: Mapping[str, bytes], hashed: Mapping[str, Hashed], faults: Faults
+) -> None:
+    """Make anew what is derived from the records, and compare."""
+    made = {bundle.SUMMARY: wanted.summary(), bundle.CUSTODY: custody(exhibits), bundle.CLOCK: clock_statement(exhibits, wanted)}
+    made |= stamped_files(exhibits)
+    if wanted.export_index is not None:
+        record = exhibits.leaves[wanted.export_index].record
+        bagging = bundle.Bagging(exhibits.trust.site, exhibits.trust.hub, record.at.wall_ns, record.subject)
+        made[bundle.BAG_INFO] = bagging.encode({name: one.size for name, one in hashed.items()})
+    for name in sorted(made.keys() | {name for name in files if name.startswith("data/time/")}):
+        if name not in files:
+            faults.add(name, "missing")
+        elif files[name] != made.get(name):
+            faults.add(name, "is not what the records shown give")
 
 
 def _check_names(wanted: Expectation, hashed: Mapping[str, Hashed], faults: Faults) -> None:
@@ -128,6 +156,8 @@ def _check_names(wanted: Expectation, hashed: Mapping[str, Hashed], faults: Faul
             faults.add(name, "is no file of a bundle: it was added")
         elif bundle.parse_video(name) and name not in wanted.wanted:
             faults.add(name, "is of no segment that belongs to the task: it was added, or its record is missing")
+        elif (video := bundle.parse_sidecar(name)) and video not in wanted.wanted:
+            faults.add(name, "stands beside no segment that belongs to the task: it was added, or the segment's record is missing")
     for name in bundle.FIXED:
         if name not in hashed:
             faults.add(name, "missing")
@@ -136,7 +166,8 @@ def _check_names(wanted: Expectation, hashed: Mapping[str, Hashed], faults: Faul
 def _check_tags(files: Mapping[str, bytes], hashed: Mapping[str, Hashed], faults: Faults) -> None:
     if files.get(bundle.BAGIT, bundle.BAGIT_TEXT) != bundle.BAGIT_TEXT:
         faults.add(bundle.BAGIT, "was altered")
-    _check_listed(bundle.TAG_MANIFEST, {bundle.BAGIT, bundle.MANIFEST, bundle.README}, files, hashed, faults)
+    tags = {bundle.BAGIT, bundle.BAG_INFO, bundle.MANIFEST, bundle.README}
+    _check_listed(bundle.TAG_MANIFEST, tags, files, hashed, faults)
 
 
 def _check_listed(listing: str, names: set[str], files: Mapping[str, bytes], hashed: Mapping[str, Hashed], faults: Faults) -> None:

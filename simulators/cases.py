@@ -4,15 +4,17 @@ For tests, demonstrations and the training of those who verify: what was done is
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hub.gathering import Gathered, check_complete, finish, gather
-from protocol import bundle, kinds
+from hub.finishing import finish
+from hub.gathering import Gathered, check_complete, gather
+from protocol import bundle, cms, kinds
 from protocol.instants import MILLISECOND_NS, SECOND_NS
+from protocol.reckoning import Scope
 from protocol.trust import Trust
-from simulators.evidence import MemoryPort, sample_fields
-from storage.bundles import write_folder
+from simulators.evidence import EXPORT_KEY, MemoryPort, sample_fields
+from storage.bundles import write_beside, write_folder
 
 TASK = "T-20261118-0001"
 SOURCES = {"box-1": ["cam-1"], "box-2": ["cam-2", "rec-1"]}
@@ -28,15 +30,31 @@ class Case:
     trust: Trust
 
 
-def write_case(port: MemoryPort, folder: Path, task: str = TASK, gathered: Gathered | None = None) -> Case:
-    """Export a task of a port in memory to `folder`; `gathered` lets a hostile hub choose what to show."""
-    found = gathered if gathered is not None else gather(port, task, port.trust())
+Stamper = Callable[[bytes], bytes]  # gives an authority's answer over these bytes
+
+
+def write_case(
+    port: MemoryPort, folder: Path, about: str | Scope = TASK, gathered: Gathered | None = None, stamper: Stamper | None = None
+) -> Case:
+    """Export a task (or streams over a time) of a port in memory to `folder`, signed where the port has an export key.
+
+    `gathered` lets a hostile hub choose what to show.
+    """
+    found = gathered if gathered is not None else gather(port, about, port.trust())
     if gathered is None:
         check_complete(found)
-    record = port.issue(kinds.Export("li.wei", bundle.sha256(found.manifest()), len(found.hashes())), task)
+    body = kinds.Export("li.wei", bundle.sha256(found.manifest()), len(found.hashes()))
+    if found.scope.streams:
+        body = replace(body, streams=found.scope.streams, start_ns=found.scope.start, end_ns=found.scope.end)
+    if port.exporter is not None:
+        body = replace(body, signer=bundle.sha256(port.exporter.der), stamped=stamper is not None or None)
+    record = port.issue(body, found.task)
     checkpoint = port.log.checkpoint(port.now_ns // SECOND_NS + 1)
     files = finish(port, found, record, checkpoint)
     write_folder(folder, files, {name: (path, piece.body.sha256) for name, (path, piece) in found.videos.items()})
+    if port.exporter is not None:
+        signature = cms.sign(files[bundle.TAG_MANIFEST], EXPORT_KEY, port.exporter, port.chain[0], port.now_ns + SECOND_NS)
+        write_beside(folder, {"p7s": signature} | ({"tsr": stamper(signature)} if stamper is not None else {}))
     return Case(folder, port, port.trust())
 
 

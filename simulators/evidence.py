@@ -13,8 +13,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from protocol import kinds
+from protocol import bundle, kinds
 from protocol.certificates import (
+    EXPORT_NS,
     IDENTITY_NS,
     ROOT_NS,
     SITE_CA_NS,
@@ -23,6 +24,7 @@ from protocol.certificates import (
     Identity,
     Validity,
     issue_box,
+    issue_exporter,
     issue_root,
     issue_site_ca,
 )
@@ -33,6 +35,7 @@ from protocol.journals import origin
 from protocol.merkle import Frontier, NodeReader, node_hash
 from protocol.mp4 import read_tracks
 from protocol.notes import ED25519, Checkpoint, NoteKey, cosign, sign_checkpoint
+from protocol.reckoning import Scope
 from protocol.records import Record, Seen, SignedRecord
 from protocol.samples import tree_of
 from protocol.signatures import Ed25519Signer, P256Signer, Signer
@@ -54,6 +57,9 @@ def fixed_p256(seed: int) -> P256Signer:
 def fixed_ed25519(seed: int) -> Ed25519Signer:
     """Give the Ed25519 key of a seed: for tests and simulations only."""
     return Ed25519Signer.of(ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"ed25519 {seed}".encode()).digest()))
+
+
+EXPORT_KEY = fixed_p256(3)
 
 
 def nodes_of(leaves: list[bytes]) -> NodeReader:
@@ -196,6 +202,7 @@ class MemoryPort:
     chain: tuple[Certificate, ...] = ()  # site CA, root
     site_key: P256Signer = field(default_factory=lambda: fixed_p256(2))
     notes: dict[int, bytes] = field(default_factory=dict)  # published checkpoints by size
+    exporter: Certificate | None = None  # of the key that signs exports
 
     def found(self) -> None:
         """Make the site's root and CA."""
@@ -203,6 +210,11 @@ class MemoryPort:
         root = issue_root(root_key, SITE, Validity.backdated(self.now_ns, ROOT_NS, 11))
         site_ca = issue_site_ca(self.site_key.public, SITE, Authority(root, root_key), Validity.backdated(self.now_ns, SITE_CA_NS, 12))
         self.chain = (site_ca, root)
+
+    def certify_exports(self) -> None:
+        """Give the port an export key."""
+        validity = Validity.backdated(self.now_ns, EXPORT_NS, 13)
+        self.exporter = issue_exporter(EXPORT_KEY.public, SITE, HUB, Authority(self.chain[0], self.site_key), validity)
 
     def trust(self) -> Trust:
         """Give the trust that a verifier has from outside."""
@@ -369,3 +381,19 @@ class MemoryPort:
     def authorities(self) -> tuple[Certificate, Certificate]:
         """Give (site CA, root)."""
         return self.chain[0], self.chain[1]
+
+    def claims(self) -> dict[str, bytes]:
+        """Give the policy, and the export certificate if there is one."""
+        found = {bundle.POLICY: self.trust().rule.encode()}
+        return found | ({bundle.EXPORTER: self.exporter.pem()} if self.exporter is not None else {})
+
+    def custody_leaves(self, scope: Scope) -> list[int]:
+        """Give views and exports of a task, and live views of its streams in its time."""
+        return [index for index, one in enumerate(self.log.entries) if _is_custody(one.record, scope)]
+
+
+def _is_custody(record: Record, scope: Scope) -> bool:
+    body = record.body
+    if isinstance(body, kinds.View) and body.way == "live":
+        return record.subject in scope.streams and scope.start <= record.at.wall_ns <= scope.end
+    return isinstance(body, kinds.View | kinds.Export) and record.subject == scope.subject

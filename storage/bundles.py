@@ -61,18 +61,37 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def list_bundle(path: Path) -> dict[str, Member]:
-    """Give the files of a bundle by name; raise StorageError when unreadable, MalformedError when it is no bundle at all."""
+    """Give the files of a bundle by name, with what stands beside its folder (`../`).
+
+    Raises StorageError when unreadable, MalformedError when it is no bundle at all.
+    """
     with _reading(path):
-        members = list(_walk(path)) if path.is_dir() else list(_unzip(path))
-    names = [member.name for member in members]
-    if bundle.BAGIT not in names:
-        tops = {name.partition("/")[0] for name in names}
-        if len(tops) == 1 and all("/" in name for name in names):
-            members = [Member(one.name.partition("/")[2], one.path, one.offset, one.size) for one in members]
+        members = [*_walk(path), *_beside(path)] if path.is_dir() else _inside(list(_unzip(path)))
     found = {member.name: member for member in members}
     if not any(name in found for name in bundle.FIXED):
         raise MalformedError("holds no file of an evidence bundle", where=str(path))
     return found
+
+
+def _inside(members: list[Member]) -> list[Member]:
+    """Take the one folder of a zip file as the bundle, and the files next to it as beside it."""
+    tops = {one.name.partition("/")[0] for one in members if "/" in one.name}
+    if any(one.name == bundle.BAGIT for one in members) or len(tops) != 1:
+        return members
+    names = [one.name.partition("/")[2] if "/" in one.name else f"{bundle.BESIDE}{one.name}" for one in members]
+    return [replace(one, name=name) for one, name in zip(members, names, strict=True)]
+
+
+def _beside(folder: Path) -> Iterator[Member]:
+    """Give the signature and the token beside a folder, which have its name."""
+    whole = folder.resolve()
+    for part in ("p7s", "tsr"):
+        path = whole.parent / f"{whole.name}.{part}"
+        if path.is_symlink() or path.exists():
+            name = bundle.beside_name(whole.name, part)
+            if path.is_symlink() or not path.is_file():
+                raise MalformedError("is a link or a device, not a file", where=name)
+            yield Member(name, path, 0, path.stat().st_size)
 
 
 def _walk(root: Path) -> Iterator[Member]:
@@ -185,19 +204,26 @@ def _directory(infos: Sequence[zipfile.ZipInfo], at: int) -> bytes:
 
 
 def read_small(members: Mapping[str, Member]) -> dict[str, bytes]:
-    """Read all files but videos and strangers; raise StorageError, or MalformedError when one is far too long."""
+    """Read all files but videos, C2PA manifests and strangers; raise StorageError, or MalformedError when one is far too long."""
     out: dict[str, bytes] = {}
     total = 0
     for name, member in members.items():
-        if not bundle.is_member(name) or bundle.parse_video(name):
+        if not bundle.is_member(name) or bundle.is_large(name):
             continue
         total += member.size
         if member.size > MAX_SMALL_BYTES or total > MAX_SMALL_TOTAL:
             raise MalformedError(f"{member.size} bytes are more than such a file has", where=name)
-        with _reading(member.path), member.path.open("rb") as file:
-            file.seek(member.offset)
-            out[name] = file.read(member.size)
+        out[name] = read_member(member)
     return out
+
+
+def read_member(member: Member, limit: int = MAX_SMALL_BYTES) -> bytes:
+    """Read one file whole; raise StorageError, or MalformedError when it is longer than `limit`."""
+    if member.size > limit:
+        raise MalformedError(f"{member.size} bytes, at most {limit}", where=member.name)
+    with _reading(member.path), member.path.open("rb") as file:
+        file.seek(member.offset)
+        return file.read(member.size)
 
 
 def hash_all(
@@ -307,14 +333,24 @@ def _write(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
 
 
+def write_beside(folder: Path, parts: Mapping[str, bytes]) -> None:
+    """Write what stands beside a bundle's folder - `p7s`, `tsr` - flushed; raise StorageError."""
+    for part, data in parts.items():
+        _write(folder.parent / f"{folder.name}.{part}", data)
+    if parts:
+        sync_folder(folder.parent)
+
+
 def write_zip(folder: Path, path: Path) -> None:
-    """Write a bundle folder as the one zip file there is of it, flushed; raise StorageError."""
-    top = folder.name
+    """Write a bundle folder, and what stands beside it, as the one zip file there is of it, flushed; raise StorageError."""
+    sources = {f"{folder.name}/{one.relative_to(folder).as_posix()}": one for one in folder.rglob("*") if one.is_file()}
+    beside = (folder.parent / f"{folder.name}.{part}" for part in ("p7s", "tsr"))
+    sources |= {one.name: one for one in beside if one.is_file()}
     with _reading(path), path.open("w+b") as file:
         with zipfile.ZipFile(file, "w") as archive:
-            for name in sorted(one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file()):
-                entry = plain_entry(f"{top}/{name}", (folder / name).stat().st_size, 0)
-                with archive.open(entry, "w") as target, (folder / name).open("rb") as source:
+            for name, path_ in sorted(sources.items()):
+                entry = plain_entry(name, path_.stat().st_size, 0)
+                with archive.open(entry, "w") as target, path_.open("rb") as source:
                     shutil.copyfileobj(source, target, READ_BYTES)
         file.flush()
         os.fsync(file.fileno())

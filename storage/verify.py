@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TextIO
 
+from protocol.closing import Closing
 from protocol.errors import MalformedError, PortwitnessError, StorageError
 from protocol.examination import Fault, Faults, examine
 from protocol.instants import MILLISECOND_NS, SECOND_NS, iso
@@ -23,6 +24,7 @@ from protocol.trust import MAX_TRUST_BYTES, Trust
 from protocol.verdict import Report, SegmentFinding, StreamFinding, judge
 from storage.bundles import hash_all, list_bundle, read_small
 from storage.clips import ClipFinding, judge_clip
+from storage.manifests import check_sidecars
 
 VALID, NOT_VALID, UNREADABLE = 0, 1, 2
 _EPILOG = """example:
@@ -64,6 +66,12 @@ _ZH = {
     "missing": "缺失",
     "unknown": "未知",
     "checkpoint": "检查点",
+    "exported": "导出",
+    "signature": "签名",
+    "time-stamp": "时间戳",
+    "C2PA": "C2PA 清单",
+    "not present": "缺少",
+    "not valid": "无效",
 }
 
 
@@ -95,7 +103,8 @@ def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None =
     hashed = hash_all(members, small, wanted.marks(), meter.add, wanted.rooted())
     of_records = Faults(list(faults.found))
     check_standing(exhibits, Covers.of(exhibits), of_records)
-    return Look(judge(exhibits, wanted, small, hashed, faults), wanted, tuple(of_records.found))
+    report = check_sidecars(judge(exhibits, wanted, small, hashed, faults), wanted, members)
+    return Look(report, wanted, tuple(of_records.found))
 
 
 @dataclass(slots=True)
@@ -124,8 +133,16 @@ def report_json(report: Report) -> dict[str, Any]:
         "faults": [{"file": one.file, "what": one.what} for one in report.faults],
         "segments": [_segment_json(one) for one in report.segments],
         "streams": [_stream_json(one) for one in report.streams],
+        "export": _closing_json(report.closing),
         "not_checked": list(report.unchecked),
     }
+
+
+def _closing_json(closing: Closing | None) -> dict[str, Any] | None:
+    if closing is None:
+        return None
+    parts = {"signature": closing.signature, "time_stamp": closing.time_stamp, "c2pa": closing.sidecars}
+    return {"by": closing.by, "at": iso(closing.at_ns), **parts}
 
 
 def _time(at_ns: int | None) -> str | None:
@@ -206,6 +223,10 @@ def report_text(report: Report, *, chinese: bool) -> str:
         lines += ["", *_table(rows)]
     for stream in report.streams:
         lines += ["", *_stream_lines(stream, word)]
+    if (closing := report.closing) is not None:
+        parts = [("exported", f"{iso(closing.at_ns)} {closing.by}"), ("signature", closing.signature)]
+        parts += [("time-stamp", closing.time_stamp), ("C2PA", closing.sidecars)]
+        lines += ["", *(f"{word(name)}: {word(text)}" for name, text in parts)]
     if report.faults:
         lines += ["", f"{word('faults')}:", *(f"  {fault.file}: {fault.what}" for fault in report.faults)]
     lines += ["", f"{word('not checked')}:", *(f"  {one}" for one in report.unchecked)]

@@ -52,7 +52,7 @@ def rewrap(folder: Path) -> None:
     """Re-make the outer manifests, as anybody can."""
     hashes = {name: bundle.sha256((folder / name).read_bytes()) for name in names_of(folder) if name.startswith("data/")}
     hashes[bundle.README] = bundle.sha256((folder / bundle.README).read_bytes())
-    for name, data in bundle.wrap(hashes).items():
+    for name, data in bundle.wrap(hashes, (folder / bundle.BAG_INFO).read_bytes()).items():
         replace_bytes(folder / name, data)
 
 
