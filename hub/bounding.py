@@ -12,7 +12,7 @@ from typing import Protocol
 from protocol.examination import Range
 from protocol.instants import SECOND_NS
 from protocol.notes import SignedCheckpoint
-from protocol.records import Record
+from protocol.records import Record, Seen
 
 WINDOW_NS = 60 * SECOND_NS
 COSIGNATURE_BYTES = 72  # c2sp.org/tlog-cosignature: a time and an Ed25519 signature
@@ -64,19 +64,22 @@ def best_seals(range_: Range, known: Sequence[Moment]) -> list[tuple[int, int]]:
 
 
 def best_seen(range_: Range, known: Sequence[Moment]) -> dict[int, bytes]:
-    """Give, per minute of a range, the size and root of the checkpoint that a record named soonest after it was made."""
+    """Give size and root of checkpoints that records named: per minute of a range the one named soonest, and the newest of all.
+
+    The newest binds the log shown to the log that the box saw.
+    """
     sizes = [one.size for one in known]
     best: dict[int, tuple[int, int, bytes]] = {}
-    last = -1
+    last, newest = -1, Seen(0, b"")
     for signed in range_.records:
         seen, mono = signed.record.seen, signed.record.at.mono_ns
         if seen is None or seen.size in (0, last):
             continue
-        last = seen.size
+        last, newest = seen.size, max(newest, seen, key=lambda one: one.size)
         place = bisect_right(sizes, seen.size)
         early = (known[place - 1].at_ns if place else 0) - mono
         best[mono // WINDOW_NS] = max(best.get(mono // WINDOW_NS, (early, seen.size, seen.root)), (early, seen.size, seen.root))
-    return {size: root for _, size, root in best.values()}
+    return {size: root for _, size, root in best.values()} | ({newest.size: newest.root} if newest.size else {})
 
 
 def covering(indices: Iterable[int], known: Sequence[Moment]) -> dict[int, bytes]:

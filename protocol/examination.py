@@ -332,6 +332,20 @@ def _seen(files: Mapping[str, bytes], exhibits: Exhibits, faults: Faults) -> Non
             exhibits.seen[size] = next(iter(roots))
             if size in notes:
                 exhibits.notes[size] = notes[size]
+    _newest_named(exhibits, faults)
+
+
+def _newest_named(exhibits: Exhibits, faults: Faults) -> None:
+    """Demand that the newest checkpoint each range names is proven to be of this log: else a log made anew would pass for it."""
+    for range_ in (one for ranges in exhibits.ranges.values() for one in ranges):
+        newest = max((one.record.seen.size for one in range_.records if one.record.seen is not None), default=0)
+        if exhibits.checkpoint is None or not newest or newest in exhibits.seen:
+            continue
+        name, size = bundle.seen_name(newest), exhibits.checkpoint.size
+        if newest > size:
+            faults.add(bundle.CHECKPOINT, f"{range_.box} had seen {newest} leaves of the log, {size} are shown: it was cut short")
+        else:
+            faults.add(name, f"no proof shows that what {range_.box} saw of the log at {newest} leaves is in the log shown")
 
 
 def _named(exhibits: Exhibits, notes: Mapping[int, SignedCheckpoint]) -> dict[int, set[bytes]]:

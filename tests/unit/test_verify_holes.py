@@ -11,6 +11,7 @@ from protocol.examination import Faults
 from protocol.reckoning import expect
 from protocol.records import read
 from protocol.verdict import Report
+from simulators.adversary.days import altered, relog
 from simulators.cases import TASK, Case, busy_port, write_case
 from simulators.evidence import SITE, MemoryBox, MemoryPort, fixed_p256
 from storage.verify import verify
@@ -172,3 +173,23 @@ def test_an_order_counts_once_and_as_it_was_given(tmp_path: Path, by: str, again
     port.record_for(20, SOURCES)
     report = judged(write_case(port, tmp_path / "case"))
     assert any(word in fault.what for fault in report.faults)
+
+
+def test_a_log_made_anew_cannot_pass_by_showing_no_checkpoint_that_boxes_saw(tmp_path: Path) -> None:
+    port, box = working_port(tmp_path / "blobs")
+    only = {"box-2": ["cam-2"]}
+    box.write(kinds.Recording("stopped", "configured", "rtsp", 3), RECORDER)
+    port.open_task(TASK, (CAMERA,))
+    port.record_for(60, only)
+    port.end_task(TASK)
+    port.record_for(20, only)
+    facts = (("container", "TESU7654321"),)
+    relog(port, [altered(one, facts=facts) if isinstance(one.record.body, kinds.Task) else one for one in port.log.entries])
+    gathered = gather(port, TASK, port.trust())
+    for size in gathered.exhibits.notes:
+        gathered.files.pop(bundle.note_name(size), None)
+    gathered.exhibits.seen.clear()
+    gathered.exhibits.notes.clear()
+    faults = judged(write_case(port, tmp_path / "case", gathered=gathered)).faults
+    assert [fault.what for fault in faults if "saw of the log" in fault.what]
+    assert {bundle.parse_seen(fault.file) is not None for fault in faults} == {True}  # nothing else would have told
