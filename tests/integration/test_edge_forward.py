@@ -57,6 +57,7 @@ class Line:
     spoil: Callable[[list[messages.Message]], list[messages.Message]] = lambda answers: answers
     sent: list[tuple[Channel, messages.Message]] = field(default_factory=list)
     is_up: bool = True
+    last_error: str = ""
     name: str = "test"
     refusal: Exception | None = None
     stored: list[bytes] = field(default_factory=list)
