@@ -151,11 +151,14 @@ def project_hub(connection: Connection, signed: SignedRecord) -> None:
         _insert(connection, schema.equivocations, {"position": position, "other_leaf": other, **place})
     elif isinstance(body, kinds.TimeToken | kinds.HeadSeen):
         _project_times(connection, record, body)
-    elif isinstance(body, kinds.Keeping | kinds.Disposal):
+    elif isinstance(body, kinds.Keeping | kinds.Disposal | kinds.Derived):
         _project_keeping(connection, record, body)
 
 
-def _project_keeping(connection: Connection, record: Record, body: kinds.Keeping | kinds.Disposal) -> None:
+def _project_keeping(connection: Connection, record: Record, body: kinds.Keeping | kinds.Disposal | kinds.Derived) -> None:
+    if isinstance(body, kinds.Derived):
+        row = {"position": record.position, "task": record.subject, "sha256": body.sha256, "size": body.size}
+        return _insert(connection, schema.derivations, row)
     if isinstance(body, kinds.Disposal):
         for name in body.blobs:
             _insert(connection, schema.disposals, {"sha256": name, "position": record.position})
@@ -229,4 +232,5 @@ HUB_TABLES: Sequence[Table] = (
     schema.heads_seen,
     schema.keepings,
     schema.disposals,
+    schema.derivations,
 )

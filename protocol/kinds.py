@@ -365,10 +365,59 @@ class AuditReport:
     report: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A rectangle over time whose pixels were destroyed; it counts from its first point until `until`, in ms of the derived file.
+
+    `points`: (ms, left, top, right, bottom), edges in 1/10000 of the picture, in straight lines from one to the next. `origin`:
+    drawn by a person, or proposed by a detector and accepted by `by`.
+    """
+
+    points: tuple[tuple[int, int, int, int, int], ...]
+    until: int
+    way: Literal["black", "blur"]
+    origin: Literal["drawn", "proposed"]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A segment that a derived file was made of: its bytes' SHA-256, and the leaf hash and place of its record in its box's journal."""
+
+    number: int
+    sha256: bytes
+    leaf: bytes
+    epoch: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A changed copy was made of parts of segments: a file of its own, never the original. The subject is the task.
+
+    It shows `stream` from `start_ns` to `end_ns` by the box's wall clock. `tools`: names and versions of what decoded and encoded.
+    """
+
+    KIND: ClassVar[str] = "derived"
+    act: Literal["redacted"]
+    sha256: bytes
+    size: int
+    by: str
+    stream: str
+    start_ns: int
+    end_ns: int
+    parents: tuple[Parent, ...]
+    areas: tuple[Area, ...]
+    sound: Literal["kept", "muted", "none"]
+    frames: int
+    tools: tuple[tuple[str, str], ...]
+    reason: str = ""
+
+
 Body = (
     Boot | Session | Recording | Segment | Gap | Heartbeat | Seal | ClockStep | BoxState | Disposal
     | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access | TimeToken | HeadSeen
-    | AuditReport | Keeping | Rollback | Configuration
+    | AuditReport | Keeping | Rollback | Configuration | Derived
 )  # fmt: skip
 
 Plan = tuple[tuple[int, str, Any, bool], ...]

@@ -424,3 +424,15 @@ tls_certificates = Table(  # with which boxes may open connections
     Column("revoked", Boolean, nullable=False),
     Index("tls_certificates_box", "box"),
 )  # fmt: skip
+
+# ------------------------------------------------------------------------------------- derived files (hub/derivation.py)
+
+derivations = Table(  # a projection of `derived` records
+    "derivations", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("task", String(128), nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Index("derivations_task", "task", "position"),
+    Index("derivations_sha256", "sha256"),
+)  # fmt: skip

@@ -52,6 +52,9 @@ BODIES: dict[str, tuple[str, Any]] = {
     "audit-report": ("monitor", kinds.AuditReport("monitor", 99, HASH, 2, b"report")),
     "configuration": ("box-1", kinds.Configuration(bytes(range(32)), (("camera cam-1", "rtsp://10.0.0.8/main"),), True)),
     "keeping": ("T-1", kinds.Keeping("classed", "li.wei", "used as evidence", "evidence")),
+    "derived": ("T-1", kinds.Derived(
+        "redacted", HASH, 1000, "li.wei", STREAM, 10, 20, (kinds.Parent(7, HASH, HASH[::-1], 3, 99),),
+        (kinds.Area(((0, 1000, 2000, 3000, 4000),), 2000, "black", "drawn", "li.wei"),), "muted", 50, (("libx264", "165"),), "face")),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }
 
