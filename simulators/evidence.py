@@ -103,9 +103,13 @@ class MemoryLog:
         self.append(signed)
         return signed
 
+    def head(self) -> Checkpoint:
+        """Give the head, unsigned."""
+        return Checkpoint(log_origin(SITE, HUB), self.frontier.size, self.frontier.root())
+
     def checkpoint(self, seconds: int) -> bytes:
         """Give the signed head, with the hub's timestamped cosignature."""
-        head = Checkpoint(log_origin(SITE, HUB), self.frontier.size, self.frontier.root())
+        head = self.head()
         return sign_checkpoint(head, self.signer, (cosign(head.text(), f"{head.origin}/time", self.signer, seconds),))
 
 

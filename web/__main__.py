@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from hub.access import ROLES, PersonDraft
 from hub.app import Hub
 from hub.check import check_hub
 from hub.config import HubSettings, load
+from hub.export import TimeWish
 from hub.founding import found, open_house, run_hub
 from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError
+from protocol.instants import MILLISECOND_NS
 from web.browser_app import browser_app
 from web.device_routes import DeviceRoutes
 from web.serving import Listener, ServerKeys, check_listener, serving
@@ -141,10 +144,27 @@ async def trust(settings: HubSettings, options: argparse.Namespace) -> Answer:
 
 
 async def export(settings: HubSettings, options: argparse.Namespace) -> Answer:
-    """Export a task while no hub serves on this state."""
+    """Export a task, or streams over a time, while no hub serves on this state."""
+    if bool(options.task) == bool(options.stream):
+        raise MalformedError("name a task, or streams by --stream", where="export")
     async with run_hub(settings) as hub:
-        folder = await hub.export.make(options.task, options.by)
-        return {"task": options.task, "folder": str(folder), "bundle": str(folder.parent / "bundle.zip")}
+        if options.task:
+            folder = await hub.export.make(options.task, options.by)
+        else:
+            start, end = (_wall_ns(_need(getattr(options, name), f"--{name}"), name) for name in ("from", "to"))
+            folder = await hub.export.make_time(TimeWish(tuple(options.stream), start, end), options.by)
+        state = await hub.export.get(folder.parent.name)
+        return {"task": state.task, "folder": str(folder), "bundle": str(folder.parent / "bundle.zip"), "notes": list(state.notes)}
+
+
+def _wall_ns(text: str, name: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise MalformedError(f"{text[:40]!r} is no time such as 2026-11-23T08:00:00+08:00", where=f"--{name}") from error
+    if at.tzinfo is None:
+        raise MalformedError("names no time zone: write Z or +08:00 behind it", where=f"--{name}")
+    return round(at.timestamp() * 1000) * MILLISECOND_NS
 
 
 async def fsck(settings: HubSettings, options: argparse.Namespace) -> Answer:
@@ -179,7 +199,7 @@ _COMMANDS: dict[str, tuple[Command, str]] = {
     "user": (user, "people: add, list, role, password, disable, enable"),
     "token": (token, "tokens: api (for a program), box (for an enrolment)"),
     "trust": (trust, "print this hub's trust file"),
-    "export": (export, "export a task as a bundle that outsiders verify"),
+    "export": (export, "export a task, or streams over a time, as a bundle that outsiders verify"),
     "fsck": (fsck, "check journals, log, blobs and tables; exit 1 when something is wrong"),
 }
 
@@ -202,7 +222,10 @@ def parser() -> argparse.ArgumentParser:
     people.add_argument("--role", choices=ROLES)
     people.add_argument("--display", default="", help="the name people read")
     people.add_argument("--password-file", type=Path, metavar="FILE", help="read the password from here; else one is generated")
-    made["export"].add_argument("task", metavar="TASK")
+    made["export"].add_argument("task", metavar="TASK", nargs="?", help="the task; without one, streams over a time")
+    made["export"].add_argument("--stream", action="append", metavar="BOX/SOURCE", help="a stream to export; repeatable")
+    made["export"].add_argument("--from", metavar="TIME", help="from when, e.g. 2026-11-23T08:00:00+08:00")
+    made["export"].add_argument("--to", metavar="TIME", help="until when; it must have passed")
     made["export"].add_argument("--by", default="admin", metavar="PERSON", help="who exports: it is a record")
     made["fsck"].add_argument("--quick", action="store_true", help="do not hash every blob")
     tokens = made["token"]
