@@ -13,7 +13,7 @@ from protocol import bundle, cms, kinds
 from protocol.instants import MILLISECOND_NS, SECOND_NS
 from protocol.reckoning import Scope
 from protocol.trust import Trust
-from simulators.evidence import EXPORT_KEY, MemoryPort, sample_fields
+from simulators.evidence import EPOCH_NS, EXPORT_KEY, MemoryPort, sample_fields
 from storage.bundles import write_beside, write_folder
 
 TASK = "T-20261118-0001"
@@ -59,10 +59,16 @@ def write_case(
 
 
 def busy_port(
-    folder: Path, *, segment_bytes: int = 4096, minutes: int = 2, late: bool = False, film: Callable[[int], bytes] | None = None
+    folder: Path,
+    *,
+    segment_bytes: int = 4096,
+    minutes: int = 2,
+    late: bool = False,
+    film: Callable[[int], bytes] | None = None,
+    start_ns: int = EPOCH_NS,
 ) -> MemoryPort:
     """Give a port that worked through one task."""
-    port = MemoryPort(folder, segment_bytes=segment_bytes, film=film)
+    port = MemoryPort(folder, segment_bytes=segment_bytes, film=film, now_ns=start_ns)
     work(port, minutes=minutes, late=late)
     return port
 

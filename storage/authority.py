@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from protocol.certificates import (
+    EXPORT_NS,
     IDENTITY_NS,
     ROOT_NS,
     SITE_CA_NS,
@@ -27,6 +28,7 @@ from protocol.certificates import (
     encode_pem,
     issue_box,
     issue_crl,
+    issue_exporter,
     issue_port,
     issue_root,
     issue_site_ca,
@@ -49,6 +51,7 @@ _ROOT_KEY, _SITE_KEY = "root.key", "site.key"
 _ROOT, _SITE = "root.pem", "site.pem"
 _PORTS = ("device", "broker", "client")  # of the hub: for boxes, for the broker, and as the broker's client
 _LEDGER, _PIN, _POLICY = "ledger.jsonl", "log.vkey", "policy.txt"
+_EXPORT_KEY, _EXPORT, _EXPORTER = "export.key", "export.pem", "export certificate"
 _IDENTITY, _TLS, _REVOKED = "identity certificate", "TLS certificate", "revoked"
 _MAX_FILE = 1 << 20
 Answer = dict[str, Any]
@@ -82,8 +85,31 @@ class SiteAuthority:
             write_new(out / f"{name}.pem", encode_pem([certificate, authority.certificate]), PUBLIC)
             self._note(f"{name} certificate", certificate, hub)
             made[name] = certificate.fingerprint
+        if not (out / _EXPORT_KEY).exists():  # it lives longer than the certificates of ports
+            made["export"] = self._exporter(hub, out)
         replace_whole(out / _SITE, encode_pem([authority.certificate, root]))
         return {"hub": hub, "folder": str(out), "certificates": made, "root_sha256": root.fingerprint}
+
+    def exporter(self, hub: HubId, out: Path) -> Answer:
+        """Make the key with which a hub signs its exports, and its certificate; an older one is put aside."""
+        for name in (_EXPORT_KEY, _EXPORT):
+            if (out / name).exists():
+                (out / name).replace(out / f"{name}.old")
+        return {"hub": hub, "folder": str(out), "export": self._exporter(hub, out)}
+
+    def _exporter(self, hub: HubId, out: Path) -> str:
+        authority, key = self._authority(), create_p256(out / _EXPORT_KEY)
+        certificate = issue_exporter(key.public, authority.certificate.site, hub, authority, self._validity(EXPORT_NS))
+        write_new(out / _EXPORT, encode_pem([certificate, authority.certificate]), PUBLIC)
+        self._note(_EXPORTER, certificate, hub)
+        return certificate.fingerprint
+
+    def revoke_exporter(self, hub: HubId, reason: str) -> None:
+        """Note that the export certificates of a hub count no more; raise RefusedError when none was issued since the last time."""
+        acts = [line["act"] for line in self._ledger() if line["subject"] == hub and line["act"] in (_EXPORTER, _REVOKED)]
+        if acts[-1:] != [_EXPORTER]:
+            raise RefusedError("has no export certificate that counts in the ledger", where=f"hub {hub}")
+        self._append({"at": iso(self.clock.now().wall_ns), "act": _REVOKED, "subject": hub, "reason": reason[:400]})
 
     def sign(self, request: Request, hub: HubId, log: NoteKey) -> Issued:
         """Check a box's request and issue its certificates; raise MalformedError or VerificationError when it is wrong."""
@@ -147,7 +173,7 @@ class SiteAuthority:
         found: dict[int, int] = {}
         for at, line in enumerate(lines):
             if line["act"] == _REVOKED:
-                mine = (one for one in lines[:at] if one["subject"] == line["subject"] and one["act"] in (_IDENTITY, _TLS))
+                mine = (one for one in lines[:at] if one["subject"] == line["subject"] and one["act"] in (_IDENTITY, _TLS, _EXPORTER))
                 for one in mine:
                     found.setdefault(int(one["serial"], 16), int(datetime.fromisoformat(line["at"]).timestamp()) * SECOND_NS)
         return issue_crl(authority, found, len(lines), self.clock.now().wall_ns)
@@ -224,6 +250,10 @@ class Commands:
             _set_aside(options.out)
         return self._store(options).server(HubId(options.hub), options.name or ["127.0.0.1", "localhost"], options.out)
 
+    def exporter(self, options: argparse.Namespace) -> Answer:
+        """Make the hub's export key and its certificate anew."""
+        return self._store(options).exporter(HubId(options.hub), options.out)
+
     def pin(self, options: argparse.Namespace) -> Answer:
         """Pin the hub's log key."""
         return self._store(options).pin(NoteKey.parse(options.log))
@@ -293,6 +323,8 @@ class Commands:
         store = self._store(options)
         for box in options.revoke or ():
             store.revoke(BoxId(box), options.reason)
+        for hub in options.revoke_exporter or ():
+            store.revoke_exporter(HubId(hub), options.reason)
         replace_whole(options.out, store.crl())
         return {"out": str(options.out), "revoked": options.revoke or []}
 
@@ -365,6 +397,12 @@ def parser() -> argparse.ArgumentParser:
     server.add_argument(
         "--replace", action="store_true", help="replace keys and certificates that are there: other names, or before their end"
     )
+    exporter = _command(
+        commands, "exporter", "make the hub's export key anew", "portwitness-ca exporter ca/ --hub hub-1 --out hub-state/keys"
+    )
+    exporter.add_argument("folder", type=Path, help="folder of the key store")
+    exporter.add_argument("--hub", required=True, help="hub id")
+    exporter.add_argument("--out", type=Path, required=True, help="the hub's key folder; an older key there is put aside")
     pin = _command(commands, "pin", "pin the hub's log key", "portwitness-ca pin ca/ --log portwitness.port/dayaowan/hub-1+...")
     pin.add_argument("folder", type=Path, help="folder of the key store")
     pin.add_argument("--log", required=True, help="the log's verifier key (vkey)")
@@ -381,6 +419,7 @@ def parser() -> argparse.ArgumentParser:
     crl.add_argument("folder", type=Path, help="folder of the key store")
     crl.add_argument("--out", type=Path, required=True, help="where to write it: crl.pem in the hub's key folder")
     crl.add_argument("--revoke", action="append", metavar="BOX", help="box that was revoked at the hub's page; repeatable")
+    crl.add_argument("--revoke-exporter", action="append", metavar="HUB", help="hub whose export key counts no more; repeatable")
     crl.add_argument("--reason", default="revoked at the hub", help="why; kept in the ledger")
     sign = _command(commands, "sign", "sign a request from a file", "portwitness-ca sign request.json --ca ca/ --out issued.json")
     sign.add_argument("request", type=Path, help="request as the hub lists it (JSON)")
