@@ -54,6 +54,16 @@ class Alarms:
             raise RefusedError("no such open alarm", where=f"alarm {number}")
         self.events.tell("alarm acknowledged", id=number, by=by)
 
+    async def over(self, kind: str, subject: str, by: str) -> bool:
+        """Mark what rang about a subject as over, by the hub itself; tell whether anything was open."""
+        now_ns = self.clock.now().wall_ns
+        mine = (alarms.c.kind == kind) & (alarms.c.subject == subject) & alarms.c.acknowledged_ns.is_(None)
+        change = update(alarms).where(mine).values(acknowledged_by=by, acknowledged_ns=now_ns)
+        found = await self.database.write(lambda connection: connection.execute(change).rowcount)
+        if found:
+            self.events.tell("alarm acknowledged", kind=kind, subject=subject, by=by)
+        return bool(found)
+
 
 def ring(connection: Connection, what: tuple[str, str, str], now_ns: int, evidence: bytes | None = None) -> int:
     """Keep an alarm (kind, subject, detail) inside a transaction; give its number."""

@@ -21,10 +21,11 @@ def pairing_states(connection: Connection, task: str) -> tuple[PairingState, ...
     """Give the pairings of a task from orders and the boxes' records."""
     ordered = connection.execute(select(orders).where(orders.c.task == task).order_by(orders.c.position)).all()
     said = connection.execute(select(bonds).where(bonds.c.task == task).order_by(bonds.c.wall_ns, bonds.c.position)).all()
-    return tuple(_pairing_state(connection, order, said) for order in ordered if order.state == "paired")
+    ends = [order for order in ordered if order.state == "unpaired" and order_state(connection, order) != "refused"]
+    return tuple(_pairing_state(connection, order, said, ends) for order in ordered if order.state == "paired")
 
 
-def _pairing_state(connection: Connection, order: Row[Any], said: Iterable[Row[Any]]) -> PairingState:
+def _pairing_state(connection: Connection, order: Row[Any], said: Iterable[Row[Any]], ends: Iterable[Row[Any]]) -> PairingState:
     mine = [row for row in said if row.stream == order.stream]
     start = next((row for row in mine if row.state == "paired" and row.order_leaf == order.leaf), None)
     end = next((row for row in mine if start is not None and row.state == "unpaired" and _after(row, start)), None)
@@ -44,6 +45,7 @@ def _pairing_state(connection: Connection, order: Row[Any], said: Iterable[Row[A
         late_from=order.late_from,
         second=order.second,
         reason=order.reason,
+        ending=end is None and any(one.stream == order.stream and one.position > order.position for one in ends),
     )
 
 

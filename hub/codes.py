@@ -27,6 +27,7 @@ class Codes:
     core: Core
     _held: dict[bytes, tuple[str, int]] = field(default_factory=dict)  # HMAC: task, end on the monotonic clock
     _shown: dict[str, tuple[str, int]] = field(default_factory=dict)  # task: its newest code, end; not after a restart
+    _givers: dict[bytes, str] = field(default_factory=dict)  # HMAC: to whom it was last shown; not after a restart
     _key: bytes = field(default=b"", repr=False)
 
     async def load(self) -> None:
@@ -38,20 +39,27 @@ class Codes:
             if 0 < left_ns <= self._life_ns():  # a clock that was set back makes no code live longer
                 self._held[bytes(row.digest)] = (row.task, now.mono_ns + left_ns)
 
-    async def give(self, task: str) -> Code:
-        """Give a task's code: the one that still holds for a while, or a new one; the one before holds until its own end."""
+    async def give(self, task: str, to: str = "") -> Code:
+        """Give a task's code to a person: the one that still holds for a while, or a new one; the one before holds until its own end."""
         now = self.core.clock.now()
         self._held = {digest: (name, until) for digest, (name, until) in self._held.items() if until > now.mono_ns}
         self._shown = {name: (code, until) for name, (code, until) in self._shown.items() if until > now.mono_ns}
         code, until = self._shown.get(task, ("", 0))
         if until - now.mono_ns < self._life_ns() // 2:
             code, until = await self._make(task, now.mono_ns, now.wall_ns)
+        self._givers = {digest: person for digest, person in self._givers.items() if digest in self._held}
+        if to:
+            self._givers[self._digest(code)] = to
         return Code(code, until - now.mono_ns + now.wall_ns)
 
     def task_of(self, code: str) -> str | None:
         """Give the task that a code names now."""
         task, until = self._held.get(self._digest(code), (None, 0))
         return task if until > self.core.clock.monotonic_ns() else None
+
+    def giver_of(self, code: str) -> str:
+        """Give the person to whom a code was last shown; empty when that is not known."""
+        return self._givers.get(self._digest(code), "")
 
     async def drop(self, task: str) -> None:
         """End a task's codes."""

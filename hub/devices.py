@@ -1,9 +1,10 @@
 """Know how boxes and their streams do: newest report, last word, clock offset; say when a box falls silent.
 
-Reports are telemetry: kept in memory, never evidence.
+Reports are telemetry: kept in memory, never evidence. A box that stays silent rings; when it returns the alarm is over by itself.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, func, select
 from hub.core import Core
 from hub.mail import Mail, unreceipted
 from hub.values import Device, StreamState
+from protocol.errors import StorageError
 from protocol.identifiers import BoxId, StreamId
 from protocol.instants import MILLISECOND_NS, SECOND_NS
 from protocol.messages import BoxReport, Message, SourceState
@@ -21,8 +23,11 @@ from storage.schema import identities, journals, seals, streams
 
 NO_PICTURE = {"lost": "gives no picture", "refused": "is refused by the box", "stopped": "is stopped"}  # by SourceState.state
 TICK_S = 1.0
+OFFLINE = "box offline"
+RING_S = 60.0  # so long after a box counts as offline it rings: a restart is no alarm
 LACKING_REPORTS = 3  # in so many reports in a row a box must say that it lacks receipts before they are repeated
 REPEAT_RECEIPTS_NS = 10 * SECOND_NS
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -36,6 +41,7 @@ class _Seen:
     offset_ms: int | None = None
     lacking: int = 0
     repeated_ns: int = 0
+    rang: bool | None = None  # whether its silence rang; not known after the hub's start
 
 
 @dataclass(slots=True)
@@ -47,8 +53,10 @@ class Devices:
     viewers: Callable[[str], tuple[int, bool]] = lambda stream: (0, False)  # viewers of a stream, and whether it is live here
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
+    _began_ns: int = 0
 
     async def __aenter__(self) -> "Devices":
+        self._began_ns = self.core.clock.monotonic_ns()
         self._task = asyncio.create_task(self._run(), name="devices")
         return self
 
@@ -89,6 +97,11 @@ class Devices:
             if source.source == stream.source and source.state in NO_PICTURE:
                 return f"the {source.role} {source.source} {NO_PICTURE[source.state]}" + (f": {source.detail}" if source.detail else "")
         return None
+
+    def owes(self, box: str) -> bool:
+        """Tell whether records of a box may be on their way: it is not heard, or says that it has not sent all."""
+        seen = self._seen.get(box)
+        return seen is None or not seen.online or seen.report is None or seen.report.unsent_records > 0
 
     async def streams(self) -> list[StreamState]:
         """Give every stream that records or reports name."""
@@ -158,6 +171,29 @@ class Devices:
             for box, seen in self._seen.items():
                 if seen.online and now_ns - seen.mono_ns > limit_ns:
                     self._set_online(box, seen, online=False)
+            try:
+                await self._ring(now_ns, limit_ns + int(RING_S * SECOND_NS))
+            except StorageError as error:  # supervision: tried again at the next tick
+                _LOG.warning("alarm of a silent box not kept: %s", error)
+
+    async def _ring(self, now_ns: int, limit_ns: int) -> None:
+        """Ring for boxes that stay silent, once; take the alarm back when they return."""
+        if now_ns - self._began_ns > limit_ns:
+            for box in await self.core.database.read(_enrolled_boxes):
+                seen = self._seen.get(box)
+                if seen is None:  # not heard since the hub's start
+                    await self._rang(box)
+                    self._seen[box] = _Seen(rang=True)
+                elif not seen.online and not seen.rang and now_ns - seen.mono_ns > limit_ns:
+                    seen.rang = True
+                    await self._rang(box)
+        for box, seen in list(self._seen.items()):
+            if seen.online and seen.rang is not False:
+                seen.rang = False
+                await self.core.alarms.over(OFFLINE, box, str(self.core.issuer))
+
+    async def _rang(self, box: str) -> None:
+        await self.core.alarms.ring(OFFLINE, box, "no word from the box; what it records now is kept at the box until it returns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +205,10 @@ class Streams:
     async def list(self) -> list[StreamState]:
         """Give every stream that records or reports name."""
         return await self.devices.streams()
+
+
+def _enrolled_boxes(connection: Connection) -> list[str]:
+    return sorted(connection.execute(select(identities.c.box).where(identities.c.until.is_(None)).distinct()).scalars())
 
 
 def _box_rows(connection: Connection) -> dict[str, dict[str, Any]]:

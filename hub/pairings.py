@@ -28,6 +28,8 @@ from protocol.messages import Claim, Command, Message, Pair, Reply, pair_command
 from protocol.records import SignedRecord
 from storage.schema import commands, identities, orders, records, tasks
 
+BY_CODE = "by the task's code, given to"  # the recorder that was told it follows
+
 
 @dataclass(slots=True)
 class Pairings:
@@ -45,7 +47,8 @@ class Pairings:
         """Order a pairing; give it as pending until the box's record says that it counts.
 
         Raises MalformedError for a late pairing without second person or reason, RefusedError for a task that is not open, a box
-        that is not enrolled, or a recorder that is paired elsewhere (naming the task).
+        that is not enrolled, a recorder that is paired elsewhere (naming the task), or paired here already and now to be late: two
+        pairings of one recorder at once would say two things about the same pictures.
         """
         check_late(late_from, second, reason, by)
         source = StreamId(stream)
@@ -59,7 +62,9 @@ class Pairings:
             holder = await self._holder(stream)
             if holder is not None and holder != task:
                 raise RefusedError(f"is paired with task {holder}", where=stream)
-            if holder == task and late_from is None:
+            if holder == task and late_from is not None:
+                raise RefusedError(f"is paired with task {task} already; unpair it, then pair it late", where=stream)
+            if holder == task:
                 return await self._state(task, stream)
             body = kinds.Pairing("paired", stream, by, late_from=late_from, second=second, reason=reason)
             await self._order(task, body)
@@ -82,7 +87,9 @@ class Pairings:
             if task is None:
                 self._failures[stream].append(self.core.clock.monotonic_ns())
                 raise RefusedError("the code is not known or has ended", where="code")
-            await self.pair(task, stream, f"{claim.source}")
+            await self._check_unpaired(task, stream)
+            giver = self.tasks.giver_of(claim.code) or str(claim.source)
+            await self.pair(task, stream, giver, reason=f"{BY_CODE} {claim.source}")
         except (RefusedError, MalformedError) as error:
             return [refusal(claim, error)]
         return []
@@ -134,6 +141,12 @@ class Pairings:
         query = select(identities.c.position).where(identities.c.box == box, identities.c.until.is_(None)).limit(1)
         if await self.core.database.read(lambda connection: connection.execute(query).first()) is None:
             raise RefusedError("is not enrolled", where=f"box {box}")
+
+    async def _check_unpaired(self, task: str, stream: str) -> None:
+        """Refuse a claim that would order nothing: its recorder would wait for an order that never comes."""
+        paired = [state for state in await self.states(task) if state.stream == stream and state.state == "paired" and not state.ending]
+        if paired:
+            raise RefusedError(f"is paired with task {task} already", where=stream)
 
     def _check_tries(self, stream: str) -> None:
         """Refuse a recorder that guesses: a code has a million values and lives for minutes."""

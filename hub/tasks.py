@@ -105,18 +105,22 @@ class Tasks:
             query = query.where(tasks.c.state == state)
         return [facts_of(row) for row in await self.core.database.read(lambda connection: connection.execute(query).all())]
 
-    async def code(self, task: str) -> Code:
-        """Give an open task's short code: the one that still holds for a while, or a new one.
+    async def code(self, task: str, to: str = "") -> Code:
+        """Give an open task's short code to a person: the one that still holds for a while, or a new one.
 
         Raises RefusedError for a task that is not open.
         """
         if (await self.get(task)).state != "opened":
             raise RefusedError("has ended", where=f"task {task}")
-        return await self.codes.give(task)
+        return await self.codes.give(task, to)
 
     def task_of(self, code: str) -> str | None:
         """Give the task that a code names now."""
         return self.codes.task_of(code)
+
+    def giver_of(self, code: str) -> str:
+        """Give the person to whom a code was last shown; empty when that is not known."""
+        return self.codes.giver_of(code)
 
     async def reconcile(self) -> None:
         """Tell boxes of ends that a crash kept from them, and let the codes that were given still hold."""

@@ -38,6 +38,7 @@ class PairingState:
     second: str | None = None
     reason: str | None = None
     detail: str = ""
+    ending: bool = False  # its end is ordered, the box has not confirmed it
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from protocol.errors import (
     UnavailableError,
     VerificationError,
 )
+from web.naming import Language, name_place, say_rule
 from web.schemas import ErrorAnswer
-from web.wording import Language, language_of, say
+from web.wording import language_of, say
 
 # The place of an error that says more than its class: who asks is not known, or what is asked for is not there.
 SESSION = "session"
@@ -54,7 +55,7 @@ API_ERRORS: dict[int | str, dict[str, object]] = {
 
 def judge(error: PortwitnessError) -> tuple[str, int]:
     """Give an error's kind and HTTP status."""
-    if error.where in _BY_PLACE:
+    if error.where in _BY_PLACE and (error.where != LOGIN or isinstance(error, ForbiddenError)):
         return _BY_PLACE[error.where]
     if isinstance(error, RefusedError | StorageError) and any(word in error.what for word in _MISSING_WORDS):
         return "missing", 404
@@ -64,9 +65,11 @@ def judge(error: PortwitnessError) -> tuple[str, int]:
     return "unavailable", 500
 
 
-def answer(kind: str, status: int, what: str, where: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Give the error answer."""
-    return JSONResponse({"error": {"kind": kind, "what": what, "where": where}}, status, headers=headers)
+def answer(request: Request, error: tuple[str, int, str], where: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Give the error answer; `error` is (kind, status, sentence)."""
+    kind, status, what = error
+    about = name_place(where, language_of_request(request))
+    return JSONResponse({"error": {"kind": kind, "what": what, "where": where, "about": about}}, status, headers=headers)
 
 
 async def on_portwitness_error(request: Request, error: Exception) -> JSONResponse:
@@ -77,7 +80,7 @@ async def on_portwitness_error(request: Request, error: Exception) -> JSONRespon
     headers = {"Retry-After": "10"} if status in (429, 503) else {}
     if status == 401:
         headers["WWW-Authenticate"] = 'Session realm="portwitness"'
-    return answer(kind, status, say(kind, error.what, language_of_request(request)), error.where, headers)
+    return answer(request, (kind, status, say(kind, error.what, language_of_request(request))), error.where, headers)
 
 
 async def on_invalid_request(request: Request, error: Exception) -> JSONResponse:
@@ -86,7 +89,7 @@ async def on_invalid_request(request: Request, error: Exception) -> JSONResponse
         raise error
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body")
-    return answer("malformed", 400, say("malformed", str(first["msg"]), language_of_request(request)), where)
+    return answer(request, ("malformed", 400, say_rule(str(first["type"]), first.get("ctx", {}), language_of_request(request))), where)
 
 
 async def on_http_error(request: Request, error: Exception) -> JSONResponse:
@@ -95,7 +98,8 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
         raise error
     kind = {404: "missing", 405: "refused", 403: "forbidden"}.get(error.status_code, "malformed")
     what = "no such page" if error.status_code == 404 else str(error.detail)
-    return answer(kind, error.status_code, say(kind, what, language_of_request(request)), request.url.path[:80], error.headers)
+    what = say(kind, what, language_of_request(request))
+    return answer(request, (kind, error.status_code, what), request.url.path[:80], error.headers)
 
 
 def language_of_request(request: Request) -> Language:

@@ -69,7 +69,7 @@ async def look(view: str, request: Request, caller: Anyone, hub: TheHub, wait: W
 
 @router.delete("/views/{view}", status_code=204, summary="Stop watching live")
 async def stop(view: str, request: Request, caller: Anyone) -> None:
-    """End a live view and record it."""
+    """End a live view and record it; once it has ended, asking again changes nothing."""
     await request.app.state.watching.live_ended(view, caller.person)
 
 

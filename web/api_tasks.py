@@ -7,7 +7,7 @@ import segno
 from fastapi import APIRouter, Query, Request
 
 from hub.tasks import TaskDraft
-from protocol.errors import MalformedError
+from protocol.errors import ForbiddenError, MalformedError, UnavailableError
 from protocol.identifiers import BayId, PersonId, StreamId, TaskId
 from web import schemas, shaping
 from web.guards import Anyone, Caller, Inspecting, Supervisor, TheHub, address_of
@@ -25,9 +25,10 @@ async def list_tasks(
     """Give tasks, newest first; an inspector sees their own."""
     found = await hub.tasks.list(state="opened" if state == "open" else state, limit=limit)
     seen = [facts for facts in found if caller.may_see(facts)]
+    names = await _names(hub)
     # who is paired matters while a task is open; the list itself does not carry it
     whole = [await hub.tasks.get(facts.task) if facts.state == "opened" else facts for facts in seen]
-    return schemas.TasksAnswer(tasks=[shaping.task(facts) for facts in whole])
+    return schemas.TasksAnswer(tasks=[shaping.task(facts, names) for facts in whole])
 
 
 @router.post("", status_code=201, summary="Open a task")
@@ -41,19 +42,19 @@ async def open_task(ask: schemas.TaskAsk, caller: Supervisor, hub: TheHub) -> sc
         inspectors=tuple(PersonId(name) for name in ask.inspectors),
         facts=tuple(sorted(ask.facts.items())),
     )
-    return shaping.task(await hub.tasks.open(draft, caller.person))
+    return shaping.task(await hub.tasks.open(draft, caller.person), await _names(hub))
 
 
 @router.get("/{task}", summary="Get a task")
 async def get_task(task: str, caller: Anyone, hub: TheHub) -> schemas.TaskAnswer:
     """Give a task as it stands."""
-    return shaping.task(caller.need(await hub.tasks.get(TaskId(task))))
+    return shaping.task(caller.need(await hub.tasks.get(TaskId(task))), await _names(hub))
 
 
 @router.post("/{task}/end", summary="End a task")
 async def end_task(task: str, caller: Supervisor, hub: TheHub) -> schemas.TaskAnswer:
     """End a task: its recorders are freed and its boxes seal."""
-    return shaping.task(await hub.tasks.end(TaskId(task), caller.person))
+    return shaping.task(await hub.tasks.end(TaskId(task), caller.person), await _names(hub))
 
 
 @router.get("/{task}/timeline", summary="Get a task's lanes over time")
@@ -61,14 +62,15 @@ async def get_timeline(task: str, caller: Anyone, hub: TheHub) -> schemas.Timeli
     """Give one lane per camera and recorder: segments, gaps with causes, coverage."""
     line = await hub.timeline.task(TaskId(task))
     caller.need(line.task)
-    return shaping.timeline(line)
+    boxes = {StreamId(lane.stream).box for lane in line.lanes}
+    return shaping.timeline(line, [box for box in boxes if hub.devices.owes(box)])
 
 
 @router.get("/{task}/code", summary="Get the task's short code")
 async def get_code(task: str, caller: Inspecting, hub: TheHub) -> schemas.CodeAnswer:
     """Give the code that a recorder may be told, and its QR picture."""
     caller.need(await hub.tasks.get(TaskId(task)))
-    code = await hub.tasks.code(TaskId(task))
+    code = await hub.tasks.code(TaskId(task), caller.person)
     drawn = io.BytesIO()
     segno.make(f"portwitness:pair?task={task}&code={code.code}", error="m").save(drawn, kind="svg", border=2, scale=4)
     return schemas.CodeAnswer(code=code.code, expires_ms=shaping.ms(code.expires_ns), qr_svg=drawn.getvalue().decode())
@@ -90,6 +92,10 @@ async def pair(task: str, ask: schemas.PairAsk, request: Request, caller: Inspec
     return shaping.bond(state)
 
 
+async def _names(hub: TheHub) -> dict[str, str]:
+    return {str(person.name): person.display for person in await hub.access.people()}
+
+
 async def _second_person(ask: schemas.PairAsk, caller: Caller, hub: TheHub, address: str) -> PersonId:
     if not ask.reason or not ask.reason.strip():
         raise MalformedError("a late pairing needs a reason", where="reason")
@@ -99,7 +105,12 @@ async def _second_person(ask: schemas.PairAsk, caller: Caller, hub: TheHub, addr
         raise MalformedError("the second person must be another", where="second")
     if not ask.second_password:
         raise MalformedError("a password of the second person is needed", where="second_password")
-    return (await hub.access.vouch(ask.second, ask.second_password, address)).name
+    try:
+        return (await hub.access.vouch(ask.second, ask.second_password, address)).name
+    except ForbiddenError as error:  # the asker's own login stands: it is another's password that is wrong
+        raise ForbiddenError("the second person's name or password is wrong", where="second_password") from error
+    except UnavailableError as error:
+        raise UnavailableError(error.what, where="second_password") from error
 
 
 @router.delete("/{task}/pairings/{box}/{source}", status_code=202, summary="Unpair a recorder")

@@ -8,6 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
 from web.peer_certificates import App, Message, Receive, Scope, Send
+from web.wording import language_of, say
 
 MAX_BODY_BYTES = 131_072
 BODY_S = 20.0
@@ -52,7 +53,9 @@ class Bounds:
 
         body = await _read(receive) if _has_body(scope) else b""
         if isinstance(body, int):
-            error = {"kind": "malformed", "what": f"body of more than {MAX_BODY_BYTES} bytes, or too slow", "where": "body"}
+            asked = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+            what = say("malformed", f"body of more than {MAX_BODY_BYTES} bytes, or too slow", language_of(asked))
+            error = {"kind": "malformed", "what": what, "where": "body", "about": ""}
             await JSONResponse({"error": error}, body, {"Connection": "close"})(scope, receive, dressed)
             return
         await self.app(scope, _replay(body, receive), dressed)

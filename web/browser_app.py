@@ -8,7 +8,7 @@ import asyncio
 from importlib import metadata
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
@@ -74,7 +74,7 @@ def browser_app(hub: Hub, *, secure: bool, closing: asyncio.Event) -> FastAPI:
     app.state.watching = Watching(hub, app.state.presence)
     app.add_exception_handler(PortwitnessError, on_portwitness_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
-    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
     app.add_middleware(Bounds, secure=secure)
     app.include_router(_api())
     app.include_router(api_enrolment.boxes)
@@ -96,6 +96,15 @@ async def _status(hub: TheHub) -> schemas.StatusAnswer:
     return schemas.StatusAnswer(
         version=metadata.version("portwitness"), ready=core.sequencer.fault is None, site=str(core.site), hub=str(core.hub_id)
     )
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """Show a browser that asks for an address that is none a page that says so; answer programs in JSON."""
+    wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    is_ours = request.url.path.startswith(("/api/", "/static/"))
+    if isinstance(error, HTTPException) and error.status_code == 404 and wants_page and not is_ours:
+        return FileResponse(STATIC / "index.html", 404, headers={"Cache-Control": "no-cache"})
+    return await on_http_error(request, error)
 
 
 def _add_pages(app: FastAPI) -> None:

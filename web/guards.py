@@ -59,7 +59,7 @@ class Caller:
     def need(self, task: TaskFacts) -> TaskFacts:
         """Give the task back; raise ForbiddenError when it is not theirs."""
         if not self.may_see(task):
-            raise ForbiddenError("not your task", where=task.task)
+            raise ForbiddenError("not your task", where=f"task {task.task}")
         return task
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Role = Literal["supervisor", "inspector", "administrator"]
-EvidenceState = Literal["verified", "pending", "gap", "failed", "disposed"]
+EvidenceState = Literal["verified", "pending", "gap", "failed", "disposed", "unknown"]
 ErrorKind = Literal["malformed", "refused", "forbidden", "unauthenticated", "missing", "unavailable", "verification", "storage"]
 Text = Annotated[str, Field(max_length=400)]
 Name = Annotated[str, Field(min_length=1, max_length=40)]
@@ -24,7 +24,8 @@ class ErrorBody(Shape):
 
     kind: ErrorKind
     what: str = Field(description="A sentence for people")
-    where: str = Field(description="The field, thing or position it is about; may be empty")
+    where: str = Field(description="The field, thing or position it is about, as programs name it; may be empty")
+    about: str = Field(default="", description="The same in the asker's language; empty when it says nothing to people")
 
 
 class ErrorAnswer(Shape):
@@ -135,6 +136,7 @@ class BondAnswer(Shape):
     second: str | None
     reason: str | None
     detail: str
+    ending: bool = Field(description="Its end is ordered; the box has not confirmed it")
 
 
 class TaskAnswer(Shape):
@@ -152,6 +154,7 @@ class TaskAnswer(Shape):
     cameras: list[str]
     facts: dict[str, str]
     paired: list[BondAnswer]
+    names: dict[str, str] = Field(description="Names of the people it mentions, by login")
 
 
 class TasksAnswer(Shape):
@@ -179,9 +182,12 @@ class SegmentPiece(Shape):
 
 
 class GapPiece(Shape):
-    """A stretch without video; `cause` is `unexplained` when nothing signed accounts for it."""
+    """A stretch without video; `cause` is `unexplained` when nothing signed accounts for it.
 
-    state: Literal["gap", "failed"]
+    `unknown`: the box is silent or has not sent all, so its records about this stretch may still come.
+    """
+
+    state: Literal["gap", "failed", "unknown"]
     from_ms: float
     to_ms: float
     cause: str
@@ -252,19 +258,8 @@ class LiveViewAnswer(Shape):
     reason: str
 
 
-class ExportWish(Shape):
-    """Streams over a stretch of time that has passed, at most a week."""
-
-    streams: Annotated[list[Stream], Field(min_length=1, max_length=64)]
-    from_ms: float
-    to_ms: float
-
-
 class ExportAnswer(Shape):
-    """How far an export is. `bundle` is its address once it is done; `task` may be the name of an export by time.
-
-    `notes` say what is not in the bundle though it could be: a signature, a time-stamp, C2PA manifests.
-    """
+    """How far an export is. `bundle` is its address once it is done."""
 
     export: str
     task: str
@@ -273,7 +268,6 @@ class ExportAnswer(Shape):
     total_bytes: int
     what: str = ""
     bundle: str | None = None
-    notes: list[str] = []
 
 
 class StreamAnswer(Shape):

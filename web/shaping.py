@@ -1,5 +1,8 @@
 """Turn the hub's values into the JSON shapes of the API: ns to ms, bytes to hex, names as they are."""
 
+from collections.abc import Collection, Mapping
+from typing import Literal
+
 from hub.access import ApiToken, Person
 from hub.values import Alarm, Device, Lane, LaneGap, LaneSegment, PairingState, StreamState, TaskFacts, Timeline
 from protocol.identifiers import Issuer, StreamId
@@ -23,24 +26,28 @@ def ns(instant_ms: float) -> int:
     return round(instant_ms * MILLISECOND_NS)
 
 
-def bond(pairing: PairingState) -> schemas.BondAnswer:
-    """Shape a pairing."""
+def bond(pairing: PairingState, ended_ns: int | None = None) -> schemas.BondAnswer:
+    """Shape a pairing; with its task, it ends at the latest when that ended: what the box freed later belongs to nobody."""
+    ends = [end for end in (pairing.ended_ns, ended_ns) if end is not None]
     return schemas.BondAnswer(
         stream=pairing.stream,
         state=pairing.state,
         by=pairing.by,
         ordered_ms=ms(pairing.ordered_ns),
         from_ms=ms_or_none(pairing.effective_ns),
-        to_ms=ms_or_none(pairing.ended_ns),
+        to_ms=ms_or_none(max(pairing.effective_ns, min(ends)) if ends and pairing.effective_ns is not None else None),
         late_from_ms=ms_or_none(pairing.late_from),
         second=pairing.second,
         reason=pairing.reason,
         detail=pairing.detail,
+        ending=pairing.ending,
     )
 
 
-def task(facts: TaskFacts) -> schemas.TaskAnswer:
-    """Shape a task."""
+def task(facts: TaskFacts, names: Mapping[str, str]) -> schemas.TaskAnswer:
+    """Shape a task; `names` are those of all people by login."""
+    seconds = [pairing.second for pairing in facts.pairings if pairing.second is not None]
+    mentioned = {facts.by, *facts.inspectors, *seconds, *(pairing.by for pairing in facts.pairings)}
     return schemas.TaskAnswer(
         task=facts.task,
         title=facts.title,
@@ -53,24 +60,23 @@ def task(facts: TaskFacts) -> schemas.TaskAnswer:
         inspectors=list(facts.inspectors),
         cameras=list(facts.cameras),
         facts=dict(facts.facts),
-        paired=[bond(pairing) for pairing in facts.pairings],
+        paired=[bond(pairing, facts.ended_ns) for pairing in facts.pairings],
+        names={login: names[login] for login in sorted(mentioned) if login in names},
     )
 
 
-def timeline(line: Timeline) -> schemas.TimelineAnswer:
-    """Shape a task's lanes."""
-    return schemas.TimelineAnswer(
-        task=line.task.task, from_ms=ms(line.from_ns), to_ms=ms(line.until_ns), lanes=[_lane(lane) for lane in line.lanes]
-    )
+def timeline(line: Timeline, owing: Collection[str] = ()) -> schemas.TimelineAnswer:
+    """Shape a task's lanes; `owing` are the boxes whose newest records may still come."""
+    lanes = [_lane(lane, StreamId(lane.stream).box in owing) for lane in line.lanes]
+    return schemas.TimelineAnswer(task=line.task.task, from_ms=ms(line.from_ns), to_ms=ms(line.until_ns), lanes=lanes)
 
 
-def _lane(lane: Lane) -> schemas.LaneAnswer:
+def _lane(lane: Lane, is_owed: bool) -> schemas.LaneAnswer:
     box = StreamId(lane.stream).box
     signed = [_gap(gap, box) for gap in lane.gaps]
-    unsigned = [
-        schemas.GapPiece(state="failed", from_ms=ms(start), to_ms=ms(end), cause="unexplained", detail="", record=None)
-        for start, end in lane.unexplained
-    ]
+    # a journal comes in order: only behind the last piece that is here can a record be on its way
+    newest = max([*(piece.wall_to for piece in lane.segments), *(hole.wall_to for hole in lane.gaps)], default=0)
+    unsigned = [_unexplained(start, end, is_owed and end > newest) for start, end in lane.unexplained]
     return schemas.LaneAnswer(
         stream=lane.stream,
         role=lane.role,
@@ -109,6 +115,11 @@ def _segment(segment: LaneSegment) -> schemas.SegmentPiece:
 def _gap(gap: LaneGap, box: str) -> schemas.GapPiece:
     place = schemas.RecordPlace(issuer=Issuer.of_box(box), epoch=gap.epoch, position=gap.position)
     return schemas.GapPiece(state="gap", from_ms=ms(gap.wall_from), to_ms=ms(gap.wall_to), cause=gap.cause, detail=gap.detail, record=place)
+
+
+def _unexplained(start: int, end: int, is_owed: bool) -> schemas.GapPiece:
+    state: Literal["unknown", "failed"] = "unknown" if is_owed else "failed"
+    return schemas.GapPiece(state=state, from_ms=ms(start), to_ms=ms(end), cause="unexplained", detail="", record=None)
 
 
 def stream(state: StreamState) -> schemas.StreamAnswer:
@@ -153,7 +164,7 @@ def _report(box: Device) -> schemas.ReportAnswer:
         sync=report.sync,
         software=report.software,
         transport=report.transport,
-        journal_size=report.journal_size,
+        journal_size=max(report.journal_size, box.journal_size if report.epoch == box.epoch else 0),  # the report is the older word
         unsent_records=report.unsent_records,
         unsent_blobs=report.unsent_blobs,
         unsent_bytes=report.unsent_bytes,

@@ -81,10 +81,10 @@ class Watching:
         self.presence.enter(caller, lambda: hub.live.end(view, LOGIN_ENDED), lambda: hub.views.viewer(view) is not None)
 
     async def live_ended(self, view: str, viewer: str) -> None:
-        """End a live view; raise RefusedError when there is none, ForbiddenError when it is another's."""
+        """End a live view; one that has ended changes nothing. Raises ForbiddenError when it is another's."""
         owner = self.hub.views.viewer(view)
         if owner is None:
-            raise RefusedError(f"view {view[:40]} is not known", where="missing")
+            return
         if owner != viewer:
             raise ForbiddenError("this view is another person's", where="view")
         await self.hub.live.end(view)

@@ -1,10 +1,12 @@
-"""Say errors in the asker's language. English is what the code says; Chinese has a sentence for each kind and for what people meet."""
+"""Say errors in the asker's language: English is what the code says, Chinese a sentence of its own. Neither shows raw patterns.
+
+What has no Chinese sentence gets that of its kind alone: half a sentence of English helps nobody who does not read it.
+"""
 
 import re
 from collections.abc import Mapping
-from typing import Literal
 
-Language = Literal["zh-CN", "en"]
+from web.naming import Language, say_no_name
 
 _KINDS: Mapping[str, str] = {
     "malformed": "请求内容不符合要求",
@@ -13,7 +15,7 @@ _KINDS: Mapping[str, str] = {
     "unauthenticated": "请先登录",
     "missing": "没有找到",
     "unavailable": "暂时不可用，请稍后再试",
-    "verification": "核验未通过",
+    "verification": "验证未通过",
     "storage": "存储出错",
 }
 _SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -29,11 +31,40 @@ _SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"a late pairing needs a second person", "补绑定需要第二人确认"),
         (r"a late pairing needs a reason", "补绑定需要填写原因"),
         (r"a (?:second )?password of the second person is needed", "需要第二人输入密码"),
+        (r"the second person's name or password is wrong", "第二人的用户名或密码不正确"),
+        (r"a late pairing reaches back, this one starts in the future", "补绑定只能向前追溯，所填时间在将来"),
+        (r"is paired with task (\S+) already; unpair it, then pair it late", r"已绑定到任务 \1；请先解除绑定，再补绑定"),
+        (r"is paired with task (\S+) already", r"已绑定到任务 \1"),
+        (r"is paired with task (\S+)", r"已绑定到任务 \1"),
+        (r"is not paired with task (\S+)", r"没有绑定到任务 \1"),
+        (r"is not enrolled", "尚未登记入网"),
+        (r"(\d+) wrong codes; wait, or pair it on the task's page", r"任务短码输错 \1 次；请稍候，或在任务页上绑定"),
+        (r"the code is not known or has ended", "任务短码不存在或已过期"),
+        (r"has not ended; end it first", "任务尚未结束，请先结束任务"),
+        (r"the journal of (\S+) does not reach the task yet", r"边缘盒 \1 的盒内日志还没有到达此任务的时间"),
+        (r"the journal of (\S+) does not explain the whole task yet", r"边缘盒 \1 的盒内日志还不能说明整个任务"),
+        (r"(\S+) segment (\d+) has not arrived yet", r"\1 的分段 \2 尚未到达"),
+        (r"(.+) \(and (\d+) more\)", r"\1（另有 \2 项）"),
+        (r"was opened before", "任务号已存在"),
+        (r"more than (\d+) cameras, (\d+) inspectors or (\d+) facts", r"超过 \1 个摄像机、\2 名检务人员或 \3 项基本信息"),
+        (r"texts have 1 to (\d+) characters", r"文字须为 1 至 \1 个字符"),
+        (r"person (\S+) is already known", r"人员 \1 已存在"),
+        (r"person (\S+) is not known", r"没有人员 \1"),
+        (r"too many people log in now; try again", "同时登录的人太多，请稍后再试"),
+        (r"no such open alarm", "没有这条待确认的告警"),
+        (r"a reason is needed", "需要填写理由"),
+        (r"no such export", "没有这个导出"),
+        (r"was (?:issued|refused|waiting) already", "申请已经处理过"),
+        (r"token is not known, or is for another box", "注册码不存在，或属于其他边缘盒"),
+        (r"token has ended; ask for a new one", "注册码已过期，请重新生成"),
+        (r"this view is another person's", "这是他人的观看"),
+        (r"not of your tasks", "不属于您的任务"),
+        (r"no checkpoint has a quorum yet", "还没有达到法定见证数的检查点"),
+        (r"Method Not Allowed", "此地址不接受这种请求"),
         (r"the second person must be another", "第二人不能是本人"),
         (r"start a playback first.*", "请先开始回放（回放会留下记录）"),
-        (r"field required", "缺少必填项"),
         (r"no such page", "没有这个地址"),
-        (r"body of more than (\d+) bytes", r"内容超过 \1 字节"),
+        (r"body of more than (\d+) bytes, or too slow", r"内容超过 \1 字节，或传送过慢"),
         (r"a password has at least (\d+) characters", r"密码至少 \1 个字符"),
         (r"the last administrator must stay", "必须保留至少一名管理员"),
         (r"is already known", "已存在"),
@@ -55,7 +86,7 @@ _SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"already paired.*", "该记录仪已绑定"),
     )
 )
-_ROLES = {"supervisor": "督察", "inspector": "检务人员", "administrator": "管理员"}
+_ROLES = {"supervisor": "督察", "inspector": "检务人员", "administrator": "系统管理员"}
 
 
 def language_of(header: str | None, asked: str | None = None) -> Language:
@@ -66,16 +97,24 @@ def language_of(header: str | None, asked: str | None = None) -> Language:
 
 def say(kind: str, what: str, language: Language) -> str:
     """Give the sentence for an error: exact where we have one, else the kind's sentence with the detail behind it."""
-    if language == "en":
-        return what
+    unnamed = say_no_name(what, language)
+    if unnamed is not None or language == "en":
+        return unnamed or what
+    parts = [_sentence(part) or _loosely(part) for part in what.split("; ")]
+    return _sentence(what) or "；".join(part for part in parts if part) or _KINDS.get(kind, _KINDS["unavailable"])
+
+
+def _sentence(what: str) -> str | None:
     for pattern, sentence in _SENTENCES:
         found = pattern.fullmatch(what)
         if found:
-            return _roles(found.expand(sentence))
-    for pattern, sentence in _SENTENCES:
-        if pattern.groups == 0 and pattern.search(what):
-            return f"{sentence}（{what}）"
-    return f"{_KINDS.get(kind, kind)}（{what}）"
+            inner = _sentence(found[1]) if pattern.pattern.startswith("(.+) ") else None
+            return _roles(f"{inner}（另有 {found[2]} 项）" if inner else found.expand(sentence))
+    return None
+
+
+def _loosely(what: str) -> str | None:
+    return next((sentence for pattern, sentence in _SENTENCES if pattern.groups == 0 and pattern.search(what)), None)
 
 
 def _roles(text: str) -> str:

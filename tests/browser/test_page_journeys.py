@@ -140,7 +140,7 @@ async def test_login_refuses_then_lets_in_and_speaks_two_languages(desk: Desk) -
     await page.fill("input[name=name]", "chen.min")
     await page.fill("input[name=password]", "wrong password")
     await page.click("login-form button[type=submit]")
-    await expect(page.locator("login-form [role=alert]")).to_have_text("用户名或密码不正确 (login)")
+    await expect(page.locator("login-form [role=alert]")).to_have_text("用户名或密码不正确")
     await page.click("#language")
     await expect(page.locator("login-form h1")).to_have_text("Log in")
     await page.fill("input[name=name]", "chen.min")
@@ -148,10 +148,10 @@ async def test_login_refuses_then_lets_in_and_speaks_two_languages(desk: Desk) -
     await page.click("login-form button[type=submit]")
     await expect(page.locator("nav a").first).to_have_text("Live wall")
     await page.click("#language")
-    await expect(page.locator("nav a").first).to_have_text("实时监看")
+    await expect(page.locator("nav a").first).to_have_text("实时画面墙")
     assert await page.evaluate("document.documentElement.lang") == "zh-CN"
     await page.reload()
-    await expect(page.locator("nav a").first).to_have_text("实时监看")
+    await expect(page.locator("nav a").first).to_have_text("实时画面墙")
 
 
 async def test_each_role_has_its_own_doors(desk: Desk) -> None:

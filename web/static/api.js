@@ -1,17 +1,24 @@
 // Speak to the hub's JSON API: one place for the session, the CSRF token, the language and the errors.
-import { language } from "./words.js";
+import { language, t } from "./words.js";
 
 /** @typedef {{person: string, name: string, role: "supervisor" | "inspector" | "administrator", csrf: string, expires_ms: number}} Session */
 
 /** An answer that is not a success, with the hub's own words. */
 export class Refusal extends Error {
-  /** @param {number} status @param {{kind: string, what: string, where: string}} error */
+  /** @param {number} status @param {{kind: string, what: string, where: string, about?: string}} error */
   constructor(status, error) {
-    super(error.where ? `${error.what} (${error.where})` : error.what);
+    super(sentence(error.what, error.about ?? ""));
     this.status = status;
+    this.what = error.what;
     this.kind = error.kind;
     this.where = error.where;
   }
+}
+
+/** Join what is wrong and what it is about. @param {string} what @param {string} about */
+function sentence(what, about) {
+  if (!about) return what;
+  return language() === "en" && /^(is|has|was|must) /.test(what) ? `${about} ${what}` : t("app.about", { about, what });
 }
 
 /** @type {Session | null} */
@@ -60,7 +67,7 @@ export async function send(method, path, body, type = "application/json", signal
   const answer = await fetch(`/api/v1/${path}`, { method, headers, body: body ?? null, signal: signal ?? null, credentials: "same-origin", keepalive: method === "DELETE" });
   if (answer.ok) return answer;
   const refusal = await refusalOf(answer);
-  if (answer.status === 401 && session) dispatchEvent(new CustomEvent("session-ended"));
+  if (answer.status === 401 && refusal.where === "session" && session) dispatchEvent(new CustomEvent("session-ended"));
   throw refusal;
 }
 

@@ -4,6 +4,14 @@ import { t } from "./words.js";
 
 const WAIT_MS = 600; // a double-tap must not do it
 
+/** Say that an act was refused, and why. @param {string} title @param {unknown} error */
+export function sayNo(title, error) {
+  const dialog = h("dialog", { class: "stack" }, h("h2", {}, title), h("p", { class: "notice bad" }, error instanceof Error ? error.message : ""), h("button", { onclick: () => dialog.close() }, t("app.close")));
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
 /** @param {string} title @param {string} effect @returns {Promise<boolean>} */
 export function confirmAct(title, effect) {
   return new Promise((resolve) => {

@@ -18,7 +18,7 @@ export class DeviceList extends HTMLElement {
   }
 
   connectedCallback() {
-    fill(this, h("div", { class: "page-head" }, h("h1", {}, t("nav.devices"))), this.body, mayBe("administrator") && h("div", { class: "stack" }, this.enrolments));
+    fill(this, h("div", { class: "page-head" }, h("h1", {}, t("nav.devices"))), this.body, mayBe("administrator") && h("div", { class: "below" }, this.enrolments));
     const unheard = whenChanged([], () => this.refresh(), 2000);
     const poll = window.setInterval(() => void this.refresh(), 3000);
     this.stop = () => {
@@ -51,7 +51,7 @@ export class DeviceList extends HTMLElement {
     const form = h(
       "form",
       {
-        class: "row",
+        class: "row token-form",
         onsubmit: async (/** @type {Event} */ event) => {
           event.preventDefault();
           try {
@@ -108,7 +108,7 @@ function card(device) {
     const behind = report.unsent_records || report.unsent_blobs;
     rows.push(
       [t("devices.spool"), h("span", { class: behind ? "badge wait" : "badge good" }, h("i"), t("devices.unsent", { records: report.unsent_records, blobs: report.unsent_blobs, size: bytes(report.unsent_bytes) }))],
-      [t("devices.clock"), `${offset === null ? "—" : `${offset > 0 ? "+" : ""}${Math.round(offset)} ms`} · ${known("sync", report.sync)}`],
+      [t("devices.clock"), h("span", {}, `${offset === null ? "—" : `${offset > 0 ? "+" : ""}${Math.round(offset)} ms`} `, h("span", { class: `badge ${report.sync === "synced" ? "good" : "warn"}` }, h("i"), known("sync", report.sync)))],
       [t("devices.journal"), t("devices.positions", { epoch: device.epoch ?? "—", written: report.journal_size, persisted: device.persisted, receipted: device.receipted })],
       [t("devices.disk"), h("span", { class: `badge ${{ ok: "good", low: "warn", full: "bad" }[report.disk] ?? "off"}` }, h("i"), `${known("disk", report.disk)} · ${t("devices.free", { size: bytes(report.free_bytes) })}`)],
       [t("devices.software"), `${report.software} · ${report.transport}`],
@@ -119,6 +119,7 @@ function card(device) {
     { class: `card device${device.online ? "" : " stale"}` },
     h("div", { class: "row" }, h("h2", { class: "grow" }, device.box), h("span", { class: `badge ${state[0]}` }, h("i"), state[1] ?? "")),
     h("dl", { class: "live-number" }, ...rows.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])),
+    report && !device.online && h("p", { class: "small" }, t("devices.last-heard", { time: moment(seen) })),
     report && sources(report.sources, device.online),
   );
 }
@@ -141,9 +142,9 @@ function sources(list, online) {
             "tr",
             {},
             h("td", {}, h("strong", {}, source.source), h("div", { class: "soft small" }, t(`role.${source.role}`))),
-            h("td", {}, h("span", { class: `badge ${kind(source.state)}` }, h("i"), known("source", source.state)), source.detail && h("div", { class: "small" }, source.detail)),
-            h("td", { class: "number live-number" }, `${(source.bitrate / 1e6).toFixed(2)} Mbit/s`, h("div", { class: "soft small" }, t("devices.lost", { lost: source.lost }))),
-            h("td", { class: "small" }, clock(source.last_unit_ms)),
+            h("td", {}, h("span", { class: `badge ${kind(source.state)}` }, h("i"), online ? known("source", source.state) : t("devices.was", { state: known("source", source.state) })), source.detail && h("div", { class: "small" }, source.detail)),
+            h("td", { class: "number live-number" }, online ? `${(source.bitrate / 1e6).toFixed(2)} Mbit/s` : "—", online && h("div", { class: "soft small" }, t("devices.lost", { lost: source.lost }))),
+            h("td", { class: "small", title: t("devices.last-picture") }, clock(source.last_unit_ms)),
           ),
         ),
       ),

@@ -1,5 +1,7 @@
 // What the API tells of a task's lanes, and where a wall instant falls on one.
 
+import { known, several } from "./words.js";
+
 /** @typedef {import("./evidence-state.js").State} State */
 /** @typedef {{issuer: string, epoch: number, position: number}} RecordPlace */
 /** @typedef {{state: State, from_ms: number, to_ms: number, sha256: string, size: number, number: number, run: number, media_from: number, config: string, recovered: boolean, bound: number | null, why: string, record: RecordPlace}} Segment */
@@ -42,9 +44,14 @@ export function nextSegment(lane, ms) {
   return lane.segments.find((segment) => segment.from_ms >= ms) ?? null;
 }
 
-/** The worst state of a timeline, in the order in which a person must look. @param {Lane[]} lanes @returns {State} */
+/** What a segment waits for, or why it failed, in the reader's words. @param {string} why */
+export function whyOf(why) {
+  return several(why.split(", ").map((one) => known("why", one)));
+}
+
+/** The worst state of a timeline, in the order in which a person must look; "none" without any piece. @param {Lane[]} lanes @returns {State | "none"} */
 export function verdictOf(lanes) {
   const pieces = lanes.flatMap((lane) => [...lane.segments, ...lane.gaps]);
-  for (const state of /** @type {State[]} */ (["failed", "pending", "gap", "disposed"])) if (pieces.some((piece) => piece.state === state)) return state;
-  return pieces.length ? "verified" : "pending";
+  for (const state of /** @type {State[]} */ (["failed", "unknown", "pending", "gap", "disposed"])) if (pieces.some((piece) => piece.state === state)) return state;
+  return pieces.length ? "verified" : "none";
 }

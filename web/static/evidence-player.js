@@ -1,6 +1,6 @@
 // Play one lane on the wall-clock axis: a gap is seen as a gap, with its cause; then playing goes on behind it.
 import { fill, h } from "./dom.js";
-import { isSegment, nextSegment, pieceAt } from "./evidence-lane.js";
+import { isSegment, nextSegment, pieceAt, whyOf } from "./evidence-lane.js";
 import { EvidenceReel } from "./evidence-reel.js";
 import { clock, known, moment, stretch, t } from "./words.js";
 
@@ -59,7 +59,7 @@ export class EvidencePlayer extends HTMLElement {
         this.time,
         this.name,
       ),
-      h("p", { class: "soft small" }, t("player.recorded")),
+      h("p", { class: "soft small" }, t("player.recorded"), " ", h("span", { class: "keys" }, t("player.keys"))),
     );
     document.addEventListener("keydown", this.keys);
     window.addEventListener("pagehide", this.leave);
@@ -116,6 +116,15 @@ export class EvidencePlayer extends HTMLElement {
     this.cover.classList.add("hidden");
     await this.settle(reel.mediaOf(ms));
     if (this.playing && !this.backward) void this.video.play().catch(() => undefined);
+  }
+
+  /** Go to an instant and play on from there, where there is video; else say what is there. @param {number} ms */
+  async playFrom(ms) {
+    this.pause();
+    const piece = this.lane && pieceAt(this.lane, ms);
+    this.playing = piece !== null && isSegment(piece) && piece.state === "verified";
+    this.drawButton();
+    await this.seek(ms);
   }
 
   /** Set the video's time and wait until its frame is shown. @param {number} seconds */
@@ -274,19 +283,27 @@ export class EvidencePlayer extends HTMLElement {
     this.cover.dataset["state"] = piece === null || piece === "end" ? "none" : piece.state;
     if (!this.reel) fill(this.cover, h("span", {}, t("player.choose")));
     else if (piece === "end") fill(this.cover, h("strong", {}, t("player.end")));
-    else if (piece === null) fill(this.cover, h("strong", {}, t("player.nothing")), h("span", { class: "mono" }, moment(this.position)));
+    else if (piece === null) fill(this.cover, h("strong", {}, t("player.nothing")), h("span", { class: "mono" }, moment(this.position)), this.whereNext());
     else this.drawPiece(piece);
+  }
+
+  /** Say where the video goes on. */
+  whereNext() {
+    const next = this.lane && nextSegment(this.lane, this.position);
+    return h("span", {}, next ? t("player.next", { time: clock(next.from_ms) }) : t("player.no-more"));
   }
 
   /** @param {Piece} piece */
   drawPiece(piece) {
-    const title = isSegment(piece) ? t(`player.${piece.state}`) : t("player.gap", { cause: known("cause", piece.cause) });
-    const detail = isSegment(piece) ? piece.why : piece.detail;
+    const gap = piece.state === "unknown" ? t("player.unknown") : t("player.gap", { cause: isSegment(piece) ? "" : known("cause", piece.cause) });
+    const title = isSegment(piece) ? t(`player.${piece.state}`) : gap;
+    const detail = isSegment(piece) ? whyOf(piece.why) : piece.detail;
     fill(
       this.cover,
       h("strong", {}, title),
       h("span", { class: "mono" }, `${clock(piece.from_ms, true)} – ${clock(piece.to_ms, true)} · ${stretch(piece.to_ms - piece.from_ms)}`),
       detail && h("span", {}, detail),
+      !isSegment(piece) && this.whereNext(),
     );
   }
 

@@ -1,7 +1,7 @@
 // The evidence states, by colour and shape and word, the same everywhere.
 import { t } from "./words.js";
 
-/** @typedef {"verified" | "pending" | "gap" | "failed" | "disposed"} State */
+/** @typedef {"verified" | "pending" | "gap" | "failed" | "disposed" | "unknown"} State */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -16,6 +16,10 @@ const SHAPES = {
   disposed: [
     ["rect", { x: "1.75", y: "3.75", width: "12.5", height: "8.5", rx: "1", fill: "none", stroke: "currentColor", "stroke-width": "1.5" }],
     ["path", { d: "M4 8h8", stroke: "currentColor", "stroke-width": "1.8", fill: "none" }],
+  ],
+  unknown: [
+    ["rect", { x: "1.75", y: "3.75", width: "12.5", height: "8.5", rx: "1", fill: "none", stroke: "currentColor", "stroke-width": "1.5", "stroke-dasharray": "1.5 2" }],
+    ["path", { d: "M4.5 8h.01M8 8h.01M11.5 8h.01", stroke: "currentColor", "stroke-width": "2", "stroke-linecap": "round" }],
   ],
   failed: [
     ["rect", { x: "1.75", y: "3.75", width: "12.5", height: "8.5", rx: "1", fill: "none", stroke: "currentColor", "stroke-width": "1.5" }],

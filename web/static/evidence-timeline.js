@@ -11,6 +11,9 @@ import { clock, known, stretch, t } from "./words.js";
 
 const AXIS = 26;
 const LANE = 46;
+const NARROW_LANE = 62;
+const NARROW = 560; // narrower than this a lane's name stands above it
+const CAPTION = 28;
 const BAR = 24;
 const NEAREST_MS = 1000;
 const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
@@ -39,7 +42,8 @@ export class EvidenceTimeline extends HTMLElement {
     fill(this, this.canvas, this.hint, this.legend);
     fill(
       this.legend,
-      ...["verified", "pending", "gap", "failed", "disposed"].map((state) => evidenceState(/** @type {State} */ (state))),
+      ...["verified", "pending", "gap", "unknown", "failed", "disposed"].map((state) => evidenceState(/** @type {State} */ (state))),
+      h("span", { class: "recovered-mark" }, h("i"), t("segment.recovered")),
       h(
         "span",
         { class: "tools" },
@@ -81,8 +85,16 @@ export class EvidenceTimeline extends HTMLElement {
     if (this.line) this.show(this.line);
   }
 
+  get narrow() {
+    return this.clientWidth < NARROW;
+  }
+
   get left() {
-    return Math.min(170, this.clientWidth * 0.28);
+    return this.narrow ? 0 : 170;
+  }
+
+  get laneHeight() {
+    return this.narrow ? NARROW_LANE : LANE;
   }
 
   /** @param {number} ms */
@@ -97,7 +109,7 @@ export class EvidenceTimeline extends HTMLElement {
 
   /** @param {number} y */
   laneAt(y) {
-    return this.line?.lanes[Math.floor((y - AXIS) / LANE)] ?? null;
+    return this.line?.lanes[Math.floor((y - AXIS) / this.laneHeight)] ?? null;
   }
 
   /** @param {number} factor @param {number} share where on the axis stays in place */
@@ -154,7 +166,7 @@ export class EvidenceTimeline extends HTMLElement {
     const lane = this.laneAt(event.offsetY);
     if (moved || !lane || event.offsetX < this.left) return;
     const ms = this.msAt(event.offsetX);
-    this.dispatchEvent(new CustomEvent("seek", { detail: { stream: lane.stream, ms } }));
+    this.dispatchEvent(new CustomEvent("seek", { detail: { stream: lane.stream, ms, play: true } }));
     this.dispatchEvent(new CustomEvent("choose", { detail: { stream: lane.stream, piece: pieceAt(lane, ms) } }));
   }
 
@@ -172,7 +184,7 @@ export class EvidenceTimeline extends HTMLElement {
 
   draw() {
     const lanes = this.line?.lanes ?? [];
-    const [width, height] = [this.clientWidth, AXIS + Math.max(1, lanes.length) * LANE];
+    const [width, height] = [this.clientWidth, AXIS + Math.max(1, lanes.length) * this.laneHeight];
     const paint = this.canvas.getContext("2d");
     if (!paint || !width) return;
     const ratio = devicePixelRatio || 1;
@@ -185,10 +197,10 @@ export class EvidenceTimeline extends HTMLElement {
     paint.font = `13px ${style.fontFamily}`;
     paint.textBaseline = "middle";
     this.drawAxis(paint, width, height, colour);
-    lanes.forEach((lane, index) => this.drawLane(paint, lane, AXIS + index * LANE, width, colour));
+    lanes.forEach((lane, index) => this.drawLane(paint, lane, AXIS + index * this.laneHeight, width, colour));
     if (!lanes.length) {
       paint.fillStyle = colour("soft");
-      paint.fillText(t("timeline.empty"), 14, AXIS + LANE / 2);
+      paint.fillText(t("timeline.empty"), 14, AXIS + this.laneHeight / 2);
     }
     this.drawCursor(paint, height, colour);
   }
@@ -211,14 +223,15 @@ export class EvidenceTimeline extends HTMLElement {
 
   /** @param {CanvasRenderingContext2D} paint @param {Lane} lane @param {number} y @param {number} width @param {(name: string) => string} colour */
   drawLane(paint, lane, y, width, colour) {
-    const top = y + (LANE - BAR) / 2;
+    const height = this.laneHeight;
+    const top = this.narrow ? y + CAPTION : y + (height - BAR) / 2;
     if (lane.stream === this.chosen) {
       paint.fillStyle = colour("shade");
-      paint.fillRect(0, y, width, LANE);
+      paint.fillRect(0, y, width, height);
     }
     paint.save();
     paint.beginPath();
-    paint.rect(this.left, y, width - this.left, LANE);
+    paint.rect(this.left, y, width - this.left, height);
     paint.clip();
     for (const [from, to] of lane.linked) {
       paint.fillStyle = colour("line");
@@ -226,11 +239,22 @@ export class EvidenceTimeline extends HTMLElement {
     }
     for (const piece of [...lane.gaps, ...lane.segments]) this.drawPiece(paint, piece, top, colour);
     paint.restore();
-    paint.fillStyle = colour("ink");
-    paint.fillText(fitted(paint, lane.stream, this.left - 14), 10, y + 16);
-    paint.fillStyle = colour("soft");
+    this.drawCaption(paint, lane, y, width, colour);
+  }
+
+  /** @param {CanvasRenderingContext2D} paint @param {Lane} lane @param {number} y @param {number} width @param {(name: string) => string} colour */
+  drawCaption(paint, lane, y, width, colour) {
     const note = `${t(`role.${lane.role}`)} ${lane.coverage.percent.toFixed(1)} %${lane.late ? ` · ${t("task.late")}` : ""}`;
-    paint.fillText(fitted(paint, note, this.left - 14), 10, y + 33);
+    const name = fitted(paint, lane.stream, this.narrow ? width / 2 : this.left - 14);
+    const [x, down] = this.narrow ? [18 + paint.measureText(name).width, 15] : [10, 33];
+    if (this.narrow) {
+      paint.fillStyle = colour(lane.stream === this.chosen ? "shade" : "surface"); // the axis runs behind the words
+      paint.fillRect(0, y + 4, x + paint.measureText(note).width + 6, 22);
+    }
+    paint.fillStyle = colour("ink");
+    paint.fillText(name, 10, y + (this.narrow ? 15 : 16));
+    paint.fillStyle = colour("soft");
+    paint.fillText(fitted(paint, note, this.narrow ? width - x - 6 : this.left - 14), x, y + down);
   }
 
   /** @param {CanvasRenderingContext2D} paint @param {Piece} piece @param {number} top @param {(name: string) => string} colour */
@@ -247,11 +271,13 @@ export class EvidenceTimeline extends HTMLElement {
     if (piece.state === "verified") paint.fill();
     else {
       if (piece.state === "gap") paint.setLineDash([4, 3]);
+      if (piece.state === "unknown") paint.setLineDash([2, 3]);
       paint.stroke();
       paint.setLineDash([]);
       paint.clip();
       if (piece.state === "pending") hatch(paint, x, top, wide);
       if (piece.state === "failed") cross(paint, x, top, wide);
+      if (piece.state === "unknown") dots(paint, x, top, wide);
     }
     paint.restore();
     if (isSegment(piece) && piece.recovered && wide > 8) {
@@ -260,7 +286,7 @@ export class EvidenceTimeline extends HTMLElement {
     }
     if (!isSegment(piece) && wide > 60) {
       paint.fillStyle = colour(piece.state);
-      paint.fillText(fitted(paint, known("cause", piece.cause), wide - 10), x + 6, top + BAR / 2);
+      paint.fillText(fitted(paint, causeOf(piece), wide - 10), x + 6, top + BAR / 2);
     }
   }
 
@@ -301,6 +327,17 @@ function cross(paint, x, top, wide) {
   paint.stroke();
 }
 
+/** @param {CanvasRenderingContext2D} paint @param {number} x @param {number} top @param {number} wide */
+function dots(paint, x, top, wide) {
+  for (let at = Math.max(x, -20) + 5; at < Math.min(x + wide, 5000); at += 8)
+    for (const down of [5, BAR - 5]) paint.fillRect(at, top + down, 1.5, 1.5);
+}
+
+/** Why there is no video, or that this is not known. @param {import("./evidence-lane.js").Gap} gap */
+function causeOf(gap) {
+  return gap.state === "unknown" ? t("state.unknown") : known("cause", gap.cause);
+}
+
 /** @param {CanvasRenderingContext2D} paint @param {string} text @param {number} wide */
 function fitted(paint, text, wide) {
   if (paint.measureText(text).width <= wide) return text;
@@ -312,7 +349,7 @@ function fitted(paint, text, wide) {
 /** Say what a piece is in one line. @param {Piece} piece */
 export function describe(piece) {
   const span = `${clock(piece.from_ms)} – ${clock(piece.to_ms)} (${stretch(piece.to_ms - piece.from_ms)})`;
-  if (!isSegment(piece)) return `${t("state.gap")}：${known("cause", piece.cause)} ${span}`;
+  if (!isSegment(piece)) return piece.state === "unknown" ? `${t("state.unknown")} ${span}` : `${t(`state.${piece.state}`)}${t("app.colon")}${known("cause", piece.cause)} ${span}`;
   return `${t(`state.${piece.state}`)} #${piece.number} ${span}${piece.recovered ? ` · ${t("segment.recovered")}` : ""}`;
 }
 

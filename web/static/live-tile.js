@@ -1,5 +1,5 @@
 // A tile of the wall: one live picture with its facts. When it stops it says why and shows its last picture with its age.
-import { Refusal } from "./api.js";
+import { Refusal, whoami } from "./api.js";
 import { fill, h } from "./dom.js";
 import { LiveView } from "./live-view.js";
 import { clock, known, stretch, t } from "./words.js";
@@ -11,6 +11,7 @@ const FIRST_MS = 10000;
 const DEAD_MS = 1500;
 const RETRY_MS = [1000, 2000, 4000, 8000];
 const KEEP_EVERY_MS = 500;
+const PROVEN_MS = 2500;
 
 /** Attribute `stream`; property `facts` (StreamState), `paired` (names of who paired it). */
 export class LiveTile extends HTMLElement {
@@ -28,6 +29,7 @@ export class LiveTile extends HTMLElement {
     this.tries = 0;
     this.retryAt = 0;
     this.why = "";
+    this.since = 0;
     this.video = h("video", { muted: true, playsinline: true });
     this.video.muted = true;
     this.last = h("canvas", { class: "hidden" });
@@ -68,7 +70,9 @@ export class LiveTile extends HTMLElement {
   };
 
   async open() {
+    if (!this.isConnected || !whoami()) return;
     this.view?.close();
+    this.since = 0;
     this.began = Date.now();
     this.retryAt = 0;
     const view = (this.view = new LiveView(this.stream, this.video));
@@ -78,12 +82,14 @@ export class LiveTile extends HTMLElement {
       await view.open();
     } catch (error) {
       if (this.view !== view) return;
-      this.stopped(error instanceof Refusal ? error.message : t("live.unreachable"));
+      this.stopped(error instanceof Refusal ? error.what : t("live.unreachable"));
     }
   }
 
   alive() {
     const now = Date.now();
+    this.since ||= now;
+    if (this.tries && now - this.since < PROVEN_MS) return; // a relay repeats its newest pictures: after a stop they prove nothing yet
     if (this.dataset["live"] !== "running") {
       this.dataset["live"] = "running";
       this.tries = 0;
@@ -136,7 +142,7 @@ export class LiveTile extends HTMLElement {
   /** @param {number} now */
   drawStopped(now) {
     const state = this.state;
-    const cause = state && state.state !== "recording" ? `${known("source", state.state)}${state.detail ? `：${state.detail}` : ""}` : this.why;
+    const cause = state && state.state !== "recording" ? `${known("source", state.state)}${state.detail ? `${t("app.colon")}${state.detail}` : ""}` : this.why;
     this.drawCover(
       h("strong", {}, t("live.stopped")),
       h("span", { class: "why" }, cause),
@@ -152,6 +158,7 @@ export class LiveTile extends HTMLElement {
 
   drawDelay() {
     const delay = this.view?.pulse.delay;
+    this.delay.title = t("live.delay-about");
     this.delay.textContent = this.dataset["live"] === "running" && delay !== null && delay !== undefined ? t("live.delay", { ms: Math.round(delay) }) : "";
   }
 

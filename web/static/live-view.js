@@ -1,5 +1,5 @@
 // Watch one stream by WHEP: the offer goes out at once, without waiting for ICE candidates; the server's are enough.
-import { call, part, send } from "./api.js";
+import { call, part, send, whoami } from "./api.js";
 
 /** @typedef {{delay: number | null, frames: number, lastFrame: number}} Pulse */
 
@@ -26,6 +26,7 @@ export class LiveView {
 
   async open() {
     const connection = (this.connection = new RTCPeerConnection({ iceServers: await iceServers() }));
+    if (this.closed) return this.end();
     connection.addTransceiver("video", { direction: "recvonly" });
     connection.addTransceiver("audio", { direction: "recvonly" });
     const media = new MediaStream();
@@ -37,6 +38,7 @@ export class LiveView {
       if (["failed", "disconnected", "closed"].includes(connection.connectionState) && !this.closed) void this.broke();
     });
     await connection.setLocalDescription(await connection.createOffer());
+    if (this.closed) return this.end();
     const [box, source] = this.stream.split("/");
     const answer = await send("POST", `streams/${part(box ?? "")}/${part(source ?? "")}/whep`, connection.localDescription?.sdp ?? "", "application/sdp");
     this.view = answer.headers.get("location")?.split("/").pop() ?? null;
@@ -107,9 +109,21 @@ export class LiveView {
   end() {
     this.connection?.close();
     this.connection = null;
-    if (this.view) void call("DELETE", `views/${part(this.view)}`).catch(() => undefined);
+    const view = this.view;
     this.view = null;
+    if (!view || !whoami()) return; // the hub ends the views of a login that is over
+    const told = call("DELETE", `views/${part(view)}`).catch(() => undefined);
+    endings.add(told);
+    void told.finally(() => endings.delete(told));
   }
+}
+
+/** @type {Set<Promise<unknown>>} */
+const endings = new Set();
+
+/** Wait until the hub was told of the end of every view that was closed: a log-out comes after them. */
+export async function viewsTold() {
+  await Promise.allSettled([...endings]);
 }
 
 /** @type {Promise<RTCIceServer[]> | null} */

@@ -3,12 +3,14 @@ import { call, mayBe } from "./api.js";
 import { whenChanged } from "./changes.js";
 import { component, fill, h } from "./dom.js";
 import { LiveTile } from "./live-tile.js";
-import { t } from "./words.js";
+import { named, t } from "./words.js";
 
 /** @typedef {import("./live-tile.js").StreamState} StreamState */
 
 const SIZES = [1, 4, 9];
 const KEPT = "wall";
+const PHONE = matchMedia("(max-width: 700px)");
+const TOUCH = matchMedia("(pointer: coarse), (max-width: 700px)"); // no dragging there
 
 export class LiveWall extends HTMLElement {
   constructor() {
@@ -32,7 +34,7 @@ export class LiveWall extends HTMLElement {
       this,
       h("div", { class: "page-head" }, h("h1", {}, t("nav.wall")), this.sizes, h("span", { class: "notice small" }, t("wall.recorded")), h("span", { class: "grow" })),
       this.grid,
-      h("section", { class: "stack" }, h("p", { class: "soft small" }, t("wall.drag")), this.list),
+      h("section", { class: "stack wall-choice" }, h("p", { class: "soft small" }, t(TOUCH.matches ? "wall.tap" : "wall.drag")), this.list),
     );
     this.stop = whenChanged([], () => this.refresh());
     const poll = window.setInterval(() => void this.refresh(), 4000);
@@ -67,7 +69,7 @@ export class LiveWall extends HTMLElement {
     if (!streams || !tasks) return;
     this.streams = streams.streams;
     this.pairedBy = {};
-    for (const task of tasks.tasks) for (const bond of task.paired) if (bond.state === "paired") this.pairedBy[bond.stream] = bond.by;
+    for (const task of tasks.tasks) for (const bond of task.paired) if (bond.state === "paired") this.pairedBy[bond.stream] = named(task.names, bond.by);
     this.settle();
     for (const tile of this.querySelectorAll("live-tile")) if (tile instanceof LiveTile) tile.show(this.stateOf(tile.stream), this.pairedBy[tile.stream]);
     this.drawList();
@@ -82,7 +84,7 @@ export class LiveWall extends HTMLElement {
   settle() {
     if (this.places.some(Boolean) || !this.streams.length) return;
     this.places = this.streams.slice(0, 9).map((state) => state.stream);
-    this.size = this.streams.length <= 1 ? 1 : this.streams.length <= 4 ? 4 : 9;
+    this.size = this.streams.length <= 1 || PHONE.matches ? 1 : this.streams.length <= 4 ? 4 : 9;
     this.arrange();
   }
 
@@ -119,7 +121,7 @@ export class LiveWall extends HTMLElement {
   }
 
   makeVacancy() {
-    const nothing = this.streams.length ? t("wall.vacant") : t("wall.no-streams");
+    const nothing = this.streams.length ? t(TOUCH.matches ? "wall.vacant-tap" : "wall.vacant") : t("wall.no-streams");
     return this.acceptDrops(h("div", { class: "vacant" }, nothing));
   }
 

@@ -94,9 +94,9 @@ export class PairingPage extends HTMLElement {
   /** @param {Task} task @param {StreamState[]} streams */
   drawPaired(task, streams) {
     const bonds = task.paired.filter((bond) => bond.state === "paired" || bond.state === "pending");
-    const signature = JSON.stringify(bonds.map((bond) => [bond.stream, bond.state]));
+    const signature = JSON.stringify(bonds.map((bond) => [bond.stream, bond.state, bond.ending]));
     if (signature !== this.shown) {
-      if (bonds.some((bond) => bond.state === "paired" && !this.shown.includes(JSON.stringify([bond.stream, "paired"])))) buzz();
+      if (bonds.some((bond) => bond.state === "paired" && !this.shown.includes(JSON.stringify([bond.stream, "paired"]).slice(0, -1)))) buzz();
       this.shown = signature;
       fill(
         this.paired,
@@ -104,9 +104,9 @@ export class PairingPage extends HTMLElement {
           h(
             "div",
             { class: "card stack" },
-            h("div", { class: "row" }, h("strong", { class: "grow" }, bond.stream), h("span", { class: `badge ${bond.state === "paired" ? "good" : "wait"}` }, h("i"), t(`bond.${bond.state}`)), bond.from_ms && h("span", { class: "soft small" }, clock(bond.from_ms))),
+            h("div", { class: "row" }, h("strong", { class: "grow" }, bond.stream), h("span", { class: `badge ${bond.state === "paired" && !bond.ending ? "good" : "wait"}` }, h("i"), t(`bond.${bond.ending ? "ending" : bond.state}`)), bond.from_ms && h("span", { class: "soft small" }, clock(bond.from_ms))),
             bond.state === "paired" ? component(LiveTile, { stream: bond.stream }) : h("p", { class: "soft pulse" }, t("pair.waiting")),
-            h("button", { class: "danger", onclick: () => void this.free(bond.stream) }, t("pair.free")),
+            !bond.ending && h("button", { class: "danger", onclick: () => void this.free(bond.stream) }, t("pair.free")),
           ),
         ),
       );

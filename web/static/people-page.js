@@ -19,7 +19,7 @@ export class PeoplePage extends HTMLElement {
     const form = h(
       "form",
       {
-        class: "card row",
+        class: "card row align-end",
         onsubmit: (/** @type {Event} */ event) => {
           event.preventDefault();
           const given = values(form);
@@ -40,7 +40,7 @@ export class PeoplePage extends HTMLElement {
   async refresh() {
     try {
       const answer = await call("GET", "people");
-      fill(this.body, h("table", { class: "fold" }, h("tbody", {}, .../** @type {Person[]} */ (answer.people).map((person) => this.row(person)))));
+      fill(this.body, h("table", { class: "fold people" }, h("thead", {}, h("tr", {}, ...["login.name", "people.display", "people.role", "task.state", "people.since", "people.acts"].map((head) => h("th", {}, t(head))))), h("tbody", {}, .../** @type {Person[]} */ (answer.people).map((person) => this.row(person)))));
     } catch (error) {
       fill(this.body, h("p", { class: "notice bad" }, error instanceof Error ? error.message : ""));
     }

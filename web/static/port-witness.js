@@ -11,6 +11,7 @@ import "./log-pin.js";
 import { call, remember, whoami } from "./api.js";
 import { changes, whenChanged } from "./changes.js";
 import { fill, h } from "./dom.js";
+import { viewsTold } from "./live-view.js";
 import { placeOf, RecordPage } from "./record-page.js";
 import { clock, language, loadWords, t, zone } from "./words.js";
 
@@ -26,6 +27,8 @@ const DOORS = [
   { path: "/alarms", word: "nav.alarms", roles: ["supervisor", "administrator"] },
   { path: "/people", word: "nav.people", roles: ["administrator"] },
 ];
+
+const WITH_TASK = ["tasks", "pair"];
 
 class PortWitness extends HTMLElement {
   constructor() {
@@ -105,7 +108,7 @@ class PortWitness extends HTMLElement {
       page.setAttribute("place", placeOf(rest));
       return page;
     }
-    if (!door && first !== "pair") return this.forbidden(first);
+    if ((!door && first !== "pair") || rest.length > (WITH_TASK.includes(first) ? 1 : 0)) return this.forbidden(rest.length ? "" : first);
     const names = { wall: "live-wall", tasks: rest[0] ? "task-page" : "task-list", pair: "pairing-page", devices: "device-list", alarms: "alarm-inbox", people: "people-page" };
     const page = document.createElement(names[/** @type {keyof typeof names} */ (first)] ?? "live-wall");
     if (rest[0]) page.setAttribute("task", decodeURIComponent(rest[0]));
@@ -162,6 +165,9 @@ class PortWitness extends HTMLElement {
   }
 
   async logOut() {
+    changes.close();
+    fill(this.main); // what plays ends, and says so, while the login still counts
+    await viewsTold();
     await call("DELETE", "session").catch(() => null);
     history.replaceState(null, "", "/login");
     this.leave();

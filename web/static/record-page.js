@@ -2,7 +2,7 @@
 import { call, part } from "./api.js";
 import { fill, h } from "./dom.js";
 import { evidenceState } from "./evidence-state.js";
-import { known, moment, t } from "./words.js";
+import { bytes, known, moment, several, t } from "./words.js";
 
 /** @typedef {{record: {issuer: string, epoch: number, position: number}, kind: string, subject: string, wall_ms: number, mono_ns: string, sync: string, error_ms: number | null, seen_size: number | null, body: Record<string, unknown>, data_hex: string, leaf: string, state: "logged" | "persisted", log_index: number | null, log_size: number | null, log_leaf: string | null, path: string[], checkpoint: string | null}} OpenedRecord */
 
@@ -42,7 +42,7 @@ export class RecordPage extends HTMLElement {
       this,
       h("div", { class: "page-head" }, h("h1", {}, `${known("kind", record.kind)} · ${issuer} ${epoch}/${position}`), evidenceState(proof, t(`proof.${proof}`))),
       h("section", { class: "card" }, h("h2", {}, t("record.facts")), list(facts)),
-      h("section", { class: "card" }, h("h2", {}, t("record.body")), list(body.map(([key, value]) => [key, h("code", {}, typeof value === "string" ? value : JSON.stringify(value))]))),
+      h("section", { class: "card" }, h("h2", {}, t("record.body")), list(body.map(([key, value]) => [known("field", key), worded(key, value)]))),
       h(
         "section",
         { class: "card stack" },
@@ -58,6 +58,23 @@ export class RecordPage extends HTMLElement {
       ),
     );
   }
+}
+
+const WALL = ["wall_from", "wall_to", "late_from", "start_ns", "end_ns", "before_ns", "after_ns", "expected_end_ns"];
+const HELD = ["mono_from", "mono_to", "until_mono_ns", "at_mono", "step_ns"];
+
+/** Say a field's value as people read it; what only machines read stays as it is. @param {string} key @param {unknown} value */
+function worded(key, value) {
+  if (WALL.includes(key)) return h("span", {}, `${moment(Number(value) / 1e6)}.${String(Math.floor(Number(value) / 1e6) % 1000).padStart(3, "0")} `, h("code", { class: "soft small" }, `${value} ns`));
+  if (HELD.includes(key)) return h("span", {}, `${(Number(value) / 1e9).toFixed(3)} s `, h("code", { class: "soft small" }, `${value} ns`));
+  if (key === "size" && typeof value === "number") return bytes(value);
+  if (typeof value === "boolean") return t(value ? "app.yes" : "app.no");
+  if (Array.isArray(value) && !value.length) return t("app.none");
+  if (Array.isArray(value) && value.every((one) => typeof one === "string")) return several(value);
+  if (key === "facts" && Array.isArray(value)) return several(value.map(([name, text]) => `${known("fact", name)}${t("app.colon")}${text}`));
+  if (key === "state") return known("record-state", String(value));
+  if (key === "cause") return known("cause", String(value));
+  return h("code", {}, typeof value === "string" ? value : JSON.stringify(value));
 }
 
 /** @param {[string, string | Node][]} rows */

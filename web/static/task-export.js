@@ -13,6 +13,7 @@ export class TaskExport extends HTMLElement {
     this.name = "";
     this.timer = 0;
     this.began = 0;
+    this.isOpen = false;
     this.body = h("div", { class: "stack" });
   }
 
@@ -28,8 +29,9 @@ export class TaskExport extends HTMLElement {
 
   /** @param {import("./task-list.js").Task} task */
   show(task) {
-    if (this.name === task.task) return;
+    if (this.name === task.task && this.isOpen === (task.state === "open")) return;
     this.name = task.task;
+    this.isOpen = task.state === "open";
     const kept = sessionStorage.getItem(`export:${this.name}`);
     if (kept) void this.follow(kept);
     else this.offer();
@@ -37,11 +39,12 @@ export class TaskExport extends HTMLElement {
 
   offer() {
     const may = mayBe("supervisor");
-    fill(this.body, h("p", { class: "soft" }, t("export.about")), may ? h("button", { onclick: () => void this.start() }, t("export.start")) : h("p", { class: "soft small" }, t("export.only")));
+    fill(this.body, h("p", { class: "soft" }, t("export.about")), may ? h("button", { disabled: this.isOpen, onclick: () => void this.start() }, t("export.start")) : h("p", { class: "soft small" }, t("export.only")), may && this.isOpen && h("p", { class: "soft small" }, t("export.open")));
   }
 
   async start() {
     this.began = Date.now();
+    fill(this.body, h("progress"), h("p", { class: "small" }, t("export.gathering")));
     try {
       const answer = await call("POST", `tasks/${part(this.name)}/exports`);
       sessionStorage.setItem(`export:${this.name}`, answer.export);

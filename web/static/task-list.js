@@ -2,10 +2,10 @@
 import { call, mayBe, part } from "./api.js";
 import { whenChanged } from "./changes.js";
 import { fill, h, values } from "./dom.js";
-import { moment, t } from "./words.js";
+import { moment, named, several, t } from "./words.js";
 
-/** @typedef {{stream: string, state: string, by: string, ordered_ms: number, from_ms: number | null, to_ms: number | null, late_from_ms: number | null, second: string | null, reason: string | null, detail: string}} Bond */
-/** @typedef {{task: string, title: string, site: string, bay: string | null, state: "open" | "ended", opened_ms: number, ended_ms: number | null, by: string, inspectors: string[], cameras: string[], facts: Record<string, string>, paired: Bond[]}} Task */
+/** @typedef {{stream: string, state: string, by: string, ordered_ms: number, from_ms: number | null, to_ms: number | null, late_from_ms: number | null, second: string | null, reason: string | null, detail: string, ending: boolean}} Bond */
+/** @typedef {{task: string, title: string, site: string, bay: string | null, state: "open" | "ended", opened_ms: number, ended_ms: number | null, by: string, inspectors: string[], cameras: string[], facts: Record<string, string>, paired: Bond[], names: Record<string, string>}} Task */
 
 export class TaskList extends HTMLElement {
   constructor() {
@@ -61,7 +61,7 @@ export class TaskList extends HTMLElement {
                 h("td", name(0), h("a", { href: `/tasks/${part(task.task)}` }, task.task)),
                 h("td", name(1), task.title || "—"),
                 h("td", name(2), task.bay ?? "—"),
-                h("td", name(3), task.inspectors.join("、") || "—"),
+                h("td", name(3), several(task.inspectors.map((login) => named(task.names, login))) || "—"),
                 h("td", name(4), stateBadge(task)),
                 h("td", name(5), String(task.paired.filter((bond) => bond.state === "paired").length)),
                 h("td", name(6), moment(task.opened_ms)),
@@ -93,6 +93,7 @@ export class TaskList extends HTMLElement {
           } catch (error) {
             failure.textContent = error instanceof Error ? error.message : "";
             failure.classList.remove("hidden");
+            failure.scrollIntoView({ block: "nearest" });
           }
         },
       },
@@ -101,7 +102,7 @@ export class TaskList extends HTMLElement {
       h("label", {}, h("span", {}, t("task.title")), h("input", { name: "title", maxlength: "400" })),
       h("label", {}, h("span", {}, t("task.bay")), h("input", { name: "bay", maxlength: "32", placeholder: "bay-1" })),
       choices(t("task.cameras"), "cameras", cameras.map((/** @type {{stream: string}} */ stream) => [stream.stream, stream.stream])),
-      choices(t("task.inspectors"), "inspectors", inspectors.map((/** @type {{name: string, display: string}} */ person) => [person.name, `${person.display} (${person.name})`])),
+      choices(t("task.inspectors"), "inspectors", inspectors.map((/** @type {{name: string, display: string}} */ person) => [person.name, person.display === person.name ? person.name : `${person.display} (${person.name})`])),
       h("label", {}, h("span", {}, t("task.facts-hint")), h("textarea", { name: "facts", rows: "3", placeholder: t("task.facts-example") })),
       failure,
       h("div", { class: "row" }, h("button", { class: "primary" }, t("tasks.open")), h("button", { type: "button", onclick: () => dialog.close() }, t("app.cancel"))),
@@ -119,15 +120,18 @@ function choices(title, name, options) {
   return h("fieldset", { class: "card" }, h("legend", { class: "soft small" }, title), ...(boxes.length ? boxes : [h("span", { class: "soft" }, t("app.none"))]));
 }
 
-/** @param {HTMLFormElement} form */
+/** Read the form; throw an Error that names the line of the facts that says nothing. @param {HTMLFormElement} form */
 function readTask(form) {
   const given = values(form);
   const data = new FormData(form);
   /** @type {Record<string, string>} */
   const facts = {};
-  for (const line of (given["facts"] ?? "").split("\n")) {
-    const [key, ...rest] = line.split(/[:：=]/);
-    if (key?.trim() && rest.length) facts[key.trim()] = rest.join(":").trim();
+  for (const [index, line] of (given["facts"] ?? "").split("\n").entries()) {
+    if (!line.trim()) continue;
+    const [whole, key = "", text = ""] = /^([^:：]*)[:：](.*)$/.exec(line) ?? [];
+    if (!whole || !key.trim() || !text.trim()) throw new Error(t("task.facts-wrong", { number: index + 1, line: line.trim() }));
+    if (key.trim() in facts) throw new Error(t("task.facts-twice", { number: index + 1, name: key.trim() }));
+    facts[key.trim()] = text.trim();
   }
   return { task: given["task"], title: given["title"] ?? "", bay: given["bay"] || null, cameras: data.getAll("cameras"), inspectors: data.getAll("inspectors"), facts };
 }

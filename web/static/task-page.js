@@ -2,16 +2,16 @@
 import { call, mayBe, part } from "./api.js";
 import { whenChanged } from "./changes.js";
 import { fill, h } from "./dom.js";
-import { isSegment, verdictOf } from "./evidence-lane.js";
+import { isSegment, verdictOf, whyOf } from "./evidence-lane.js";
 import { EvidencePlayer } from "./evidence-player.js";
 import { evidenceState } from "./evidence-state.js";
 import { describe, EvidenceTimeline } from "./evidence-timeline.js";
-import { confirmAct } from "./confirming.js";
+import { confirmAct, sayNo } from "./confirming.js";
 import { TaskExport } from "./task-export.js";
 import { TaskKeeping } from "./task-keeping.js";
 import { TaskPairing } from "./task-pairing.js";
 import { stateBadge } from "./task-list.js";
-import { bytes, clock, moment, stretch, t } from "./words.js";
+import { bytes, clock, known, moment, named, several, stretch, t } from "./words.js";
 
 /** @typedef {import("./task-list.js").Task} Task */
 /** @typedef {import("./evidence-lane.js").Timeline} Timeline */
@@ -36,6 +36,7 @@ export class TaskPage extends HTMLElement {
     this.exporting = new TaskExport();
     this.keeping = new TaskKeeping();
     this.pieces = h("details", { class: "card" });
+    this.drawn = "";
   }
 
   get name() {
@@ -49,7 +50,7 @@ export class TaskPage extends HTMLElement {
       h(
         "div",
         { class: "columns" },
-        h("div", { class: "stack" }, this.verdict, this.timeline, this.piece, this.player, this.pieces),
+        h("div", { class: "stack" }, this.verdict, this.timeline, this.player, this.piece, this.pieces),
         h("div", { class: "stack" }, this.facts, this.pairing, this.exporting, this.keeping),
       ),
     );
@@ -105,18 +106,21 @@ export class TaskPage extends HTMLElement {
   /** @param {Timeline} line */
   drawVerdict(line) {
     const state = verdictOf(line.lanes);
-    const sum = (/** @type {"gap_ms" | "unexplained_ms"} */ key) => line.lanes.reduce((all, lane) => all + lane.coverage[key], 0);
+    const explained = line.lanes.reduce((all, lane) => all + lane.coverage.gap_ms, 0);
     const gaps = line.lanes.reduce((all, lane) => all + lane.gaps.filter((gap) => gap.state === "gap").length, 0);
     const segments = line.lanes.flatMap((lane) => lane.segments);
     const count = (/** @type {string} */ wanted) => segments.filter((segment) => segment.state === wanted).length;
     this.verdict.classList.remove("hidden");
     this.verdict.dataset["state"] = state;
+    if (state === "none") return fill(this.verdict, h("span", {}, t(line.lanes.length ? "verdict.none" : "verdict.no-lanes")));
+    const long = (/** @type {string} */ wanted) => line.lanes.reduce((all, lane) => all + lane.gaps.filter((gap) => gap.state === wanted).reduce((sum, gap) => sum + gap.to_ms - gap.from_ms, 0), 0);
     fill(
       this.verdict,
       evidenceState(state, t(`verdict.${state}`)),
       h("span", {}, t("verdict.segments", { verified: count("verified"), pending: count("pending"), failed: count("failed") })),
-      h("span", {}, t("verdict.gaps", { gaps, length: stretch(sum("gap_ms")) })),
-      h("span", { class: sum("unexplained_ms") > 0 ? "badge bad" : "soft" }, t("verdict.unexplained", { length: stretch(sum("unexplained_ms")) })),
+      h("span", {}, t("verdict.gaps", { gaps, length: stretch(explained) })),
+      long("unknown") > 0 && h("span", { class: "badge unknown" }, h("i"), t("verdict.not-known", { length: stretch(long("unknown")) })),
+      h("span", { class: long("failed") > 0 ? "badge bad" : "soft" }, t("verdict.unexplained", { length: stretch(long("failed")) })),
     );
   }
 
@@ -126,23 +130,25 @@ export class TaskPage extends HTMLElement {
     const rows = [
       [t("task.site"), task.site],
       [t("task.bay"), task.bay ?? "—"],
-      [t("task.inspectors"), task.inspectors.join("、") || "—"],
-      [t("task.cameras"), task.cameras.join("、") || "—"],
-      [t("task.opened"), `${moment(task.opened_ms)} (${task.by})`],
+      [t("task.inspectors"), several(task.inspectors.map((login) => named(task.names, login))) || "—"],
+      [t("task.cameras"), several(task.cameras) || "—"],
+      [t("task.opened"), `${moment(task.opened_ms)} (${named(task.names, task.by)})`],
       [t("task.ended-at"), task.ended_ms ? moment(task.ended_ms) : "—"],
-      ...Object.entries(task.facts),
+      ...Object.entries(task.facts).map(([name, text]) => /** @type {[string, string]} */ ([known("fact", name), text])),
     ];
     fill(this.facts, h("h2", {}, t("task.facts")), h("dl", {}, ...rows.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])));
   }
 
   /** @param {Timeline} line */
   drawPieces(line) {
-    if (!this.pieces.open && this.pieces.childElementCount) return;
+    const signature = JSON.stringify([this.pieces.open, line.lanes.map((lane) => [...lane.segments, ...lane.gaps].map((piece) => [piece.state, piece.to_ms]))]);
+    if (signature === this.drawn) return; // a redraw would take a link away from under the pointer
+    this.drawn = signature;
     const rows = line.lanes.flatMap((lane) => [...lane.segments, ...lane.gaps].map((piece) => ({ lane, piece }))).sort((one, other) => one.piece.from_ms - other.piece.from_ms);
     fill(
       this.pieces,
       h("summary", {}, t("task.pieces", { count: rows.length })),
-      h(
+      this.pieces.open && h(
         "div",
         { class: "scroll" },
         h(
@@ -161,12 +167,14 @@ export class TaskPage extends HTMLElement {
     return Math.floor(first / 1000) * 1000 - 1000;
   }
 
-  /** @param {{stream: string, ms: number}} detail */
-  seek({ stream, ms }) {
+  /** @param {{stream: string, ms: number, play?: boolean}} detail */
+  seek({ stream, ms, play }) {
     const lane = this.line?.lanes.find((one) => one.stream === stream);
     if (!lane || !this.line) return;
     this.player.show(this.name, lane, this.player.reel?.origin ?? this.originOf(this.line));
-    void this.player.seek(ms);
+    if (!play) return void this.player.seek(ms);
+    void this.player.playFrom(ms);
+    this.player.querySelector(".screen")?.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {{stream: string, piece: Piece | null}} detail */
@@ -178,8 +186,8 @@ export class TaskPage extends HTMLElement {
     if (isSegment(piece)) {
       rows.push([t("segment.number"), `#${piece.number} · ${bytes(piece.size)}${piece.recovered ? ` · ${t("segment.recovered")}` : ""}`]);
       rows.push(["SHA-256", h("code", {}, piece.sha256)]);
-      if (piece.why) rows.push([t("segment.why"), piece.why]);
-    } else if (piece.detail) rows.push([t("segment.why"), piece.detail]);
+      if (piece.why) rows.push([t("segment.why"), whyOf(piece.why)]);
+    } else rows.push([t("segment.why"), piece.state === "unknown" ? t("player.unknown") : [known("cause", piece.cause), piece.detail].filter(Boolean).join(" · ")]);
     fill(
       this.piece,
       h("div", { class: "row" }, evidenceState(piece.state), h("strong", {}, stream), h("span", { class: "grow" }), recordLink(piece)),
@@ -189,7 +197,7 @@ export class TaskPage extends HTMLElement {
 
   async endTask() {
     if (!(await confirmAct(t("task.end"), t("task.end-effect")))) return;
-    await call("POST", `tasks/${part(this.name)}/end`);
+    await call("POST", `tasks/${part(this.name)}/end`).catch((error) => sayNo(t("task.end"), error));
     await this.refresh();
   }
 }

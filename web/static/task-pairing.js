@@ -1,8 +1,8 @@
 // The recorders of a task: who is paired since when, pair another, free one, pair late with a second person.
 import { call, mayBe, part } from "./api.js";
-import { confirmAct } from "./confirming.js";
+import { confirmAct, sayNo } from "./confirming.js";
 import { fill, h, values } from "./dom.js";
-import { clock, t } from "./words.js";
+import { clock, known, named, t } from "./words.js";
 
 /** @typedef {import("./task-list.js").Task} Task */
 /** @typedef {import("./task-list.js").Bond} Bond */
@@ -14,7 +14,6 @@ export class TaskPairing extends HTMLElement {
     /** @type {Task | null} */
     this.task = null;
     this.list = h("ul");
-    this.code = h("div", { class: "phone code-card" });
     this.failure = h("p", { class: "notice bad hidden", role: "alert" });
     this.acts = h("div", { class: "row" });
   }
@@ -22,7 +21,7 @@ export class TaskPairing extends HTMLElement {
   connectedCallback() {
     this.classList.add("card", "stack");
     this.style.display = "block";
-    fill(this, h("h2", {}, t("task.recorders")), this.list, this.failure, this.acts, this.code);
+    fill(this, h("h2", {}, t("task.recorders")), this.list, this.failure, this.acts);
   }
 
   /** @param {Task} task */
@@ -37,20 +36,22 @@ export class TaskPairing extends HTMLElement {
       may && h("button", { onclick: () => void this.choose(true) }, t("pair.late")),
       may && h("button", { onclick: () => void this.showCode() }, t("pair.code")),
     );
-    if (!may) fill(this.code);
   }
 
   /** @param {Bond} bond */
   bond(bond) {
-    const kind = { pending: "wait", paired: "good", unpaired: "off", refused: "bad" }[bond.state] ?? "off";
+    const state = bond.state === "paired" && bond.ending ? "ending" : bond.state;
+    const kind = { pending: "wait", ending: "wait", paired: "good", unpaired: "off", refused: "bad" }[state] ?? "off";
+    const names = this.task?.names ?? {};
+    const byCode = !bond.late_from_ms && bond.reason;
     const since = bond.from_ms ? `${clock(bond.from_ms)}${bond.to_ms ? ` – ${clock(bond.to_ms)}` : ""}` : clock(bond.ordered_ms);
-    const late = bond.late_from_ms && t("pair.late-note", { time: clock(bond.late_from_ms), second: bond.second ?? "", reason: bond.reason ?? "" });
-    const free = this.task?.state === "open" && bond.state === "paired" && mayBe("supervisor", "inspector");
+    const late = bond.late_from_ms && t("pair.late-note", { time: clock(bond.late_from_ms), second: named(names, bond.second ?? ""), reason: bond.reason ?? "" });
+    const free = this.task?.state === "open" && state === "paired" && mayBe("supervisor", "inspector");
     return h(
       "li",
       { class: "list-item" },
-      h("div", { class: "grow" }, h("strong", {}, bond.stream), h("div", { class: "soft small" }, `${since} · ${bond.by}`), late && h("div", { class: "badge warn" }, h("i"), late), bond.detail && h("div", { class: "small" }, bond.detail)),
-      h("span", { class: `badge ${kind}` }, h("i"), t(`bond.${bond.state}`)),
+      h("div", { class: "grow" }, h("strong", {}, bond.stream), h("div", { class: "soft small" }, `${since} · ${byCode ? t("pair.by-code", { who: named(names, bond.by) }) : named(names, bond.by)}`), late && h("div", { class: "badge warn long" }, h("i"), late), bond.detail && h("div", { class: "small" }, bond.detail)),
+      h("span", { class: `badge ${kind}` }, h("i"), t(`bond.${state}`)),
       free && h("button", { onclick: () => void this.free(bond.stream) }, t("pair.free")),
     );
   }
@@ -77,14 +78,19 @@ export class TaskPairing extends HTMLElement {
   async showCode() {
     await this.order(async () => {
       const answer = await call("GET", `tasks/${part(this.task?.task ?? "")}/code`);
-      fill(this.code, codeCard(answer));
+      const dialog = h("dialog", { class: "phone code-card" }, h("h2", {}, t("pair.code-only")), codeCard(answer), h("p", { class: "soft small" }, t("pair.code-hint")), h("button", { onclick: () => dialog.close() }, t("app.close")));
+      dialog.addEventListener("close", () => dialog.remove());
+      document.body.append(dialog);
+      dialog.showModal();
     });
   }
 
   /** @param {boolean} late */
   async choose(late) {
     const answer = await call("GET", "streams");
-    const recorders = answer.streams.filter((/** @type {{role: string}} */ stream) => stream.role === "recorder" || late);
+    const held = new Set((this.task?.paired ?? []).filter((bond) => bond.state === "paired" || bond.state === "pending").map((bond) => bond.stream));
+    const recorders = answer.streams.filter((/** @type {{role: string, stream: string}} */ stream) => stream.role === "recorder" && !held.has(stream.stream));
+    if (!recorders.length) return sayNo(t(late ? "pair.late" : "pair.pair"), new Error(t(held.size ? "pair.all-paired" : "pair.no-recorders")));
     const dialog = h("dialog");
     const failure = h("p", { class: "notice bad hidden", role: "alert" });
     const form = h(
@@ -105,7 +111,7 @@ export class TaskPairing extends HTMLElement {
       },
       h("h2", {}, t(late ? "pair.late" : "pair.pair")),
       h("p", { class: "soft" }, t(late ? "pair.late-effect" : "pair.effect")),
-      h("label", {}, h("span", {}, t("pair.recorder")), h("select", { name: "stream", required: true }, ...recorders.map((/** @type {{stream: string, state: string}} */ stream) => h("option", { value: stream.stream }, stream.stream)))),
+      h("label", {}, h("span", {}, t("pair.recorder")), h("select", { name: "stream", required: true }, ...recorders.map((/** @type {{stream: string, state: string}} */ stream) => h("option", { value: stream.stream }, `${stream.stream} · ${known("source", stream.state)}`)))),
       ...(late ? this.lateFields() : []),
       failure,
       h("div", { class: "row" }, h("button", { class: "primary" }, t("pair.order")), h("button", { type: "button", onclick: () => dialog.close() }, t("app.cancel"))),

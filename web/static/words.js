@@ -41,6 +41,16 @@ export function known(group, text) {
   return words[`${group}.${text}`] ?? text;
 }
 
+/** Names in a row, as the language separates them. @param {string[]} names */
+export function several(names) {
+  return names.join(t("app.comma"));
+}
+
+/** Somebody's name where it is known, else their login. @param {Record<string, string>} names @param {string} login */
+export function named(names, login) {
+  return names[login] ?? login;
+}
+
 /** @param {number} value @param {number} [digits] */
 function padded(value, digits = 2) {
   return String(value).padStart(digits, "0");
