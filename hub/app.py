@@ -26,6 +26,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.reports     accept(report, by) -> SignedRecord                          a monitor's signed report
     hub.carried     take(head text, by, way="code") -> SignedRecord             a box's head that was brought by hand
     hub.keeping     get(task) ; decide(task, kinds.Keeping) ; confirm(by, reason)       retention classes and legal holds
+    hub.erasing     erase(position, by, reason) -> leaves                       bodies of concealed records
     hub.records     get(issuer, epoch, position) -> StoredRecord
     hub.access      hub/access.py      class Access(core: Core)
     hub.bus         is_up, state (sync); None when the HTTPS transport serves alone
@@ -54,6 +55,7 @@ from hub.config import HubSettings
 from hub.core import Core
 from hub.devices import Devices, Streams
 from hub.enrolment import Enrolment
+from hub.erasing import Erasing, erased
 from hub.events import Events
 from hub.export import Export
 from hub.history import CheckpointHistory
@@ -106,6 +108,7 @@ class Hub:
     witnesses: Witnesses
     reports: Reports
     keeping: Keeping
+    erasing: Erasing
     carried: Carried
     access: Access
     enrolment: Enrolment
@@ -191,6 +194,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         witnesses=witnesses,
         reports=Reports(core),
         keeping=await stack.enter_async_context(Keeping(core, store, vouched=witnesses.vouched_ns)),
+        erasing=Erasing(core),
         carried=Carried(core, ingest),
         access=Access(core, Lanes(core.clock)),
         enrolment=Enrolment(core),
@@ -241,6 +245,8 @@ def _wire(hub: Hub) -> None:
     async def published(publication: Publication) -> None:
         for signed in publication.records:
             _tell(hub, signed)
+        if any(erased(signed.record.body) for signed in publication.records):
+            await hub.core.database.settle()
         hub.witnesses.published(publication.size, publication.checkpoint)
         await hub.mail.published(publication)
         boxes = sorted({receipt.box for receipt in publication.receipts})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Select, func, select
 
+from hub.erasing import opening_of
 from hub.history import kept_checkpoints
 from hub.timestamps import tokens_about
 from protocol import kinds
@@ -45,6 +46,10 @@ class DatabasePort:
         if not found:
             raise StorageError(f"leaf {index} is missing", where="port log")
         return found[0]
+
+    def opening(self, index: int) -> bytes | None:
+        """Give salt and body of a concealed leaf."""
+        return opening_of(self.connection, index)
 
     def hub_leaf_before(self, index: int) -> int | None:
         """Give the last `stored` record below `index`."""

@@ -15,21 +15,22 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, and_, func, select
 
 from hub.config import HubSettings
+from hub.erasing import opening_of
 from hub.projections import BOX_TABLES, HUB_TABLES, project_box, project_hub
 from protocol import kinds
-from protocol.errors import PortwitnessError, VerificationError
+from protocol.errors import MalformedError, PortwitnessError, VerificationError
 from protocol.identifiers import BoxId, Issuer
 from protocol.journals import Journal
 from protocol.ledger import Ledger
 from protocol.merkle import Frontier, inclusion_proof, verify_inclusion
 from protocol.notes import ED25519, Checkpoint, NoteKey, SignedCheckpoint
-from protocol.records import read
+from protocol.records import SignedRecord, read
 from protocol.signatures import PublicKey
 from storage.blobs import BlobStore, open_blobs
 from storage.database import Database
 from storage.keys import load_ed25519
 from storage.logs import LogFolder, PortLog, reader
-from storage.schema import blobs, disposals, identities, journals, leaves, log_state, records, seals
+from storage.schema import blobs, concealed, disposals, identities, journals, leaves, log_state, records, seals
 
 MAX_PROBLEMS = 1000
 PAGE = 1000
@@ -186,7 +187,7 @@ def _check_projections(connection: Connection, found: list[str]) -> None:
         scratch = Database(f"sqlite:///{folder}/scratch.db")
         scratch.open()
         try:
-            scratch.write_now(lambda other: _replay(connection, other))
+            scratch.write_now(lambda other: _replay(connection, other, found))
             for table in (*BOX_TABLES, *HUB_TABLES):
                 found.extend(_differences(_rows(connection, table), scratch.read_now(_reader_of(table)), table))
         except PortwitnessError as error:
@@ -195,14 +196,31 @@ def _check_projections(connection: Connection, found: list[str]) -> None:
             scratch.close()
 
 
-def _replay(connection: Connection, scratch: Connection) -> None:
+def _replay(connection: Connection, scratch: Connection, found: list[str]) -> None:
     query = select(records.c.issuer, records.c.data).order_by(records.c.issuer, records.c.epoch, records.c.position)
     for row in connection.execute(query.execution_options(yield_per=PAGE)):
         signed = read(bytes(row.data))
         if signed.record.issuer.role == "hub":
-            project_hub(scratch, signed)
+            _replay_hub(connection, scratch, signed, found)
         else:
             project_box(scratch, [signed.record])
+
+
+def _replay_hub(connection: Connection, scratch: Connection, signed: SignedRecord, found: list[str]) -> None:
+    """Replay a record of the hub; a concealed one with its body, which must be the one it binds."""
+    position = signed.record.position
+    hidden = isinstance(signed.record.body, kinds.Concealed)
+    opening = opening_of(connection, position) if hidden else None
+    try:
+        project_hub(scratch, signed, opening)
+    except (VerificationError, MalformedError) as error:
+        found.append(f"S6 record {position}: its body is not the one that the log binds: {error}")
+    if hidden and opening is None and not _erasure(connection, position):
+        found.append(f"S6 record {position}: its body is missing, and no record says why")
+
+
+def _erasure(connection: Connection, position: int) -> bool:
+    return connection.execute(select(concealed.c.disposal).where(concealed.c.position == position)).scalar() is not None
 
 
 def _reader_of(table: Table) -> Callable[[Connection], dict[tuple[Any, ...], tuple[Any, ...]]]:

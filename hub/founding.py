@@ -16,6 +16,7 @@ from hub.app import Hub, open_hub
 from hub.config import HubSettings
 from hub.core import Core
 from hub.enrolment import Enrolment
+from hub.erasing import Erasing
 from hub.events import Events
 from hub.lockout import Lanes
 from hub.sequencer import Sequencer
@@ -35,6 +36,7 @@ class House:
     core: Core
     access: Access
     enrolment: Enrolment
+    erasing: Erasing
 
 
 def run_hub(settings: HubSettings) -> AbstractAsyncContextManager[Hub]:
@@ -55,7 +57,7 @@ async def open_house(settings: HubSettings, *, create: bool = False) -> AsyncIte
         events = Events()
         sequencer = Sequencer(settings, clock, database, key, LogFolder(Path(settings.port.state) / "log"))
         core = Core(settings, clock, database, sequencer, Alarms(database, clock, events), events)
-        yield House(core, Access(core, Lanes(clock)), Enrolment(core))
+        yield House(core, Access(core, Lanes(clock)), Enrolment(core), Erasing(core))
 
 
 async def found(settings: HubSettings, administrator: str) -> tuple[str, str]:

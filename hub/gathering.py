@@ -12,6 +12,7 @@ from typing import Protocol
 from hub.bounding import Archive, best_seals, best_seen, covering, moments
 from protocol import bundle, kinds
 from protocol.certificates import Certificate
+from protocol.concealing import reveal
 from protocol.errors import RefusedError, UnavailableError
 from protocol.examination import Exhibits, Faults, Range
 from protocol.identifiers import BoxId, StreamId
@@ -38,6 +39,9 @@ class Port(Archive, Protocol):
 
     def leaf(self, index: int) -> bytes:
         """Give a leaf of the port log."""
+
+    def opening(self, index: int) -> bytes | None:
+        """Give salt and body of a concealed leaf; None when it is none, or they were erased."""
 
     def hub_leaf_before(self, index: int) -> int | None:
         """Give the last `stored` record below `index`: the hub's own and the most frequent, so its time bounds others'."""
@@ -150,7 +154,8 @@ def _whole(scope: Scope, wanted: Expectation) -> Scope:
 def _show(port: Port, indices: Iterable[int], exhibits: Exhibits) -> None:
     for index in indices:
         if index not in exhibits.leaves:
-            exhibits.leaves[index] = read(port.leaf(index))
+            signed, opening = read(port.leaf(index)), port.opening(index)
+            exhibits.leaves[index] = signed if opening is None else reveal(signed, opening)
 
 
 def _span(task: str, exhibits: Exhibits) -> tuple[int, int]:
@@ -369,6 +374,9 @@ def _write_records(port: Port, gathered: Gathered) -> None:
     files |= port.claims()
     for index in gathered.indices:
         files[bundle.leaf_name(index)] = port.leaf(index)
+        opening = port.opening(index)
+        if opening is not None:
+            files[bundle.leaf_name(index, "opening")] = opening
     for size, signed in gathered.exhibits.notes.items():
         files[bundle.note_name(size)] = signed.note.encode()
     for box, ranges in gathered.exhibits.ranges.items():

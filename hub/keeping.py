@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, select, update
 
+from hub import erasing
 from hub.bonds import bonds_of
 from hub.core import Core
 from hub.lookups import covered_size
@@ -150,12 +151,26 @@ class Keeping:
         chosen = self._choose(due, taken, held)
         if chosen.stopped:
             await self.core.alarms.ring("disposal stopped", "retention", chosen.stopped)
+        await self._erase(now_ns)
         by, self._confirmed = self._confirmed, None
         for at in range(0, len(chosen.chosen), AT_ONCE):
             names = [kept.sha256 for kept in chosen.chosen[at : at + AT_ONCE]]
             await self.core.database.write(partial(self._mark, names=names, now_ns=now_ns, by=by))
             self.core.sequencer.wake()
         return gone
+
+    async def _erase(self, now_ns: int) -> None:
+        """Erase the bodies of concealed records whose class is over."""
+
+        def put(connection: Connection) -> bool:
+            found = erasing.due(connection, self.classes, now_ns)
+            if found:
+                reason = f"class {erasing.PERSONAL_CLASS}: {self.classes[erasing.PERSONAL_CLASS].days} days"
+                stage(connection, kinds.Disposal((), reason, None, found), str(self.core.hub_id), self.core.clock.now())
+            return bool(found)
+
+        if erasing.PERSONAL_CLASS in self.classes and await self.core.database.write(put):
+            self.core.sequencer.wake()
 
     def _choose(self, due: list[Kept], taken: int, held: int) -> Plan:
         if self._confirmed is not None:

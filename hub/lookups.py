@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, func, select
 
 from hub.core import Core
+from hub.erasing import opening_of
 from hub.values import StoredRecord
+from protocol import kinds
 from protocol.errors import RefusedError
 from protocol.identifiers import Issuer
 from protocol.merkle import Frontier
-from storage.schema import journals, leaves, records, seals
+from storage.schema import concealed, journals, leaves, records, seals
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,11 @@ def _get(connection: Connection, issuer: Issuer, place: tuple[int, int], publish
     if row is None:
         raise RefusedError("is not here", where=f"{issuer} epoch {epoch} position {position}")
     covered = covering_leaf(connection, issuer, epoch, position)
+    hidden = row.kind == kinds.Concealed.KIND and issuer.role == "hub"
+    erasure = select(concealed.c.disposal).where(concealed.c.position == position)
     return StoredRecord(
+        opening=opening_of(connection, position) if hidden else None,
+        erased=connection.execute(erasure).scalar() if hidden else None,
         issuer=row.issuer,
         epoch=row.epoch,
         position=row.position,

@@ -9,10 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, delete, select, update
 
 from protocol import kinds
 from protocol.certificates import Certificate
+from protocol.concealing import reveal
 from protocol.merkle import leaf_hash
 from protocol.notes import SignedCheckpoint
 from protocol.records import Record, SignedRecord
@@ -130,8 +131,17 @@ def _keep_summary(connection: Connection, stream: str, found: Row) -> None:
         upsert(connection, schema.streams, row)
 
 
-def project_hub(connection: Connection, signed: SignedRecord) -> None:
-    """Insert what a record of the hub means."""
+def project_hub(connection: Connection, outer: SignedRecord, opening: bytes | None = None) -> None:
+    """Insert what a record of the hub means; of a concealed one also what its opening says, where that is still kept.
+
+    Raises VerificationError when the opening is not the one that the record binds.
+    """
+    signed = outer
+    if isinstance(outer.record.body, kinds.Concealed):
+        _project_concealed(connection, outer.record, outer.record.body)
+        if opening is None:
+            return
+        signed = reveal(outer, opening)
     body, record = signed.record.body, signed.record
     position = record.position
     if isinstance(body, kinds.Task):
@@ -155,6 +165,20 @@ def project_hub(connection: Connection, signed: SignedRecord) -> None:
         _project_keeping(connection, record, body)
 
 
+def _project_concealed(connection: Connection, record: Record, body: kinds.Concealed) -> None:
+    row = {"position": record.position, "of": body.of, "subject": record.subject, "wall_ns": record.at.wall_ns, "disposal": None}
+    _insert(connection, schema.concealed, row)
+
+
+def _erase(connection: Connection, positions: Sequence[int], disposal: int) -> None:
+    """Remove salts and bodies of concealed records, and all that was derived from them; their rows in `concealed` say so."""
+    table = schema.concealed
+    mine = update(table).where(table.c.position.in_(positions), table.c.disposal.is_(None))
+    connection.execute(mine.values(disposal=disposal))
+    for each in (schema.openings, schema.views):
+        connection.execute(delete(each).where(each.c.position.in_(positions)))
+
+
 def _project_keeping(connection: Connection, record: Record, body: kinds.Keeping | kinds.Disposal | kinds.Derived) -> None:
     if isinstance(body, kinds.Derived):
         row = {"position": record.position, "task": record.subject, "sha256": body.sha256, "size": body.size}
@@ -162,6 +186,8 @@ def _project_keeping(connection: Connection, record: Record, body: kinds.Keeping
     if isinstance(body, kinds.Disposal):
         for name in body.blobs:
             _insert(connection, schema.disposals, {"sha256": name, "position": record.position})
+        if body.records:
+            _erase(connection, body.records, record.position)
         return
     table = schema.keepings
     known = connection.execute(select(table).where(table.c.task == record.subject)).mappings().first()
@@ -233,4 +259,5 @@ HUB_TABLES: Sequence[Table] = (
     schema.keepings,
     schema.disposals,
     schema.derivations,
+    schema.concealed,
 )

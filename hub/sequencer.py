@@ -8,6 +8,7 @@ its leaf's index and its root that of the log before it.
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -18,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, sel
 from hub.config import HubSettings
 from hub.projections import project_hub
 from protocol import canonical, kinds
+from protocol.concealing import SALT_BYTES, conceal, is_personal, reveal
 from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError, UnavailableError
 from protocol.identifiers import Issuer
 from protocol.instants import SECOND_NS, Clock, Instant
@@ -29,7 +31,7 @@ from protocol.signatures import Ed25519Signer
 from protocol.tiles import parse_path
 from storage.database import Database, insert_many
 from storage.logs import LogFolder, PortLog, keep_tile_roots, make_tile, port_entries, reader
-from storage.schema import leaves, log_state, records, seals, staged
+from storage.schema import leaves, log_state, openings, records, seals, staged
 
 BATCH = 512  # leaves in one transaction
 RETRY_S = 1.0
@@ -335,6 +337,7 @@ class _Appending:
     sealed: list[tuple[str, int, int]] = field(default_factory=list)
     answers: "list[tuple[asyncio.Future[SignedRecord], SignedRecord]]" = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    openings: dict[int, bytes] = field(default_factory=dict)
 
     def staged(self, row: Row[Any]) -> None:
         if row.box is not None:
@@ -345,11 +348,17 @@ class _Appending:
         self.own(kinds.decode_body(row.kind, numbered), row.subject, at)
 
     def own(self, body: kinds.Body, subject: str, at: Instant) -> SignedRecord:
-        position = self.frontier.size
+        """Append a record of the hub; one with personal data enters concealed, and is given back with its body."""
+        position, opening = self.frontier.size, None
+        if is_personal(body):
+            body, subject, opening = conceal(body, subject, str(self.issuer), os.urandom(SALT_BYTES))
         signed = Record(self.issuer, 0, position, self.frontier.root(), subject, at, body).sign(self.signer)
         self.signed.append(signed)
         self._leaf(signed.leaf, (str(self.issuer), 0, position))
-        return signed
+        if opening is None:
+            return signed
+        self.openings[position] = opening
+        return reveal(signed, opening)
 
     def _seal(self, box: str, epoch: int, position: int) -> None:
         issuer = str(Issuer.of_box(box))
@@ -370,8 +379,10 @@ class _Appending:
         if self.signed:
             insert_rows(self.connection, [_row(signed, signed.record) for signed in self.signed])
         self.connection.execute(insert(leaves), self.rows)
+        if self.openings:
+            self.connection.execute(insert(openings), [{"position": at, "opening": data} for at, data in self.openings.items()])
         for signed in self.signed:
-            project_hub(self.connection, signed)
+            project_hub(self.connection, signed, self.openings.get(signed.record.position))
 
 
 async def _within(happened: asyncio.Event, timeout_s: float) -> bool:

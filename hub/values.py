@@ -175,7 +175,7 @@ class Alarm:
 class StoredRecord:
     """A record with where it stands: `covered` is the port log's leaf that covers it (None: not yet), `receipted` if published.
 
-    For a hub record `covered` is its own leaf.
+    For a hub record `covered` is its own leaf. A concealed record has its `opening` (salt and body), or the leaf that erased it.
     """
 
     issuer: str
@@ -188,3 +188,5 @@ class StoredRecord:
     leaf: bytes
     covered: int | None
     receipted: bool
+    opening: bytes | None = None
+    erased: int | None = None

@@ -6,6 +6,7 @@
       data/video/<box>/<source>/<number>.mp4      original bytes; .c2pa beside it: a C2PA manifest of the hub's export signer
       data/journals/<box>-<epoch>.bin, .range     a contiguous range of the box's records, and where it stands in its tree
       data/log/<index>.cose, .tlog-proof          leaves of the port log: task, orders, enrolment, seals, export
+      data/log/<index>.opening                    salt and body of a leaf that holds but their hash (`protocol.concealing`)
       data/log/seen-<size>.consistency            that a checkpoint named by a box or stamped is of the same log
       data/log/seen-<size>.checkpoint             that checkpoint as it was published, with the times of those who cosigned it
       data/log/checkpoint                         the signed head that every proof leads to
@@ -62,7 +63,7 @@ _SIDECAR = re.compile(rf"data/video/({_PART})/({_PART})/({_NUMBER})\.c2pa")
 _TOKEN = re.compile(rf"data/time/({_NUMBER})\.(tsr|txt)")
 _BESIDE = re.compile(r"\.\./[A-Za-z0-9](?:[A-Za-z0-9.-]{0,100}[A-Za-z0-9])?\.(p7s|tsr)")
 _JOURNAL = re.compile(rf"data/journals/({_PART})-({_NUMBER})\.(bin|range)")
-_LEAF = re.compile(rf"data/log/({_NUMBER})\.(cose|tlog-proof)")
+_LEAF = re.compile(rf"data/log/({_NUMBER})\.(cose|tlog-proof|opening)")
 _SEEN = re.compile(rf"data/log/seen-({_NUMBER})\.consistency")
 _NOTE = re.compile(rf"data/log/seen-({_NUMBER})\.checkpoint")
 _LINE = re.compile(r"([0-9a-f]{64})  ([\x21-\x7e]{1,160})")
@@ -100,7 +101,7 @@ def journal_name(box: str, epoch: int, part: str = "bin") -> str:
 
 
 def leaf_name(index: int, part: str = "cose") -> str:
-    """Name the file of a port log leaf (`cose`) or of its proof (`tlog-proof`)."""
+    """Name the file of a port log leaf (`cose`), of its proof (`tlog-proof`), or of what it conceals (`opening`)."""
     return f"data/log/{index}.{part}"
 
 
@@ -171,7 +172,7 @@ def is_evidence(name: str, export_index: int | None) -> bool:
     if name in (ROOT, SITE_CA, POLICY, *OPTIONAL) or is_large(name) or parse_journal(name) or parse_note(name) is not None:
         return True
     leaf = parse_leaf(name)
-    return leaf is not None and leaf[1] == "cose" and leaf[0] != export_index
+    return leaf is not None and leaf[1] in ("cose", "opening") and leaf[0] != export_index
 
 
 def encode_manifest(hashes: Mapping[str, bytes]) -> bytes:

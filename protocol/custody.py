@@ -21,7 +21,7 @@ from protocol.notes import Checkpoint
 from protocol.reckoning import Expectation, Piece
 from protocol.records import Record
 
-LISTED = frozenset({"task", "pairing", "view", "export", "head-seen", "keeping", "disposal"})
+LISTED = frozenset({"task", "pairing", "view", "export", "head-seen", "keeping", "disposal", "concealed"})
 COLUMNS = ("leaf", "time", "record", "act", "person", "subject", "detail")
 VERSION = 1
 _DETAILS = ("way", "stream", "reason", "detail", "second", "kept_as", "files")
@@ -44,7 +44,9 @@ def _row(index: int, record: Record) -> tuple[str, ...]:
     details = [f"{name}: {value}" for name in _DETAILS if (value := getattr(body, name, None))]
     if isinstance(body, kinds.Export) and body.streams is not None:
         details.append(f"streams: {' '.join(body.streams)}")
-    act = str(getattr(body, "state", "done"))
+    if isinstance(body, kinds.Concealed):
+        details.append(f"of: {body.of}")
+    act = "not shown" if isinstance(body, kinds.Concealed) else str(getattr(body, "state", "done"))
     return str(index), iso(record.at.wall_ns), record.kind, act, person, record.subject, "; ".join(details)
 
 

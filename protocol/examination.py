@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from protocol import bundle, kinds
 from protocol.certificates import Certificate, check_signer, parse_pem
+from protocol.concealing import reveal
 from protocol.errors import PortwitnessError, VerificationError
 from protocol.identifiers import BoxId, Issuer
 from protocol.instants import SECOND_NS
@@ -156,6 +157,15 @@ def _leaf(index: int, files: Mapping[str, bytes], exhibits: Exhibits, faults: Fa
         signed.envelope.verify(trust.log.public)
     elif record.issuer.role != "box" or not isinstance(record.body, kinds.Seal):
         raise VerificationError(f"a {record.kind} of {record.issuer} is no leaf of the port log", where="record")
+    return _opened(index, signed, files, faults)
+
+
+def _opened(index: int, signed: SignedRecord, files: Mapping[str, bytes], faults: Faults) -> SignedRecord:
+    """Give a concealed leaf with its body when that is shown and is the one bound; without it the leaf stays as it is."""
+    name = bundle.leaf_name(index, "opening")
+    if name in files:
+        with faults.of(name):
+            return reveal(signed, files[name])
     return signed
 
 

@@ -172,12 +172,16 @@ class BoxState:
 
 @dataclass(frozen=True, slots=True)
 class Disposal:
-    """Bytes were removed, by rule and on authority; their hashes stay. `by`: who is answerable, None: the rule alone."""
+    """Bytes were removed, by rule and on authority; their hashes stay. `by`: who is answerable, None: the rule alone.
+
+    `records`: leaves of the port log whose concealed bodies were erased with their salts; `blobs` is empty then.
+    """
 
     KIND: ClassVar[str] = "disposal"
     blobs: tuple[bytes, ...]
     reason: str
     by: str | None = None
+    records: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,10 +418,23 @@ class Derived:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Concealed:
+    """A record with personal data: its body stands beside the log and may be erased, the log holds what binds it.
+
+    `of`: the kind within; `commitment`: SHA-256 over a salt and the body (`protocol.concealing`). The subject is the inner one
+    where that names no person, else the issuer.
+    """
+
+    KIND: ClassVar[str] = "concealed"
+    of: str
+    commitment: bytes
+
+
 Body = (
     Boot | Session | Recording | Segment | Gap | Heartbeat | Seal | ClockStep | BoxState | Disposal
     | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access | TimeToken | HeadSeen
-    | AuditReport | Keeping | Rollback | Configuration | Derived
+    | AuditReport | Keeping | Rollback | Configuration | Derived | Concealed
 )  # fmt: skip
 
 Plan = tuple[tuple[int, str, Any, bool], ...]

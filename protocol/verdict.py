@@ -354,6 +354,10 @@ def _unchecked(exhibits: Exhibits, segments: Sequence[SegmentFinding]) -> tuple[
         out.append("for some segments: a time before which they cannot have been made (the box had seen no checkpoint that is shown)")
     if any(one.not_after is None for one in segments):
         out.append("for some segments: a time after which they cannot have been made (no time is cosigned)")
+    blank = sorted(index for index, one in exhibits.leaves.items() if isinstance(one.record.body, kinds.Concealed))
+    if blank:
+        named = ", ".join(map(str, blank[:8])) + (" ..." if len(blank) > 8 else "")
+        out.append(f"what {len(blank)} concealed records say (leaves {named}): they stand in the log, their bodies are not shown")
     off = [error for one in segments for error in (one.start.error, one.end.error) if error]
     if off:
         worst = max(off, key=abs) / SECOND_NS

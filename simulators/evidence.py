@@ -28,6 +28,7 @@ from protocol.certificates import (
     issue_root,
     issue_site_ca,
 )
+from protocol.concealing import conceal, is_personal, reveal
 from protocol.errors import MalformedError
 from protocol.identifiers import BoxId, HubId, Issuer, SiteId, StreamId
 from protocol.instants import SECOND_NS, Instant
@@ -89,6 +90,7 @@ class MemoryLog:
     signer: Ed25519Signer = field(default_factory=lambda: fixed_ed25519(1))
     entries: list[SignedRecord] = field(default_factory=list)
     frontier: Frontier = field(default_factory=Frontier)
+    openings: dict[int, bytes] = field(default_factory=dict)  # salts and bodies of concealed leaves
 
     def append(self, signed: SignedRecord) -> int:
         """Append a leaf; give its index."""
@@ -98,10 +100,18 @@ class MemoryLog:
 
     def issue(self, body: kinds.Body, subject: str, at: Instant) -> SignedRecord:
         """Log a record of the hub."""
-        record = Record(Issuer.of_hub(HUB), 0, len(self.entries), self.frontier.root(), subject, at, body)
-        signed = record.sign(self.signer)
+        position, opening, issuer = len(self.entries), None, Issuer.of_hub(HUB)
+        if is_personal(body):
+            body, subject, opening = conceal(body, subject, str(issuer), hashlib.sha256(b"salt %d" % position).digest())
+            self.openings[position] = opening
+        signed = Record(issuer, 0, position, self.frontier.root(), subject, at, body).sign(self.signer)
         self.append(signed)
-        return signed
+        return signed if opening is None else reveal(signed, opening)
+
+    def shown(self, index: int) -> SignedRecord:
+        """Give a leaf, with the body of a concealed one where it is kept."""
+        signed = self.entries[index]
+        return reveal(signed, self.openings[index]) if index in self.openings else signed
 
     def head(self) -> Checkpoint:
         """Give the head, unsigned."""
@@ -318,6 +328,10 @@ class MemoryPort:
         """Give a leaf."""
         return self.log.entries[index].data
 
+    def opening(self, index: int) -> bytes | None:
+        """Give salt and body of a concealed leaf."""
+        return self.log.openings.get(index)
+
     def hub_leaf_before(self, index: int) -> int | None:
         """Give the last stored record below."""
         return max((one for one in self._stored() if one < index), default=None)
@@ -393,7 +407,7 @@ class MemoryPort:
 
     def custody_leaves(self, scope: Scope) -> list[int]:
         """Give views and exports of a task, and live views of its streams in its time."""
-        return [index for index, one in enumerate(self.log.entries) if _is_custody(one.record, scope)]
+        return [index for index in range(len(self.log.entries)) if _is_custody(self.log.shown(index).record, scope)]
 
 
 def _is_custody(record: Record, scope: Scope) -> bool:

@@ -24,6 +24,7 @@ from protocol.errors import DiskFullError, MalformedError, StorageError, Unavail
 T = TypeVar("T")
 READERS = 4
 _SQLITE = "sqlite"
+_ERASE = "secure_delete=ON"  # what is deleted is overwritten: bodies of erased records must not stay in free pages
 _POSTGRESQL = "postgresql"
 
 
@@ -97,6 +98,19 @@ class Database:
         """Run `question` on committed state; raises what it raises, and as `write`."""
         return await asyncio.get_running_loop().run_in_executor(self._read_threads, self.read_now, question)
 
+    async def settle(self) -> None:
+        """Let what was deleted leave SQLite's write-ahead log too, as far as no reader needs it; PostgreSQL sees to it by VACUUM."""
+        if self.dialect == _SQLITE:
+            await asyncio.get_running_loop().run_in_executor(self._write_thread, self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        with _named_errors():
+            connection = _opened(self._writer).raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            finally:
+                connection.close()
+
     def write_now(self, change: Callable[[Connection], T]) -> T:
         """Do as `write`, in this thread: for programs without a loop."""
         with _named_errors(), _opened(self._writer).begin() as connection:
@@ -118,7 +132,7 @@ class Database:
 
         def on_connect(connection: Any, _: Any) -> None:  # noqa: ANN401 - the driver's connection
             connection.isolation_level = None  # the driver would begin transactions of its own, too late
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "cache_size=-16000"):
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "cache_size=-16000", _ERASE):
                 connection.execute(f"PRAGMA {pragma}")
 
         def on_begin(connection: Connection) -> None:

@@ -71,6 +71,12 @@ tile_roots = Table(  # hashes of full tiles: entry `index` of tile level `level`
     sqlite_with_rowid=False,
 )  # fmt: skip
 
+openings = Table(  # salts and bodies of concealed records; erasing one leaves its row in `concealed`
+    "openings", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),  # leaf of the port log
+    Column("opening", LargeBinary, nullable=False),
+)  # fmt: skip
+
 log_state = Table(
     "log_state", METADATA,
     Column("name", String(80), primary_key=True),
@@ -336,6 +342,16 @@ disposals = Table(  # blobs whose bytes were removed by rule
     "disposals", METADATA,
     Column("sha256", LargeBinary(32), primary_key=True),
     Column("position", BigInteger, nullable=False),
+)  # fmt: skip
+
+concealed = Table(  # every concealed record, by what the log itself says; `disposal`: the leaf that says its body was erased
+    "concealed", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("of", String(24), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Column("disposal", BigInteger),
+    Index("concealed_kept", "disposal", "wall_ns"),
 )  # fmt: skip
 
 retention_clock = Table(  # working state: retention's own time, and what a day of it has taken

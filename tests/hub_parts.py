@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, select
 
 from hub.app import Hub, open_hub
 from hub.config import BlobSettings, DatabaseSettings, HubSettings, LogSettings, MqttSettings, PortSettings
+from hub.erasing import revealed
 from protocol import kinds
 from protocol.certificates import Authority, Certificate, Identity, Validity, issue_box, issue_root, issue_site_ca
 from protocol.identifiers import BoxId, Issuer, SiteId, StreamId
@@ -218,6 +219,12 @@ async def settled(hub: Hub) -> None:
         hub.log.wake()
         await asyncio.sleep(0.01)
     raise AssertionError("the log does not settle")
+
+
+async def opened_leaf(hub: Hub, index: int) -> Record:
+    """Give a published leaf, with the body of a concealed one where it is kept."""
+    data = await hub.log.leaf(index)
+    return (await hub.core.database.read(lambda connection: revealed(connection, data))).record
 
 
 async def mail(hub: Hub, box: str, wait_s: float = 0.0) -> Sequence[Message]:

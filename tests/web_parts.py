@@ -15,8 +15,10 @@ from sqlalchemy import Connection, func, select
 from hub.access import PersonDraft, Role
 from hub.app import Hub, open_hub
 from hub.config import BrowserSettings
-from protocol import records
+from hub.erasing import revealed
+from protocol import kinds
 from protocol.instants import SECOND_NS, Clock, Instant
+from protocol.records import SignedRecord
 from storage import schema
 from storage.clock import SystemClock
 from tests.hub_parts import log_signer, settings_for
@@ -89,17 +91,19 @@ class Face:
                 break
             await asyncio.sleep(0.01)
         rows = await self.hub.core.database.read(lambda connection: _rows(connection, kind))
-        return [records.read(data).record.body for data in rows]
+        return [signed.record.body for signed in rows]
 
 
 def _count_staged(connection: Connection) -> int:
     return int(connection.execute(select(func.count()).select_from(schema.staged)).scalar_one())
 
 
-def _rows(connection: Connection, kind: str) -> list[bytes]:
+def _rows(connection: Connection, kind: str) -> list[SignedRecord]:
     table = schema.records
-    query = select(table.c.data).where(table.c.kind == kind, table.c.issuer.like("hub:%")).order_by(table.c.position)
-    return [bytes(data) for data in connection.execute(query).scalars()]
+    named = table.c.kind.in_((kind, kinds.Concealed.KIND))
+    query = select(table.c.data).where(named, table.c.issuer.like("hub:%")).order_by(table.c.position)
+    found = [revealed(connection, bytes(data)) for data in connection.execute(query).scalars()]
+    return [signed for signed in found if signed.record.kind == kind]
 
 
 @asynccontextmanager

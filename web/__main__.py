@@ -19,6 +19,7 @@ from hub.access import ROLES, PersonDraft
 from hub.app import Hub
 from hub.check import check_hub
 from hub.config import HubSettings, load
+from hub.erasing import parse_place
 from hub.export import TimeWish
 from hub.founding import found, open_house, run_hub
 from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError
@@ -167,6 +168,14 @@ def _wall_ns(text: str, name: str) -> int:
     return round(at.timestamp() * 1000) * MILLISECOND_NS
 
 
+async def erase(settings: HubSettings, options: argparse.Namespace) -> Answer:
+    """Have the salt and body of a concealed record erased: the hub that serves, or the next one to serve, logs it and does it."""
+    async with open_house(settings) as house:
+        position = parse_place(options.record, house.core.issuer)
+        found = await house.erasing.erase(position, options.by, options.reason)
+        return {"records": list(found), "by": options.by, "state": "erased with the hub's next checkpoint"}
+
+
 async def fsck(settings: HubSettings, options: argparse.Namespace) -> Answer:
     """Check the hub's invariants; `problems` is empty when all is well."""
 
@@ -200,6 +209,7 @@ _COMMANDS: dict[str, tuple[Command, str]] = {
     "token": (token, "tokens: api (for a program), box (for an enrolment)"),
     "trust": (trust, "print this hub's trust file"),
     "export": (export, "export a task, or streams over a time, as a bundle that outsiders verify"),
+    "erase": (erase, "erase the personal data of a record (an administrator's act, itself a record)"),
     "fsck": (fsck, "check journals, log, blobs and tables; exit 1 when something is wrong"),
 }
 
@@ -227,6 +237,9 @@ def parser() -> argparse.ArgumentParser:
     made["export"].add_argument("--from", metavar="TIME", help="from when, e.g. 2026-11-23T08:00:00+08:00")
     made["export"].add_argument("--to", metavar="TIME", help="until when; it must have passed")
     made["export"].add_argument("--by", default="admin", metavar="PERSON", help="who exports: it is a record")
+    made["erase"].add_argument("record", metavar="RECORD", help="its number in the port log, or issuer/0/number")
+    made["erase"].add_argument("--by", required=True, metavar="PERSON", help="the administrator who answers for it")
+    made["erase"].add_argument("--reason", required=True, help="why; it stays in the log for ever, so name nobody")
     made["fsck"].add_argument("--quick", action="store_true", help="do not hash every blob")
     tokens = made["token"]
     tokens.add_argument("act", choices=("api", "box"))
@@ -243,6 +256,7 @@ _EXAMPLES = {
     "token": "token --config hub.toml api admin --label ca --days 30",
     "trust": "trust --config hub.toml > trust.json",
     "export": "export --config hub.toml T-20261123-0001 --by chen.min",
+    "erase": 'erase --config hub.toml 1234 --by admin --reason "request of 3 March, granted"',
     "fsck": "fsck --config hub.toml --json",
 }
 

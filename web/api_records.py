@@ -14,6 +14,7 @@ from hub.belonging import piece_is_theirs
 from hub.values import StoredRecord
 from protocol import cose_receipts, kinds, records
 from protocol.bundle import encode_hash_lines
+from protocol.concealing import reveal
 from protocol.errors import ForbiddenError, UnavailableError
 from protocol.identifiers import Issuer
 from protocol.instants import Interval
@@ -58,7 +59,9 @@ async def _check_theirs(stored: StoredRecord, caller: Caller, hub: Hub) -> None:
 
 
 async def _shape(stored: StoredRecord, hub: Hub) -> schemas.RecordAnswer:
-    record = records.read(stored.data).record
+    signed = records.read(stored.data)
+    hidden = isinstance(signed.record.body, kinds.Concealed)
+    record = (reveal(signed, stored.opening) if hidden and stored.opening is not None else signed).record
     proven = stored.receipted and stored.covered is not None
     checkpoint = await hub.log.checkpoint() if proven else None
     path = await hub.log.proof(stored.covered) if proven and stored.covered is not None else []
@@ -66,8 +69,8 @@ async def _shape(stored: StoredRecord, hub: Hub) -> schemas.RecordAnswer:
     covering = await hub.log.leaf(stored.covered) if proven and stored.covered is not None else None
     return schemas.RecordAnswer(
         record=schemas.RecordPlace(issuer=stored.issuer, epoch=stored.epoch, position=stored.position),
-        kind=stored.kind,
-        subject=stored.subject,
+        kind=record.kind,
+        subject=record.subject,
         wall_ms=shaping.ms(stored.wall_ns),
         mono_ns=str(record.at.mono_ns),
         sync=record.at.sync,
@@ -75,6 +78,9 @@ async def _shape(stored: StoredRecord, hub: Hub) -> schemas.RecordAnswer:
         seen_size=record.seen.size if record.seen else None,
         body={field.name: _plain(getattr(record.body, field.name)) for field in fields(record.body)},
         data_hex=stored.data.hex(),
+        opening_hex=stored.opening.hex() if stored.opening is not None else None,
+        concealed=_concealment(stored) if hidden else None,
+        erased_by=stored.erased,
         leaf=stored.leaf.hex(),
         state="logged" if stored.receipted else "persisted",
         log_index=stored.covered,
@@ -83,6 +89,12 @@ async def _shape(stored: StoredRecord, hub: Hub) -> schemas.RecordAnswer:
         path=[node.hex() for node in path],
         checkpoint=checkpoint.decode() if checkpoint is not None else None,
     )
+
+
+def _concealment(stored: StoredRecord) -> str:
+    if stored.opening is not None:
+        return "shown"
+    return "erased" if stored.erased is not None else "missing"
 
 
 def _plain(value: object) -> object:

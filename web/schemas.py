@@ -531,6 +531,9 @@ class RecordAnswer(Shape):
     seen_size: int | None
     body: dict[str, object]
     data_hex: str
+    opening_hex: str | None = Field(None, description="Salt and body that a concealed record binds; whoever holds it can check it")
+    concealed: Literal["shown", "erased", "missing"] | None = Field(None, description="What became of a concealed record's body")
+    erased_by: int | None = Field(None, description="The log's record that says why the body was erased")
     leaf: str
     state: Literal["logged", "persisted"]
     log_index: int | None

@@ -15,12 +15,12 @@ from sqlalchemy import Connection, select
 
 from hub.app import Hub, open_hub
 from hub.check import check_hub
+from hub.erasing import revealed
 from hub.tasks import TaskDraft
 from protocol import kinds
 from protocol.errors import RefusedError
 from protocol.instants import iso
 from protocol.messages import Claim, Refusal
-from protocol.records import read
 from storage.clock import SystemClock
 from storage.keys import create_ed25519, load_ed25519
 from storage.schema import records
@@ -66,8 +66,8 @@ def killed(state: Path, url: str) -> dict[str, Any]:
 
 
 def _views(connection: Connection) -> list[tuple[int, kinds.View]]:
-    rows = connection.execute(select(records.c.data).where(records.c.kind == "view").order_by(records.c.position)).scalars()
-    found = [read(bytes(data)).record for data in rows]
+    rows = connection.execute(select(records.c.data).where(records.c.kind == "concealed").order_by(records.c.position)).scalars()
+    found = [revealed(connection, bytes(data)).record for data in rows]
     return [(record.at.wall_ns, record.body) for record in found if isinstance(record.body, kinds.View)]
 
 

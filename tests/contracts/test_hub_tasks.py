@@ -22,7 +22,7 @@ from protocol.messages import BoxReport, Claim, EndTask, Pair, Refusal, Reply
 from protocol.records import read
 from storage.clock import SystemClock
 from storage.keys import create_ed25519
-from tests.hub_parts import BOX, TestBox, chunks, enrol, mail, receipts_until, running_hub, send, settings_for, settled
+from tests.hub_parts import BOX, TestBox, chunks, enrol, mail, opened_leaf, receipts_until, running_hub, send, settings_for, settled
 
 TASK = "T-20261123-0001"
 RECORDER, CAMERA = "box-1/rec-1", "box-1/cam-1"
@@ -276,7 +276,7 @@ async def test_views_are_records_from_start_to_end(hub: Hub) -> None:
     view = await hub.views.playback_started(TASK, "chen")
     await hub.views.ended(view)
     await hub.views.ended(view)
-    bodies = [read(await hub.log.leaf(index)).record for index in range(hub.log.published_size())]
+    bodies = [await opened_leaf(hub, index) for index in range(hub.log.published_size())]
     views = [(record.body.state, record.body.viewer, record.subject) for record in bodies if isinstance(record.body, kinds.View)]
     assert views == [("started", "chen", TASK), ("ended", "chen", TASK)]
 

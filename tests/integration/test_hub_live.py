@@ -12,9 +12,9 @@ from hub.config import LiveSettings
 from protocol import kinds
 from protocol.errors import MalformedError, RefusedError
 from protocol.messages import Live, Reply
-from protocol.records import read
+from protocol.records import Record
 from simulators.devices.recorder import Recorder, SentList
-from tests.hub_parts import BOX, TestBox, enrol, log_signer, mail, running_hub, settings_for
+from tests.hub_parts import BOX, TestBox, enrol, log_signer, mail, opened_leaf, running_hub, settings_for
 from tests.webrtc_parts import SMALL, DecodingViewer, small_footage, until
 
 STREAM = "box-1/cam-1"
@@ -63,13 +63,13 @@ async def watch(hub: Hub, who: str) -> tuple[DecodingViewer, str]:
     return viewer, view
 
 
-def views_logged(records: list[bytes]) -> list[tuple[str, str]]:
-    bodies = [read(data).record.body for data in records]
+def views_logged(records: list[Record]) -> list[tuple[str, str]]:
+    bodies = [record.body for record in records]
     return [(body.state, body.viewer) for body in bodies if isinstance(body, kinds.View)]
 
 
-async def leaves(hub: Hub) -> list[bytes]:
-    return [await hub.log.leaf(index) for index in range(hub.log.published_size())]
+async def leaves(hub: Hub) -> list[Record]:
+    return [await opened_leaf(hub, index) for index in range(hub.log.published_size())]
 
 
 async def test_a_box_publishes_while_somebody_watches_and_views_are_records(hub: Hub, tmp_path: Path) -> None:
