@@ -206,5 +206,5 @@ def test_the_ca_makes_what_openssl_accepts(tmp_path: Path) -> None:
     command = ["openssl", "verify", *chain, "-purpose", "sslserver", "-verify_ip", "127.0.0.1", str(tmp_path / "keys/device.pem")]
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
     ledger = [json.loads(line) for line in (tmp_path / "ca/ledger.jsonl").read_text().splitlines()]
-    assert [line["act"] for line in ledger] == ["init", "device certificate", "broker certificate", "client certificate"]
+    assert [line["act"] for line in ledger] == ["init", *(f"{name} certificate" for name in ("device", "broker", "client", "export"))]
     assert "exists already" in ca_refuses("init", str(tmp_path / "ca"), "--site", SITE)
