@@ -15,6 +15,8 @@
       data/trust/root.pem, site-ca.pem            claims, matched with trust from outside
       data/trust/export.pem, crl.pem, time-authorities.pem        more of them, where the hub has them
       data/task.json, custody.csv, clock.json     summaries, recomputed by the verifier
+      verify.html                                 the verifier as a page; better taken from outside, like the trust file
+      report.json, report.html, report.pdf        the verdict for people, made at export: derived, no evidence
     case-<task>.p7s                               CMS over tagmanifest-sha256.txt by the hub's export key
     case-<task>.tsr                               RFC 3161 token over the .p7s
 
@@ -52,6 +54,9 @@ CUSTODY = "data/custody.csv"
 CLOCK = "data/clock.json"
 FIXED = (BAGIT, BAG_INFO, MANIFEST, TAG_MANIFEST, README, EVIDENCE, CHECKPOINT, POLICY, ROOT, SITE_CA, SUMMARY, CUSTODY, CLOCK)
 OPTIONAL = (EXPORTER, CRL, TIME_AUTHORITIES)
+PAGE = "verify.html"
+REPORT_JSON, REPORT_HTML, REPORT_PDF = "report.json", "report.html", "report.pdf"
+READABLE = (PAGE, REPORT_JSON, REPORT_HTML, REPORT_PDF)  # made once the evidence is closed; tag files, where there are any
 BESIDE = "../"  # before the names of files that stand beside the folder
 BAGIT_TEXT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 MAX_NAME = 160
@@ -159,7 +164,7 @@ def parse_note(name: str) -> int | None:
 def is_member(name: str) -> bool:
     """Tell whether a bundle may hold a file of this name."""
     patterns = (_VIDEO, _SIDECAR, _JOURNAL, _LEAF, _SEEN, _NOTE, _TOKEN, _BESIDE)
-    return name in FIXED or name in OPTIONAL or any(pattern.fullmatch(name) for pattern in patterns)
+    return name in FIXED or name in OPTIONAL or name in READABLE or any(pattern.fullmatch(name) for pattern in patterns)
 
 
 def is_large(name: str) -> bool:
@@ -346,6 +351,7 @@ def wrap(files: Mapping[str, bytes], info: bytes) -> dict[str, bytes]:
     payload = {name: digest for name, digest in files.items() if name.startswith("data/")}
     manifest = encode_manifest(payload)
     tags = {BAGIT: sha256(BAGIT_TEXT), BAG_INFO: sha256(info), MANIFEST: sha256(manifest), README: files[README]}
+    tags |= {name: files[name] for name in READABLE if name in files}
     return {BAGIT: BAGIT_TEXT, BAG_INFO: info, MANIFEST: manifest, TAG_MANIFEST: encode_manifest(tags)}
 
 

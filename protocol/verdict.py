@@ -166,7 +166,7 @@ def _check_names(wanted: Expectation, hashed: Mapping[str, Hashed], faults: Faul
 def _check_tags(files: Mapping[str, bytes], hashed: Mapping[str, Hashed], faults: Faults) -> None:
     if files.get(bundle.BAGIT, bundle.BAGIT_TEXT) != bundle.BAGIT_TEXT:
         faults.add(bundle.BAGIT, "was altered")
-    tags = {bundle.BAGIT, bundle.BAG_INFO, bundle.MANIFEST, bundle.README}
+    tags = {bundle.BAGIT, bundle.BAG_INFO, bundle.MANIFEST, bundle.README, *(name for name in bundle.READABLE if name in hashed)}
     _check_listed(bundle.TAG_MANIFEST, tags, files, hashed, faults)
 
 
@@ -265,7 +265,7 @@ def _check_samples(piece: Piece, found: Hashed, faults: Faults) -> None:
 
 def _completeness(body: kinds.Segment) -> str:
     lost = f", {body.lost} packets lost before the box" if body.lost else ""
-    if body.state == "live":
+    if body.state != "recovered":
         return f"whole{lost}"
     bound = body.bound or 0
     return f"recovered, {bound} of {body.size} bytes bound by a heartbeat{lost}"
@@ -345,6 +345,7 @@ def _unchecked(exhibits: Exhibits, segments: Sequence[SegmentFinding]) -> tuple[
         "that the port log holds no further task, pairing or revocation record about this task or its boxes (ask an auditor of the log)",
         "what the cameras were shown: a screen filmed by a camera is a true recording of a screen",
         "the picture itself: whether it decodes, and what it shows",
+        "reports and pages that lie in the bundle for people, but for their hashes: they are derived and no evidence",
     ]
     if not exhibits.trust.rule.asks:
         out.append("cosignatures of outside witnesses: the trust file asks for none, so the hub alone vouches for the log and its times")
