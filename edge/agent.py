@@ -19,6 +19,7 @@ from edge.courier import Courier, HubAddress
 from edge.forward import Forwarder, Sources
 from edge.journal import Box, Entry, Journal
 from edge.orders import Orders
+from edge.pruning import Pruning
 from edge.recorder import Durable, Recorder
 from edge.recovery import Recovered, Recovery
 from edge.removal import Removal
@@ -300,12 +301,14 @@ class Agent:
 
     async def _remove(self, parts: "_Parts") -> None:
         removal = Removal(parts.spool, parts.folder, parts.recorder, parts.records, parts.files)
+        pruning = Pruning(parts.spool, parts.recorder, parts.records, self.settings.disk.journal_days)
         await removal.finish()
         while True:
             if self.settings.disk.removes and parts.recorder.disk != "ok":
                 open_tasks = {task for capture in parts.recorder.captures.values() for task in capture.tasks}
                 while await removal.make_room(open_tasks) and parts.recorder.durable.space.look() != "ok":
                     pass
+            await pruning.step(parts.forwarder.hub_wall_ns if parts.forwarder is not None else None)
             await asyncio.sleep(REMOVAL_S)
 
     # ----------------------------------------------------------------------------------------------------- status
@@ -345,6 +348,7 @@ class Agent:
         now = self.around.clock.now()
         hub_wall = parts.forwarder.hub_wall_ns if parts.forwarder is not None else None
         faults = [*self.faults, *parts.recorder.faults, *(parts.forwarder.faults if parts.forwarder is not None else [])]
+        faults += [parts.journal.fault] if parts.journal.fault else []
         tls = parts.renewal.standing if parts.renewal is not None else None
         if tls is not None and tls.state in ("failed", "ended"):
             faults.append(f"TLS certificate: {tls.detail}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from edge.journal import Journal
 from edge.outbox import Outbox, make_batch
 from edge.pins import Pins
+from edge.pruning import FINAL
 from edge.transports import BlobDoor, Transport
 from edge.worker import Worker
 from protocol import messages
@@ -49,7 +50,6 @@ PARKED = 256
 BEACON = "beacon"
 CARRIED = "carried"  # a checkpoint that was brought by hand
 FORK = "fork"  # two signed checkpoints of the port log that cannot both stand
-FINAL = "final-"  # and the epoch: positions below are receipted with the witnesses' quorum
 
 Order = Pair | EndTask | Live | Refusal
 Take = Callable[[Order], Awaitable[None]]
@@ -267,8 +267,13 @@ class Forwarder:
 
     async def _take_resend(self, message: Resend) -> None:
         self._check_own(message.box)
-        await self._epoch(message.epoch, message.size)
+        row = await self._epoch(message.epoch, message.size)
         records, spool = self.sources.records, self.sources.spool
+        if message.size < row.pruned:
+            verdict = f"records below position {row.pruned} went from here after the witnesses' receipt for them"
+            await records.run(spool.set_refused, message.epoch, verdict)
+            self._fault(f"the hub asks for epoch {message.epoch} from position {message.size} again: {verdict}")
+            return
         if message.verdict is not None:
             await records.run(spool.set_refused, message.epoch, message.verdict)
             self._fault(f"the hub refuses epoch {message.epoch} from position {message.size}: {message.verdict}")
@@ -429,6 +434,7 @@ class Forwarder:
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):  # wait_for of Python 3.11 loses a cancellation that comes together with the event
+            await event.wait()
     except TimeoutError:
         return

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from protocol import kinds
-from protocol.errors import PortwitnessError
+from edge.pruning import FINAL
+from protocol import kinds, messages
+from protocol.errors import PortwitnessError, StorageError, VerificationError
 from protocol.identifiers import BoxId, StreamId
-from protocol.journals import Journal, SealCounter
+from protocol.journals import Journal, SealCounter, verify_seal
 from protocol.ledger import Ledger
+from protocol.merkle import Frontier
+from protocol.messages import Receipt
 from protocol.records import Record, read
 from protocol.signatures import PublicKey
 from storage.files import SegmentFolder
-from storage.spool import BlobRow, Spool
+from storage.spool import BlobRow, EpochRow, Spool
 
 PAGE = 1000
 _CHUNK = 1 << 20
@@ -54,6 +57,13 @@ def _check_journals(spool: Spool, box: BoxId, identities: tuple[PublicKey, ...],
     counter = SealCounter()
     for row in spool.epochs():
         journal = Journal(box, row.epoch, identities, counter=counter.value)
+        if row.pruned:
+            try:
+                _resume(spool, row, journal, before, out)
+            except PortwitnessError as error:
+                out.faults.append(f"S3 epoch {row.epoch}: {error}")
+                before = None
+                continue
         while journal.frontier.size < row.size:
             page = spool.records(row.epoch, journal.frontier.size, PAGE)
             if not page:
@@ -63,7 +73,8 @@ def _check_journals(spool: Spool, box: BoxId, identities: tuple[PublicKey, ...],
                 for stored in page:
                     signed = read(stored.data)
                     journal.append(signed)
-                    _take(signed.record, out)
+                    _take(signed.record, journal.usage, out)
+                    _count(signed.record, counter, out)
                     _check_boot(signed.record.body, before, out)
             except PortwitnessError as error:
                 out.faults.append(f"S3 epoch {row.epoch}: {error}")
@@ -73,10 +84,53 @@ def _check_journals(spool: Spool, box: BoxId, identities: tuple[PublicKey, ...],
         before = row.epoch, row.size, journal.frontier.root()
 
 
-def _take(record: Record, out: Findings) -> None:
+def _resume(spool: Spool, row: EpochRow, journal: Journal, before: tuple[int, int, bytes] | None, out: Findings) -> None:
+    """Begin behind pruned records: kept receipts must cover them without hole, up to the very tree that is kept in their place.
+
+    Raises PortwitnessError when that cannot be shown.
+    """
+    where = f"below position {row.pruned}"
+    covered, last = 0, None
+    for each in spool.receipts(row.epoch):
+        if each.first <= covered < each.end <= row.pruned:
+            covered, last = each.end, each
+    if last is None or covered != row.pruned:
+        raise StorageError(f"records went that no kept receipt covers (from {covered})", where=where)
+    final = spool.fact(f"{FINAL}{row.epoch}")
+    if final is None or int(final) < row.pruned:
+        out.faults.append(f"S4 epoch {row.epoch}: records {where} went without the witnesses' quorum")
+    boot, session = spool.newest_below(kinds.Boot.KIND, row.epoch, 1), spool.newest_below(kinds.Session.KIND, row.epoch, row.pruned)
+    if boot is None or session is None:
+        raise StorageError("its boot or session record is missing", where=where)
+    first, opened = read(boot.data), read(session.data)
+    for signed in (first, opened):
+        journal.check_signature(signed)
+    if not isinstance(opened.record.body, kinds.Session) or opened.record.epoch != row.epoch or opened.record.position != session.position:
+        raise VerificationError("is no session record of this epoch", where=f"position {session.position}")
+    _check_boot(first.record.body, before, out)
+    journal.frontier = Frontier.decode(row.pruned, row.base)
+    journal.session = PublicKey.from_ed25519(opened.record.body.key)
+    journal.session_until_ns, journal.usage = opened.record.body.until_mono_ns, opened.record.body.usage
+    seal = read(messages.expect(Receipt, last.data).seal).record.body
+    if not isinstance(seal, kinds.Seal):
+        raise VerificationError("a kept receipt holds no seal", where=where)
+    head = verify_seal(seal, journal.box, row.epoch, journal.session)
+    if (head.size, head.root) != (row.pruned, journal.frontier.root()):
+        raise VerificationError("the tree that is kept is not the one that was receipted", where=where)
+
+
+def _count(record: Record, counter: SealCounter, out: Findings) -> None:
+    """Follow the counter that seals take a value of."""
+    if isinstance(record.body, kinds.Seal):
+        wrong = counter.take(record.epoch, record.body)
+        if wrong:
+            out.faults.append(f"S3 epoch {record.epoch} position {record.position}: seal {wrong}")
+
+
+def _take(record: Record, usage: str, out: Findings) -> None:
     """Keep what later checks need, and S2: the account of the record's stream."""
     out.records += 1
-    out.faults += [f"S2 {fault}" for fault in out.ledger.take(record)]
+    out.faults += [f"S2 {fault}" for fault in out.ledger.take(record, usage)]
     body = record.body
     if isinstance(body, kinds.Segment | kinds.Disposal):
         out.bodies.append((record.epoch, record.position, record.subject, body))
@@ -97,19 +151,23 @@ def _check_files(spool: Spool, folder: SegmentFolder, out: Findings) -> None:
     recorded = {(subject, body.number): body for _, _, subject, body in out.bodies if isinstance(body, kinds.Segment)}
     disposed = {blob for *_, body in out.bodies if isinstance(body, kinds.Disposal) for blob in body.blobs}
     rows = {(row.stream, row.number): row for row in spool.blobs()}
+    pruned = {row.epoch: row.pruned for row in spool.epochs()}
+    for key, kept in rows.items():  # a segment whose record was pruned still has to be what its row says
+        if key not in recorded and kept.position < pruned.get(kept.epoch, 0) and not kept.removed:
+            _check_file(folder.path(StreamId(key[0]).source, key[1]), kept, f"{key[0]} segment {key[1]}", out)
     for key, body in recorded.items():
         out.segments += 1
         row = rows.get(key)
         if row is None or row.sha256 != body.sha256:
             out.faults.append(f"S1 {key[0]} segment {key[1]}: the spool does not know it")
         elif row.removed:
-            if body.sha256 not in disposed:
+            if body.sha256 not in disposed and not any(pruned.values()):
                 out.faults.append(f"S1 {key[0]} segment {key[1]}: removed without a record")
         else:
             _check_file(folder.path(StreamId(key[0]).source, key[1]), body, f"{key[0]} segment {key[1]}", out)
 
 
-def _check_file(path: Path, body: kinds.Segment, name: str, out: Findings) -> None:
+def _check_file(path: Path, body: "kinds.Segment | BlobRow", name: str, out: Findings) -> None:
     if not path.is_file():
         out.faults.append(f"S1 {name}: its file is missing")
         return

@@ -17,14 +17,18 @@ from protocol.errors import DiskFullError, StorageError
 
 BUSY_MS = 5000
 CACHE_KIB = 2048
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+KEPT_KINDS = ("boot", "session")  # stay when the records around them are pruned: they say who signed, and are few
 MAX_TAILS = 64  # epochs in a row that ended before their first seal
 _FULL = "database or disk is full"
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
-    """An epoch of the journal: its tree, and what the hub has of it."""
+    """An epoch of the journal: its tree, and what the hub has of it.
+
+    Of the positions below `pruned` only boot and session records are kept, and `base`: the tree's frontier there.
+    """
 
     epoch: int
     boot_id: bytes
@@ -33,6 +37,8 @@ class EpochRow:
     persisted: int
     receipted: int
     refused: str | None = None
+    pruned: int = 0
+    base: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +197,11 @@ class Spool:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", f"cache_size=-{CACHE_KIB}"):
                 self._rows(f"PRAGMA {pragma}")
             version = self._rows("PRAGMA user_version")[0][0]
-            if version not in (0, SCHEMA_VERSION):
+            if version not in range(SCHEMA_VERSION + 1):
                 raise StorageError(f"schema version {version} is not known", where=str(self.path))
+            if version == 1:
+                with self._database.atomic():
+                    self._migrate_1()
             if version == 0:  # one that exists is opened without writing: a checker may look while the box runs
                 with self._database.atomic():
                     self._create()
@@ -206,6 +215,12 @@ class Spool:
         self._database["facts"].create({"name": str, "data": bytes}, pk="name", if_not_exists=True)
         for statement in _INDEXES:
             self._rows(statement)
+        self._rows(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _migrate_1(self) -> None:
+        """Bring a spool of before journals were pruned to the form of now."""
+        self._rows("ALTER TABLE epochs ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0")
+        self._rows("ALTER TABLE epochs ADD COLUMN base BLOB NOT NULL DEFAULT x''")
         self._rows(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
@@ -239,7 +254,7 @@ class Spool:
 
     def _save_epoch(self, row: EpochRow) -> None:
         self._rows(
-            "INSERT INTO epochs (epoch, boot_id, size, frontier, persisted, receipted) VALUES (?, ?, ?, ?, 0, 0)"
+            "INSERT INTO epochs (epoch, boot_id, size, frontier, persisted, receipted, pruned, base) VALUES (?, ?, ?, ?, 0, 0, 0, x'')"
             " ON CONFLICT (epoch) DO UPDATE SET size = excluded.size, frontier = excluded.frontier",
             (row.epoch, row.boot_id, row.size, row.frontier),
         )
@@ -296,6 +311,23 @@ class Spool:
                 )
                 if not changed:
                     break
+
+    def prune(self, epoch: int, end: int, base: bytes) -> int:
+        """Forget the records of an epoch below `end`, where the tree's frontier is `base`; give how many went. Raises StorageError.
+
+        What a receipt does not cover, and what the hub did not commit, is never forgotten, whoever asks.
+        """
+        with self._errors(), self._database.atomic():
+            moved = self._rows(
+                "UPDATE epochs SET pruned = ?, base = ?"
+                " WHERE epoch = ? AND pruned < ? AND receipted >= ? AND persisted >= ? RETURNING epoch",
+                (end, base, epoch, end, end, end),
+            )
+            if not moved:
+                raise StorageError(f"epoch {epoch} is not receipted up to {end}, or was pruned further", where=str(self.path))
+            marks = ", ".join("?" * len(KEPT_KINDS))
+            statement = f"DELETE FROM records WHERE epoch = ? AND position < ? AND kind NOT IN ({marks})"  # noqa: S608 - marks only
+            return max(0, self._use().execute(statement, (epoch, end, *KEPT_KINDS)).rowcount)
 
     def link_blobs(self, stream: str, task: str, numbers: Sequence[int]) -> None:
         """Link segments that were recorded before their pairing was known."""
@@ -386,9 +418,15 @@ class Spool:
         """Give the newest blobs whose removal is recorded."""
         return self._all(BlobRow, "blobs", "WHERE removed = 1 ORDER BY epoch DESC, position DESC LIMIT ?", (limit,))
 
-    def receipts(self, epoch: int) -> list[ReceiptRow]:
-        """Give the receipts of an epoch in order."""
-        return self._all(ReceiptRow, "receipts", 'WHERE epoch = ? ORDER BY "end"', (epoch,))
+    def receipts(self, epoch: int, *, behind: int = -1, limit: int = -1) -> list[ReceiptRow]:
+        """Give the receipts of an epoch that end behind a position, in order; at most `limit`, if it is given."""
+        return self._all(ReceiptRow, "receipts", 'WHERE epoch = ? AND "end" > ? ORDER BY "end" LIMIT ?', (epoch, behind, limit))
+
+    def newest_below(self, kind: str, epoch: int, position: int) -> RecordRow | None:
+        """Give the newest record of a kind below a position of an epoch."""
+        where = "WHERE kind = ? AND epoch = ? AND position < ? ORDER BY position DESC LIMIT 1"
+        found = self._all(RecordRow, "records", where, (kind, epoch, position))
+        return found[0] if found else None
 
     def reply(self, command: str) -> bytes | None:
         """Give the reply that a command got before."""
