@@ -77,7 +77,9 @@ def check_standing(exhibits: Exhibits, covers: Covers, faults: Faults) -> None:
 
 
 def _stretches(range_: Range) -> Iterator[tuple[bytes, int, int]]:
-    """Give (key id, first, last) of the records that each identity key answers for."""
+    """Give (key id, first, last) of the records that each identity key answers for; none when the first record was refused."""
+    if not range_.identities:
+        return
     ends = [position for position, _ in range_.identities[1:]] + [range_.end]
     for (position, key_id), end in zip(range_.identities, ends, strict=True):
         first = max(position, range_.first)

@@ -254,7 +254,7 @@ def end_again(strike: Strike) -> None:
 def relog(port: MemoryPort, entries: Sequence[SignedRecord]) -> None:
     """Make the log anew of these entries, as the holder of its key can: own records at their new places, every checkpoint."""
     made = type(port.log)(port.log.signer)
-    seconds = {size: note for size, note in port.notes.items()}
+    seconds = dict(port.notes)
     moved: dict[tuple[str, int, int], int] = {}
     port.notes = {}
     for entry in entries:
@@ -392,7 +392,14 @@ ATTACKS = (
     Attack("clock-frozen", "day", "the box", clock_frozen, (verify("wall clock"),), _STEADY),
     Attack("clock-year-2000", "day", "the box", clock_year_2000, (verify("belongs to the task"),), _STEADY),
     Attack("clock-slow-lie", "day", "the box", clock_slow_lie, (times("the box's clock, which was wrong by -2.000 s or more"),), _STEADY),
-    Attack("claim-pairing", "day", "the box", claim_pairing, (verify("names no order"),), "hub and box together can bind any camera to any task"),
+    Attack(
+        "claim-pairing",
+        "day",
+        "the box",
+        claim_pairing,
+        (verify("names no order"),),
+        "hub and box together can bind any camera to any task",
+    ),
     Attack("hide-segment", "day", "the hub", hide_segment, (verify("missing: its record is in the journal"),)),
     Attack("hide-record", "day", "the hub", hide_record, (verify("expected"),)),
     Attack("hide-epoch", "day", "the hub", hide_epoch, (verify("belongs to the task from"),)),
@@ -400,7 +407,14 @@ ATTACKS = (
     Attack("hide-order", "day", "the hub", hide_order, (verify("is missing from data/log"),)),
     Attack("end-again", "day", "the hub", end_again, (verify("the task is ended twice"),)),
     Attack("rewrite-log", "day", "the hub", rewrite_log, (verify("consistency"),), _NO_WITNESS),
-    Attack("rewrite-log-unshown", "day", "the hub", rewrite_log_unshown, (verify("no proof shows that what box-1 saw of the log"),), _NO_WITNESS),
+    Attack(
+        "rewrite-log-unshown",
+        "day",
+        "the hub",
+        rewrite_log_unshown,
+        (verify("no proof shows that what box-1 saw of the log"),),
+        _NO_WITNESS,
+    ),
     Attack("rig-order", "day", "the hub", rig_order, (verify("consistency"),), _NO_WITNESS),
     Attack("drop-leaf", "day", "the hub", drop_leaf, (verify("consistency"),), _NO_WITNESS),
     Attack("split-view", "day", "the hub", split_view, (verify("the log was forked"),), "witnesses that act together with the hub"),

@@ -115,7 +115,10 @@ def append_frames(strike: Strike) -> None:
     def change(data: bytes) -> bytes:
         pictures = Reel.read(data).pictures
         last = pictures.frames[-1]
-        more = [replace(frame, due=last.due + last.lasts * at, shown=last.due + last.lasts * at) for at, frame in enumerate(pictures.frames[:9], 1)]
+        more = [
+            replace(frame, due=last.due + last.lasts * at, shown=last.due + last.lasts * at)
+            for at, frame in enumerate(pictures.frames[:9], 1)
+        ]
         return data + fragment([replace(pictures, frames=more)])
 
     _edit(strike, change)
@@ -209,7 +212,14 @@ _PLAYER = "how a player shows it: overlays, aspect, rotation and colour stand ou
 ATTACKS = (
     Attack("edit-pixels", "bundle", "a copy", edit_pixels, (verify(_RECORDED), clip(_UNKNOWN))),
     Attack("edit-sound", "bundle", "a copy", edit_sound, (verify(_RECORDED), clip(_UNKNOWN))),
-    Attack("drop-frame", "bundle", "a copy", drop_frame, (verify(_RECORDED), clip(_UNKNOWN)), "what was lost before the box is recorded as lost"),
+    Attack(
+        "drop-frame",
+        "bundle",
+        "a copy",
+        drop_frame,
+        (verify(_RECORDED), clip(_UNKNOWN)),
+        "what was lost before the box is recorded as lost",
+    ),
     Attack("swap-frames", "bundle", "a copy", swap_frames, (verify(_RECORDED), clip(_UNKNOWN))),
     Attack("replay-frames", "bundle", "a copy", replay_frames, (verify(_RECORDED), clip(_UNKNOWN))),
     Attack("cut-last-frames", "bundle", "a copy", cut_last_frames, (verify(_RECORDED), clip(_UNKNOWN))),
@@ -223,5 +233,7 @@ ATTACKS = (
     Attack("append-free", "bundle", "a copy", append_free, (verify(_KEPT),), "as a clip it is valid: its samples are those recorded"),
     Attack("drop-mfra", "bundle", "a copy", drop_mfra, (verify(_KEPT),), "as a clip it is valid: its samples are those recorded"),
     Attack("change-ftyp", "bundle", "a copy", change_ftyp, (verify(_KEPT),), "as a clip it is valid: its samples are those recorded"),
-    Attack("change-movie-time", "bundle", "a copy", change_movie_time, (verify(_KEPT),), "as a clip it is valid: no verdict rests on that time"),
+    Attack(
+        "change-movie-time", "bundle", "a copy", change_movie_time, (verify(_KEPT),), "as a clip it is valid: no verdict rests on that time"
+    ),
 )

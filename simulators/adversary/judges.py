@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from edge.fsck import check_box
 from protocol import bundle
+from protocol.identifiers import BoxId
+from protocol.signatures import PublicKey
 from storage import verify
 
 
@@ -38,3 +41,9 @@ def changed_video(before: Path, after: Path) -> Path:
     """Give the segment that an attack changed."""
     names = sorted(path.relative_to(after).as_posix() for path in after.rglob("*.mp4"))
     return next(after / name for name in names if bundle.parse_video(name) and (before / name).read_bytes() != (after / name).read_bytes())
+
+
+def ask_fsck(state: Path, box: BoxId, identity: PublicKey) -> Answer:
+    """Run the checks of `portwitness-edge fsck` over a box's folder."""
+    faults = check_box(state, box, (identity,)).faults
+    return Answer(bool(faults), tuple(faults), ("",) * len(faults), "\n".join(faults))

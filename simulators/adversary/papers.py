@@ -120,7 +120,9 @@ def cut_head(strike: Strike) -> None:
     first = next(at for at, one in enumerate(found) if isinstance(one.record.body, kinds.Seal))
     session = next(at for at, one in enumerate(found) if isinstance(one.record.body, kinds.Session))
     nodes = nodes_of([one.leaf for one in found[:first]])
-    place = bundle.JournalRange(first, tuple(_left(first, [one.leaf for one in found])), found[session].data, tuple(inclusion_proof(session, first, nodes)))
+    place = bundle.JournalRange(
+        first, tuple(_left(first, [one.leaf for one in found])), found[session].data, tuple(inclusion_proof(session, first, nodes))
+    )
     bag.write(name, bundle.encode_records(one.data for one in found[first:]))
     bag.write(bundle.journal_name(box, 1, "range"), place.encode())
     _drop_videos(bag, found[:first])
@@ -248,7 +250,21 @@ ATTACKS = (
     Attack("strip-records", "bundle", "a copy", strip_records, (verify("missing", "data/log/checkpoint"),)),
     Attack("strip-times", "bundle", "a copy", strip_times, (verify("is not the manifest that the export record names"),)),
     Attack("strip-everything", "bundle", "a copy", strip_everything, (verify("holds no file of an evidence bundle"),), _BARE),
-    Attack("swap-roots", "bundle", "a copy", swap_roots, (verify("is not the trusted root's"),), "who takes the root from the bundle itself is deceived"),
-    Attack("swap-bundle", "bundle", "a copy", swap_bundle, (verify("is not the trusted root's"),), "who takes the trust file from the bundle's giver is deceived"),
+    Attack(
+        "swap-roots",
+        "bundle",
+        "a copy",
+        swap_roots,
+        (verify("is not the trusted root's"),),
+        "who takes the root from the bundle itself is deceived",
+    ),
+    Attack(
+        "swap-bundle",
+        "bundle",
+        "a copy",
+        swap_bundle,
+        (verify("is not the trusted root's"),),
+        "who takes the trust file from the bundle's giver is deceived",
+    ),
     Attack("add-file", "bundle", "a copy", add_file, (verify("it was added"),)),
 )

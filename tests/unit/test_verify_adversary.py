@@ -384,3 +384,11 @@ def test_a_late_pairing_is_labelled(tmp_path: Path) -> None:
     report = verify(case.folder, case.trust)
     assert report.faults == ()
     assert {one.stream for one in report.streams if one.late} == {"box-2/rec-1"}
+
+
+def test_a_journal_whose_first_record_is_refused_is_named(case: Case, copy: Path) -> None:
+    name = bundle.journal_name("box-2", 1)
+    data = (copy / name).read_bytes()
+    for wrong in (data[:30], data[4:], data[:10] + b"\xff" + data[11:], bytes(4) + data):
+        replace_bytes(copy / name, wrong)
+        assert name in faulty_files(verify(copy, case.trust))
