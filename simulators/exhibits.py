@@ -43,11 +43,17 @@ class Lane:
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a bundle and give its own folder; raise MalformedError when it holds anything but one."""
+    """Unpack a bundle, with what stands beside its folder; give the folder.
+
+    Raises MalformedError when it holds anything else.
+    """
     with zipfile.ZipFile(archive) as opened:
-        tops = {name.split("/", 1)[0] for name in opened.namelist()}
-        if len(tops) != 1 or any(".." in name.split("/") or name.startswith("/") for name in opened.namelist()):
-            raise MalformedError(f"holds {sorted(tops)[:4]} instead of one folder", where=str(archive))
+        names = opened.namelist()
+        tops = {name.split("/", 1)[0] for name in names if "/" in name}
+        beside = {f"{top}.{part}" for top in tops for part in ("p7s", "tsr")}
+        strange = [name for name in names if ".." in name.split("/") or name.startswith("/") or ("/" not in name and name not in beside)]
+        if len(tops) != 1 or strange:
+            raise MalformedError(f"holds {sorted(tops)[:4]} and {strange[:4]} instead of one folder", where=str(archive))
         opened.extractall(folder)
     return folder / tops.pop()
 
