@@ -32,6 +32,8 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.bus         is_up, state (sync); None when the HTTPS transport serves alone
     hub.enrolment   hub/enrolment.py   class Enrolment(core: Core)
     hub.export      hub/export.py      class Export(core: Core, blobs: Blobs)
+    hub.derivation  propose(stretch, by) ; redact(wish, by) -> Job ; get, decide, cancel(job) ; made(task)   redacted copies
+    hub.excerpts    clips(stretch, by) ; derived(task, sha256, by) -> Excerpt ; path(excerpt, by)            parts that verify alone
 
 For other parts: `await core.sequencer.issue(body, subject)` logs a hub record and gives it back signed once published;
 `await core.database.read(fn)` / `.write(fn)` run `fn(connection)` (SQLAlchemy Core) in a transaction off the loop.
@@ -53,10 +55,12 @@ from hub.carried import Carried
 from hub.codes import Codes
 from hub.config import HubSettings
 from hub.core import Core
+from hub.derivation import Derivation
 from hub.devices import Devices, Streams
 from hub.enrolment import Enrolment
 from hub.erasing import Erasing, erased
 from hub.events import Events
+from hub.excerpts import Excerpts
 from hub.export import Export
 from hub.history import CheckpointHistory
 from hub.ingest import Ingest
@@ -113,6 +117,8 @@ class Hub:
     access: Access
     enrolment: Enrolment
     export: Export
+    derivation: Derivation
+    excerpts: Excerpts
     bus: Bus | None = None
 
     @property
@@ -177,6 +183,8 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
     live = await stack.enter_async_context(Live(core, mail, views, peers))
     devices.viewers = live.count
     live.obstacle = devices.obstacle
+    export = await stack.enter_async_context(Export(core, blobs))
+    derivation = await stack.enter_async_context(Derivation(core, blobs))
     hub = Hub(
         core=core,
         ingest=ingest,
@@ -198,7 +206,9 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         carried=Carried(core, ingest),
         access=Access(core, Lanes(core.clock)),
         enrolment=Enrolment(core),
-        export=await stack.enter_async_context(Export(core, blobs)),
+        export=export,
+        derivation=derivation,
+        excerpts=await stack.enter_async_context(Excerpts(core, export, derivation)),
     )
     _wire(hub)
     return hub

@@ -12,7 +12,7 @@ For `web`: start(task, by), start_time(wish, by) -> ExportState; get(export) -> 
 import asyncio
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -145,6 +145,20 @@ class Export:
         if state.state != "done":
             raise UnavailableError(state.what, where=f"export of {begun.task}")
         return self._folder(begun.export, begun.task)
+
+    async def records_only(self, scope: Scope, by: str, more: Collection[int] = ()) -> tuple[Gathered, dict[str, bytes], dict[str, bytes]]:
+        """Log an export of streams over a time without their videos; give it, the files of its folder, and those beside the folder.
+
+        `more`: further leaves of the port log that must be shown. Raises as `start_time`.
+        """
+        key, _ = await asyncio.to_thread(sealing.load_key, self.core, self._authorities())
+        gathered = await self._gather(scope, await asyncio.to_thread(sealing.claims, self.core, key))
+        gathered.videos.clear()
+        gathered.indices |= set(more)
+        gathered.files |= await self._ask(lambda port: {bundle.leaf_name(index): port.leaf(index) for index in more})
+        work = _Work("", gathered, by, key)
+        files, beside = await self._sign(work, await self._log(work, stamped=False))
+        return gathered, files, beside
 
     async def get(self, export: str) -> ExportState:
         """Tell how far an export is; raise ForbiddenError when there is none of this name."""

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from protocol.closing import Closing
 from protocol.errors import MalformedError, PortwitnessError, StorageError
-from protocol.examination import Fault, Faults, examine
+from protocol.examination import Exhibits, Fault, Faults, examine
 from protocol.instants import MILLISECOND_NS, SECOND_NS, iso
 from protocol.intervals import TimeInterval
 from protocol.reckoning import Expectation, expect
@@ -24,6 +24,7 @@ from protocol.trust import MAX_TRUST_BYTES, Trust
 from protocol.verdict import Report, SegmentFinding, StreamFinding, judge
 from storage.bundles import hash_all, list_bundle, read_small
 from storage.clips import ClipFinding, judge_clip
+from storage.derivatives import derived_json, derived_text, judge_derived
 from storage.manifests import check_sidecars
 
 VALID, NOT_VALID, UNREADABLE = 0, 1, 2
@@ -32,6 +33,7 @@ _EPILOG = """example:
   portwitness-verify case-T-20261123-0001/ --trust trust.json --json | jq .faults
   portwitness-verify case-T-20261123-0001.zip --trust trust.json --clip remuxed.mp4
   portwitness-verify case-T-20261123-0001.zip --trust trust.json --clip clip.mp4 --proof clip.samples
+  portwitness-verify case-R-20261123T081500-1f2e3d4c --trust trust.json --derived derived-812.mp4
 
 exit status: 0 valid, 1 not valid (each fault names its file), 2 unreadable input"""
 _ZH = {
@@ -90,6 +92,7 @@ class Look:
     report: Report
     wanted: Expectation
     faults: tuple[Fault, ...]
+    exhibits: Exhibits
 
 
 def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None = None) -> Look:
@@ -104,7 +107,7 @@ def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None =
     of_records = Faults(list(faults.found))
     check_standing(exhibits, Covers.of(exhibits), of_records)
     report = check_sidecars(judge(exhibits, wanted, small, hashed, faults), wanted, members)
-    return Look(report, wanted, tuple(of_records.found))
+    return Look(report, wanted, tuple(of_records.found), exhibits)
 
 
 @dataclass(slots=True)
@@ -309,6 +312,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--trust", type=Path, required=True, metavar="FILE", help="trust file (JSON) obtained from outside the bundle")
     made.add_argument("--clip", type=Path, metavar="FILE", help="judge this by the bundle's records: a remuxed segment, sub-clip or frame")
     made.add_argument("--proof", type=Path, metavar="FILE", help="the sample proof (.samples) of a sub-clip or single frame")
+    made.add_argument("--derived", type=Path, metavar="FILE", help="judge this by the bundle's records: a redacted copy")
     made.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     made.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the table (default: en)")
     made.add_argument("--quiet", action="store_true", help="show no progress")
@@ -321,6 +325,8 @@ def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO) -> int:
     options = made.parse_args(arguments)
     if options.proof is not None and options.clip is None:
         made.error("--proof is of a clip: give --clip too")
+    if options.clip is not None and options.derived is not None:
+        made.error("give --clip or --derived, not both")
 
     def show(done: int, total: int) -> None:
         err.write(f"\r{100 * done // max(total, 1):3d} %  {done >> 20} of {total >> 20} MiB")
@@ -334,6 +340,8 @@ def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO) -> int:
             clip = judge_clip(options.clip, options.proof, found.wanted, found.report.segments, found.faults)
             out.write(_clip_json(clip) if options.json else clip_text(clip, chinese=options.lang == "zh"))
             return VALID if clip.fault is None else NOT_VALID
+        if options.derived is not None:
+            return _judge_derived(options, found, out)
         report = found.report
     except (StorageError, MalformedError) as error:
         return _refuse(error, out if options.json else err, as_json=options.json)
@@ -342,6 +350,15 @@ def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO) -> int:
     else:
         out.write(report_text(report, chinese=options.lang == "zh"))
     return VALID if report.valid else NOT_VALID
+
+
+def _judge_derived(options: argparse.Namespace, found: Look, out: TextIO) -> int:
+    derived = judge_derived(options.derived, found.wanted, found.exhibits, found.faults)
+    if options.json:
+        out.write(json.dumps(derived_json(derived), ensure_ascii=False) + "\n")
+    else:
+        out.write(derived_text(derived, chinese=options.lang == "zh"))
+    return VALID if derived.fault is None else NOT_VALID
 
 
 def _refuse(error: PortwitnessError, out: TextIO, *, as_json: bool) -> int:
