@@ -16,7 +16,20 @@ from protocol.identifiers import Issuer
 from protocol.merkle import NodeReader
 from protocol.reckoning import Scope
 from storage.logs import JournalLog, PortLog, port_entries, reader
-from storage.schema import CUSTODY_KINDS, heads_seen, identities, journals, leaves, orders, records, seals, sessions, tasks, views
+from storage.schema import (
+    CUSTODY_KINDS,
+    concealed,
+    heads_seen,
+    identities,
+    journals,
+    leaves,
+    orders,
+    records,
+    seals,
+    sessions,
+    tasks,
+    views,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,4 +162,12 @@ class DatabasePort:
         found = set(self.connection.execute(query).scalars())
         # no word on the issuer: SQLite would then read all of the hub's records instead of the index
         about = select(records.c.issuer, records.c.position).where(records.c.subject == scope.subject, CUSTODY_KINDS)
-        return sorted(found | {row.position for row in self.connection.execute(about) if row.issuer == self.issuer})
+        found |= {row.position for row in self.connection.execute(about) if row.issuer == self.issuer}
+        return sorted(found | self._erased_views(scope))
+
+    def _erased_views(self, scope: Scope) -> set[int]:
+        """Give views whose bodies were erased, and the records that say so: their place in the log stays known."""
+        mine = (concealed.c.subject == scope.subject) | (concealed.c.subject.in_(scope.streams) & (concealed.c.wall_ns <= scope.end))
+        gone = (concealed.c.of == kinds.View.KIND) & concealed.c.disposal.is_not(None)
+        rows = self.connection.execute(select(concealed.c.position, concealed.c.disposal).where(mine, gone))
+        return {index for row in rows for index in row}

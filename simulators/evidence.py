@@ -412,6 +412,8 @@ class MemoryPort:
 
 def _is_custody(record: Record, scope: Scope) -> bool:
     body = record.body
+    if isinstance(body, kinds.Concealed):  # its body was erased
+        return record.subject == scope.subject
     if isinstance(body, kinds.View) and body.way == "live":
         return record.subject in scope.streams and scope.start <= record.at.wall_ns <= scope.end
     return isinstance(body, kinds.View | kinds.Export) and record.subject == scope.subject

@@ -352,6 +352,7 @@ concealed = Table(  # every concealed record, by what the log itself says; `disp
     Column("wall_ns", BigInteger, nullable=False),
     Column("disposal", BigInteger),
     Index("concealed_kept", "disposal", "wall_ns"),
+    Index("concealed_subject", "subject", "wall_ns"),
 )  # fmt: skip
 
 retention_clock = Table(  # working state: retention's own time, and what a day of it has taken

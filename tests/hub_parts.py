@@ -28,7 +28,7 @@ from protocol.receipts import verify_receipt
 from protocol.records import Record, SignedRecord
 from protocol.signatures import Ed25519Signer, P256Signer
 from storage.clock import SystemClock
-from storage.schema import staged
+from storage.schema import log_state, staged
 
 SITE = SiteId("dayaowan")
 BOX = BoxId("box-1")
@@ -210,11 +210,12 @@ async def receipts_until(hub: Hub, box: BoxId, end: int, epoch: int = 1) -> list
 async def settled(hub: Hub) -> None:
     """Wait until nothing waits to be logged and all that is logged is published."""
 
-    def waiting(connection: Connection) -> int:
-        return int(connection.execute(select(func.count()).select_from(staged)).scalar_one())
+    def waiting(connection: Connection) -> tuple[int, int | None]:
+        count = connection.execute(select(func.count()).select_from(staged)).scalar_one()
+        return int(count), connection.execute(select(log_state.c.size)).scalar()
 
     for _ in range(1000):
-        if not await hub.core.database.read(waiting) and hub.log.published_size() == hub.log.size:
+        if await hub.core.database.read(waiting) == (0, hub.log.published_size()):
             return
         hub.log.wake()
         await asyncio.sleep(0.01)

@@ -5,6 +5,7 @@ inspector opens the records of their own tasks alone.
 """
 
 from dataclasses import fields, is_dataclass
+from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -91,7 +92,7 @@ async def _shape(stored: StoredRecord, hub: Hub) -> schemas.RecordAnswer:
     )
 
 
-def _concealment(stored: StoredRecord) -> str:
+def _concealment(stored: StoredRecord) -> Literal["shown", "erased", "missing"]:
     if stored.opening is not None:
         return "shown"
     return "erased" if stored.erased is not None else "missing"

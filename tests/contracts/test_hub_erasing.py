@@ -9,18 +9,21 @@ from sqlalchemy import Connection, delete, select, update
 
 from hub.access import PersonDraft
 from hub.app import Hub, open_hub
+from hub.archive import DatabasePort
 from hub.check import check_hub
 from hub.config import RetentionClassSettings
 from hub.tasks import TaskDraft
 from protocol import kinds
 from protocol.concealing import reveal
 from protocol.errors import ForbiddenError, MalformedError, RefusedError, VerificationError
+from protocol.identifiers import TaskId
 from protocol.merkle import leaf_hash, verify_inclusion
 from protocol.notes import SignedCheckpoint
+from protocol.reckoning import Scope
 from protocol.records import read
 from storage.keys import create_ed25519
 from storage.schema import concealed, openings, views
-from tests.hub_parts import opened_leaf, settings_for, settled
+from tests.hub_parts import SiteCa, opened_leaf, settings_for, settled
 from tests.web_parts import ToldClock
 
 TASK = "T-1"
@@ -175,3 +178,19 @@ async def test_a_body_that_vanishes_or_differs_is_a_fault(hub: Hub) -> None:
     found = await problems(hub)
     assert any(f"record {started}: its body is missing, and no record says why" in one for one in found)
     assert any(f"record {ended}: its body is not the one that the log binds" in one for one in found)
+
+
+async def test_an_export_after_an_erasure_still_names_the_views_place(hub: Hub) -> None:
+    places = await watch(hub)
+    await hub.tasks.end(TASK, "admin")
+    await hub.erasing.erase(places[0], "admin", "asked for")
+    await settled(hub)
+    disposal, site = hub.log.published_size() - 1, SiteCa()
+
+    def ask(connection: Connection) -> list[int]:
+        port = DatabasePort(connection, "hub:hub-1", (site.ca, site.root), lambda name: None)
+        assert port.opening(places[0]) is None
+        return port.custody_leaves(Scope(TaskId(TASK)))
+
+    found = await hub.core.database.read(ask)
+    assert {*places, disposal} <= set(found)

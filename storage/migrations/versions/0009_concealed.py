@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position"),
     )
     op.create_index("concealed_kept", "concealed", ["disposal", "wall_ns"])
+    op.create_index("concealed_subject", "concealed", ["subject", "wall_ns"])
 
 
 def downgrade() -> None:
