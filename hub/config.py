@@ -95,7 +95,12 @@ class BrowserSettings:
     certificate: Path | None = setting("PEM certificate chain; none: plain HTTP, for 127.0.0.1 only.", default=None)
     key: Path | None = setting("PEM key of that certificate.", default=None)
     session_minutes: int = setting("A login ends after this without use.", default=480, unit="min", bounds=(1, 10_080))
-    lockout_failures: int = setting("Wrong passwords before a name is locked at an address.", default=5, bounds=(1, 100))
+    lockout_failures: int = setting(
+        "Wrong passwords before a name is locked at an address; before that, from the third on, the next try waits 2, 4, ... s. "
+        "All addresses together: 10 a day at a name, then one try every 3 s.",
+        default=5,
+        bounds=(1, 100),
+    )
     lockout_minutes: int = setting("The first lock; each failure more doubles it up to an hour.", default=15, unit="min", bounds=(1, 1440))
 
 

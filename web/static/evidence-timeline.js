@@ -285,8 +285,11 @@ export class EvidenceTimeline extends HTMLElement {
       paint.fillRect(x, top + BAR - 4, wide, 4);
     }
     if (!isSegment(piece) && wide > 60) {
+      const words = fitted(paint, causeOf(piece), wide - 14);
+      paint.fillStyle = colour("surface"); // words are not read through a pattern
+      paint.fillRect(x + 4, top + 3, paint.measureText(words).width + 6, BAR - 6);
       paint.fillStyle = colour(piece.state);
-      paint.fillText(fitted(paint, causeOf(piece), wide - 10), x + 6, top + BAR / 2);
+      paint.fillText(words, x + 7, top + BAR / 2);
     }
   }
 

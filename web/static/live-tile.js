@@ -164,12 +164,12 @@ export class LiveTile extends HTMLElement {
 
   drawFacts() {
     const state = this.state;
-    const recording = state?.state === "recording";
+    const kind = state ? ({ recording: "good", waiting: "wait", stopped: "off" }[state.state] ?? "bad") : "off";
     fill(
       this.factsLine,
       h("span", { class: "name" }, state?.source ?? this.stream.split("/")[1] ?? this.stream),
       h("span", { class: "soft small" }, state?.box ?? this.stream.split("/")[0]),
-      h("span", { class: `badge ${recording ? "good" : state ? "bad" : "off"}` }, h("i"), state ? known("source", state.state) : t("source.unknown")),
+      h("span", { class: `badge ${kind}` }, h("i"), state ? known("source", state.state) : t("source.unknown")),
       state?.task && h("a", { class: "badge wait", href: `/tasks/${encodeURIComponent(state.task)}` }, state.task),
       this.pairedBy && h("span", { class: "small" }, t("wall.paired", { who: this.pairedBy })),
       this.delay,

@@ -1,7 +1,7 @@
 // How long a task's video is kept: its class and legal holds, each decided with a reason that becomes a record.
 import { call, mayBe, part } from "./api.js";
 import { fill, h } from "./dom.js";
-import { t } from "./words.js";
+import { known, t } from "./words.js";
 
 /** @typedef {{name: string, days: number | null, source: string}} RetentionClass */
 /** @typedef {{task: string, kept_as: string, held: boolean, classes: RetentionClass[]}} Kept */
@@ -40,8 +40,8 @@ export class TaskKeeping extends HTMLElement {
     const lasting = !found || found.days === null ? t("keeping.forever") : t("keeping.days", { days: found.days });
     fill(
       this.body,
-      h("p", {}, `${kept.kept_as} · ${lasting} `, kept.held && h("span", { class: "badge warn" }, t("keeping.held"))),
-      found?.source && h("p", { class: "soft small" }, found.source),
+      h("p", {}, `${known("class", kept.kept_as)} · ${lasting} `, kept.held && h("span", { class: "badge warn" }, t("keeping.held"))),
+      found?.source && h("p", { class: "soft small" }, known("class-source", kept.kept_as) === kept.kept_as ? found.source : known("class-source", kept.kept_as)),
       mayBe("supervisor", "administrator") && this.form(kept),
     );
   }
@@ -49,7 +49,7 @@ export class TaskKeeping extends HTMLElement {
   /** @param {Kept} kept */
   form(kept) {
     const reason = h("input", { required: true, maxlength: "400", "aria-label": t("keeping.reason"), placeholder: t("keeping.reason") });
-    const choice = h("select", { "aria-label": t("keeping.class") }, ...kept.classes.map((one) => h("option", { value: one.name, selected: one.name === kept.kept_as }, one.name)));
+    const choice = h("select", { "aria-label": t("keeping.class") }, ...kept.classes.map((one) => h("option", { value: one.name, selected: one.name === kept.kept_as }, known("class", one.name))));
     const said = h("p", { class: "small", role: "status" });
     const decide = async (/** @type {Record<string, string>} */ what) => {
       if (!reason.reportValidity()) return;

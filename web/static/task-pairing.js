@@ -78,7 +78,7 @@ export class TaskPairing extends HTMLElement {
   async showCode() {
     await this.order(async () => {
       const answer = await call("GET", `tasks/${part(this.task?.task ?? "")}/code`);
-      const dialog = h("dialog", { class: "phone code-card" }, h("h2", {}, t("pair.code-only")), codeCard(answer), h("p", { class: "soft small" }, t("pair.code-hint")), h("button", { onclick: () => dialog.close() }, t("app.close")));
+      const dialog = h("dialog", { class: "code stack" }, h("h2", {}, t("pair.code-only")), codeCard(answer), h("p", { class: "soft small" }, t("pair.code-hint")), h("button", { onclick: () => dialog.close() }, t("app.close")));
       dialog.addEventListener("close", () => dialog.remove());
       document.body.append(dialog);
       dialog.showModal();
