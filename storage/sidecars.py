@@ -28,7 +28,8 @@ MAX_SIDECAR_BYTES = 1 << 20
 MAX_LINE_BYTES = 65_536
 SPOOL_BYTES = 64 << 20
 _CAPTURE = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
-_ENDED = {"signingCredential.expired", "claimSignature.outsideValidity"}  # of a certificate that is not valid today
+_EXPIRED = "signingCredential.expired"
+_ENDED = {_EXPIRED, "signingCredential.untrusted", "claimSignature.outsideValidity"}  # told of a certificate that is not valid today
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def check(video: BinaryIO, manifest: bytes, claim: SegmentClaim, *, root: bytes,
     except library.C2paError as error:
         raise MalformedError(f"not readable: {str(error)[:200]}", where="C2PA manifest") from error
     codes = sorted(set(_failures(found)))
-    if codes and set(codes) <= _ENDED:
+    if _EXPIRED in codes and set(codes) <= _ENDED:
+        _check_claim(found, claim, serial)
         return "its signer's certificate is not valid today, and it holds no time-stamp"
     if codes or state != "Trusted":
         raise VerificationError(f"{state}: {', '.join(codes)[:300] or 'no reason given'}", where="C2PA manifest")
