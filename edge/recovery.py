@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge.journal import Entry, Journal
@@ -26,6 +26,7 @@ from storage.spool import BlobRow, Changes, DraftRow, Spool
 HEARTBEATS = 600  # how far back bounds are looked for: the longest segment is shorter
 LAST_HEARTBEATS = 20  # enough when nothing that was signed is missing
 MAX_SEGMENT_BYTES = 1 << 30
+TORN_ZEROS = 8  # sound may end in a zero or two
 
 Bounds = dict[tuple[str, int], list[kinds.OpenSegment]]
 
@@ -202,8 +203,22 @@ def _judge(data: bytes, bounds: Sequence[kinds.OpenSegment]) -> tuple[Media | No
         # Bytes that contradict a signature are not evidence: keep what an older one covers, or nothing.
         if bound is None:
             return None, None
-        media = Media(media.head, min(media.whole, bound.size), media.first_time, media.parts)
+        media = replace(media, whole=min(media.whole, bound.size))
+    media = replace(media, whole=_sound(data, media, bound.size if bound is not None else 0))
     return (media, bound) if media.whole > media.head else (None, None)
+
+
+def _sound(data: bytes, media: Media, signed: int) -> int:
+    """Give where the parts end that nobody signed and that were written whole: file systems fill what they lost with zeros.
+
+    No coded picture ends in zeros (H.264 7.4.1, H.265 7.4.2), so a part beyond the signed bytes that does was torn.
+    """
+    whole = media.head
+    for end, *_ in media.parts:
+        if end > media.whole or (end > signed and not any(data[end - TORN_ZEROS : end])):
+            return whole
+        whole = end
+    return whole
 
 
 def _hash(data: bytes) -> bytes:

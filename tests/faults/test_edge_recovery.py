@@ -1,18 +1,24 @@
 """What a power cut leaves behind, at every byte, and what is said of it."""
 
+import hashlib
 import os
+import random
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge.drafts import flush
-from edge.recovery import Recovered, Recovery
+from edge.recovery import TORN_ZEROS, Recovered, Recovery
 from protocol import kinds
 from protocol.errors import StorageError
+from protocol.ledger import Ledger
+from protocol.messages import JournalBatch
 from storage.spool import Changes
-from tests.edge_parts import VIDEO, Desk, Place, check_place, unit, units
+from tests.edge_parts import BOX, VIDEO, Desk, Place, TestHub, check_place, unit, units
 
 
 @pytest.fixture
@@ -196,3 +202,73 @@ def test_a_spool_that_is_no_spool_is_named(tmp_path: Path) -> None:
     (tmp_path / "spool.db").write_bytes(b"this is not a database, however long one looks at it" * 30)
     with pytest.raises(StorageError, match=r"spool\.db"):
         Place(tmp_path)
+
+
+def damage(path: Path, chance: random.Random, most: int) -> int:
+    """Cut or zero a random tail of a file; give how many bytes it hit."""
+    data = path.read_bytes()
+    hit = chance.randint(0, min(most, len(data)))
+    kept = data[: len(data) - hit]
+    path.write_bytes(kept if chance.random() < 0.5 else kept + bytes(hit))
+    return hit
+
+
+def judged(place: Place) -> None:
+    """Judge a recovered box by all that judge boxes: the checker, and a hub that follows its journals and keeps its accounts."""
+    assert check_place(place).faults == []
+    hub, ledger = TestHub(place.identity.public), Ledger()
+    for row in place.spool.epochs():
+        hub.take(JournalBatch(BOX, row.epoch, 0, tuple(each.data for each in place.spool.records(row.epoch, 0, 100_000))))
+        mirror = hub.mirrors[row.epoch]
+        assert mirror.journal.frontier.encode() == row.frontier
+        assert [fault for one in mirror.records for fault in ledger.take(one.record, "live")] == []
+
+
+def account_for_bytes(place: Place, spoiled: bytes) -> None:
+    """Every byte in a segment file is bound by a live record or a heartbeat, or labelled as not; every other file is set aside."""
+    known = {(subject, body.number): body for subject, body in place.bodies(kinds.Segment) if isinstance(body, kinds.Segment)}
+    bound = {
+        (one.stream, one.number, one.size, one.sha256)
+        for _, beat in place.bodies(kinds.Heartbeat)
+        if isinstance(beat, kinds.Heartbeat)
+        for one in beat.open
+    }
+    for path in (place.folder / "segments").glob("*/*"):
+        stream, data = f"{BOX}/{path.parent.name}", path.read_bytes()
+        body = known.pop((stream, int(path.stem)))
+        assert hashlib.sha256(data).digest() == body.sha256
+        if body.state == "recovered":
+            assert body.bound is not None
+            head = data[: body.bound]
+            assert not head or (stream, body.number, body.bound, hashlib.sha256(head).digest()) in bound
+            whole = data.rstrip(bytes(1))
+            assert spoiled.startswith(whole)  # nothing but what was written
+            assert len(data) - len(whole) < TORN_ZEROS
+    assert known == {}
+
+
+@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("what", ["segment", "wal", "both"])
+def test_random_torn_tails_are_bound_or_labelled_never_silently_whole(place: Place, tmp_path: Path, seed: int, what: str) -> None:
+    chance = random.Random(f"{seed} {what}")
+    path = record(place, pictures=chance.randint(30, 120), unflushed=chance.randint(0, 30))
+    written = path.read_bytes()
+    wal = place.folder / "spool.db-wal"
+    dead = tmp_path.with_name(f"{tmp_path.name}-dead")
+    shutil.copytree(place.folder, dead)  # what a dead machine's disk holds: the write-ahead log is not yet moved into the spool
+    assert (dead / wal.name).stat().st_size > 0
+    if what != "wal":
+        damage(dead / "segments" / path.relative_to(place.segments.root), chance, len(written))
+    if what != "segment":
+        damage(dead / wal.name, chance, 60_000)
+    (dead / "spool.db-shm").unlink(missing_ok=True)
+    box = Place(dead, place.identity, replace(place.clock))
+    done = recover(box)
+    found = segments(box)
+    labelled = [each for each in found if each.state == "recovered" and each.bound != each.size]
+    if what == "segment":
+        assert len(labelled) == 0  # what heartbeats bound is there, or its loss is a gap
+    assert len(labelled) <= 1 and done.segments <= 1
+    account_for_bytes(box, written)
+    judged(box)
+    box.close()
