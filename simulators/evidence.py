@@ -161,18 +161,19 @@ class MemoryBox:
         self.write(kinds.Boot(bytes([self.epoch]) * 16, "simulated", *previous), self.box, self.identity)
         self.certify()
 
-    def certify(self) -> None:
+    def certify(self, usage: str = "live", identity: P256Signer | None = None) -> None:
         """Begin a session key."""
         self.session = fixed_ed25519(1000 * (self.epoch + 1) + len(self.journals[self.epoch]) + int(self.box.rpartition("-")[2]) * 100_000)
         until = self.at().mono_ns + SESSION_NS
-        self.write(kinds.Session(self.session.public.raw(), until, "live"), self.box, self.identity)
+        body = kinds.Session(self.session.public.raw(), until, usage)  # type: ignore[arg-type]  # one of two words
+        self.write(body, self.box, identity or self.identity)
 
-    def seal(self, reason: str = "interval") -> int:
+    def seal(self, reason: str = "interval", counter: int | None = None) -> int:
         """Write a seal and have the port log take it; give its log index."""
         name = origin(self.box, self.epoch)
         note = sign_checkpoint(Checkpoint(name, self.frontier.size, self.frontier.root()), self.session)
         heads = tuple(kinds.StreamHead(StreamId.of(self.box, source), number - 1) for source, number in sorted(self.numbers.items()))
-        signed = self.write(kinds.Seal(note, heads, reason), self.box)  # type: ignore[arg-type]  # one of three words
+        signed = self.write(kinds.Seal(note, heads, reason, counter), self.box)  # type: ignore[arg-type]  # one of three words
         index = self.port.log.append(signed)
         self.logged.append((self.epoch, signed.record.position, index))
         return index

@@ -179,3 +179,75 @@ def test_a_revocation_is_neither_moved_nor_undone(tmp_path: Path, again: str) ->
         story.enrol(story.first, again)
     report = story.judged()
     assert any("was revoked at leaf" in what for _, what in told(report))
+
+
+YEARS_NS = 365 * 24 * HOUR_NS
+
+
+@pytest.mark.parametrize("years", [0, 2, 5, 9])
+def test_evidence_is_judged_years_later_by_what_the_log_said_then(tmp_path: Path, years: int) -> None:
+    story = Story(tmp_path)
+    story.open()
+    story.record(60)
+    story.port.end_task(TASK)
+    story.record(20)
+    story.port.now_ns += years * YEARS_NS  # the certificates of box and session ended after three
+    case = write_case(story.port, tmp_path / "case")
+    assert told(verify(case.folder, case.trust)) == []
+
+
+@pytest.mark.parametrize("years", [0, 5])
+def test_a_key_that_signs_again_years_later_does_not_count(tmp_path: Path, years: int) -> None:
+    story = Story(tmp_path)
+    story.port.now_ns += years * YEARS_NS
+    story.box.certify()
+    story.open()
+    report = story.judged(60)
+    assert report.valid is (years == 0)
+    assert years == 0 or any("had ended: its certificate was valid until" in what for _, what in told(report))
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ((4, 5, 6), ""),
+        ((4, 6, 7), "1 seals are missing before it by its counter"),
+        ((4, 5, 5), "counter went back from 5 to 5"),
+        ((4, 9, 3), "counter went back from 9 to 3"),
+        ((4, None, 5), "names no counter, the seal before it named 4"),
+    ],
+)
+def test_the_counters_of_seals_are_judged(tmp_path: Path, values: tuple[int | None, ...], why: str) -> None:
+    story = Story(tmp_path)
+    story.open()
+    for value in values:
+        story.record_unsealed(1)
+        story.box.seal(counter=value)
+    story.port.end_task(TASK)
+    story.record_unsealed(1)
+    last = [value for value in values if value is not None][-1]
+    story.box.seal("task", counter=last + 1)
+    case = write_case(story.port, tmp_path / "case")
+    found = told(verify(case.folder, case.trust))
+    assert found == [] if not why else any(why in what for _, what in found)
+
+
+@pytest.mark.parametrize("usage", ["imports", "records", "both"])
+def test_sessions_for_imports_are_certified_by_a_key_for_imports(tmp_path: Path, usage: str) -> None:
+    story, importer = Story(tmp_path), fixed_p256(4242)
+    story.open()
+    validity = Validity.backdated(story.port.now_ns, IDENTITY_NS, 778)
+    authority = Authority(story.port.chain[0], story.port.site_key)
+    certificate = issue_box(
+        importer.public, Identity(SITE, story.box.box), "imports" if usage == "imports" else "records", authority, validity
+    )
+    story.enrol(certificate)
+    story.box.certify("import", importer)
+    story.box.write(kinds.Recording("started", "card read", "import", 0), "box-2/dock-2")
+    story.box.write(kinds.Recording("stopped", "card read", "import", 0), "box-2/dock-2")
+    if usage == "both":  # a key for live capture signs the session that follows: only then does it hold
+        story.box.certify("import")
+    story.box.certify()
+    report = story.judged(60)
+    assert report.valid is (usage == "imports")
+    assert usage == "imports" or any("is no identity of box-2 for imports" in what for _, what in told(report))
