@@ -258,8 +258,19 @@ class LiveViewAnswer(Shape):
     reason: str
 
 
+class ExportWish(Shape):
+    """Streams over a stretch of time that has passed, at most a week."""
+
+    streams: Annotated[list[Stream], Field(min_length=1, max_length=64)]
+    from_ms: float
+    to_ms: float
+
+
 class ExportAnswer(Shape):
-    """How far an export is. `bundle` is its address once it is done."""
+    """How far an export is. `bundle` is its address once it is done; `task` may be the name of an export by time.
+
+    `notes` say what is not in the bundle though it could be: a signature, a time-stamp, C2PA manifests.
+    """
 
     export: str
     task: str
@@ -268,6 +279,7 @@ class ExportAnswer(Shape):
     total_bytes: int
     what: str = ""
     bundle: str | None = None
+    notes: list[str] = []
 
 
 class StreamAnswer(Shape):
