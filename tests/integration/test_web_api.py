@@ -39,6 +39,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("DELETE", "/playbacks/{view}", EVERYBODY, None),
     ("GET", "/segments/{sha256}", EVERYBODY, None),
     ("POST", "/tasks/{task}/exports", (S,), None),
+    ("POST", "/exports", (S,), {"streams": ["box-1/cam-1"], "from_ms": 1, "to_ms": 2}),
     ("GET", "/exports/{export}", (S, A), None),
     ("GET", "/exports/{export}/bundle.zip", (S, A), None),
     ("GET", "/streams", EVERYBODY, None),
