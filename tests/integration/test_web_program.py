@@ -1,5 +1,6 @@
 """The program portwitness-hub as an administrator meets it: found, serve, stop, people, tokens, check; bad settings are named."""
 
+import io
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from protocol.identifiers import HubId, SiteId
 from storage.authority import SiteAuthority
+from storage.authority import run as authority
 from storage.clock import SystemClock
 from web.__main__ import main, parser
 
@@ -107,3 +109,25 @@ def test_each_command_shows_an_example(capsys: pytest.CaptureFixture[str]) -> No
             parser().parse_args([name, "--help"])
         assert ended.value.code == 0
         assert f"portwitness-hub {name} --config" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ([], "name a task, or streams"),
+        (["T-1", "--stream", "box-1/cam-1"], "name a task, or streams"),
+        (["--stream", "box-1/cam-1"], "--from"),
+        (["--stream", "box-1/cam-1", "--from", "yesterday", "--to", "now"], "is no time such as"),
+        (["--stream", "box-1/cam-1", "--from", "2026-11-23T08:00:00", "--to", "2026-11-23T09:00:00"], "time zone"),
+        (["--stream", "box-1/cam-1", "--from", "2026-11-23T08:00:00Z", "--to", "2026-11-23T09:00:00+01:00"], "must have ended"),
+        (["--stream", "box-1/cam-1", "--from", "2020-11-23T08:00:00Z", "--to", "2020-11-23T09:00:00Z"], "never recorded"),
+    ],
+)
+def test_an_export_that_is_asked_wrongly(config: Path, capsys: pytest.CaptureFixture[str], asked: list[str], reason: str) -> None:
+    assert run(capsys, "init", "--config", config)[0] == 0
+    ca = ("init", str(config.parent / "ca"), "--site", "dayaowan"), ("server", str(config.parent / "ca"), "--hub", "hub-1", "--out")
+    for arguments in (ca[0], (*ca[1], str(config.parent / "state" / "keys"))):
+        assert authority(arguments, io.StringIO(), io.StringIO(), SystemClock()) == 0
+    code, _, err = run(capsys, "export", "--config", config, *asked)
+    assert code == 2
+    assert reason in err
