@@ -25,6 +25,7 @@ from hub.archive import DatabasePort
 from hub.core import Core
 from hub.finishing import finish
 from hub.gathering import Gathered, check_complete, gather
+from hub.reporting import Finished, with_report
 from protocol import bundle, kinds
 from protocol.certificates import Certificate, parse_pem
 from protocol.errors import ForbiddenError, PortwitnessError, RefusedError, StorageError, UnavailableError
@@ -259,7 +260,9 @@ class Export:
         checkpoint = await self.core.sequencer.checkpoint()
         if self.core.witnesses is not None:
             checkpoint = await self.core.witnesses.over(record.record.position, checkpoint)
-        files = await self._ask(lambda port: finish(port, work.gathered, record, checkpoint))
+        closed = await self._ask(lambda port: finish(port, work.gathered, record, checkpoint))
+        videos = {name: path for name, (path, _) in work.gathered.videos.items()}
+        files = await asyncio.to_thread(with_report, Finished(closed, videos, work.gathered.exhibits.trust))
         if work.key is None:
             return files, {}
         at_ns = max(self.core.clock.now().wall_ns, record.record.at.wall_ns)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hub.finishing import finish
 from hub.gathering import Gathered, check_complete, gather
+from hub.reporting import Finished, with_report
 from protocol import bundle, cms, kinds
 from protocol.instants import MILLISECOND_NS, SECOND_NS
 from protocol.reckoning import Scope
@@ -34,11 +35,17 @@ Stamper = Callable[[bytes], bytes]  # gives an authority's answer over these byt
 
 
 def write_case(
-    port: MemoryPort, folder: Path, about: str | Scope = TASK, gathered: Gathered | None = None, stamper: Stamper | None = None
+    port: MemoryPort,
+    folder: Path,
+    about: str | Scope = TASK,
+    gathered: Gathered | None = None,
+    stamper: Stamper | None = None,
+    *,
+    report: bool = False,
 ) -> Case:
     """Export a task (or streams over a time) of a port in memory to `folder`, signed where the port has an export key.
 
-    `gathered` lets a hostile hub choose what to show.
+    `gathered` lets a hostile hub choose what to show; `report` adds report and page.
     """
     found = gathered if gathered is not None else gather(port, about, port.trust())
     if gathered is None:
@@ -51,6 +58,8 @@ def write_case(
     record = port.issue(body, found.task)
     checkpoint = port.log.checkpoint(port.now_ns // SECOND_NS + 1)
     files = finish(port, found, record, checkpoint)
+    if report:
+        files = with_report(Finished(files, {name: path for name, (path, _) in found.videos.items()}, port.trust()))
     write_folder(folder, files, {name: (path, piece.body.sha256) for name, (path, piece) in found.videos.items()})
     if port.exporter is not None:
         signature = cms.sign(files[bundle.TAG_MANIFEST], EXPORT_KEY, port.exporter, port.chain[0], port.now_ns + SECOND_NS)

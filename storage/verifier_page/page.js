@@ -141,7 +141,7 @@ function streamTable(streams) {
   const ms = (value) => `${value / 1000000n} ms`;
   return table(["stream", "recorded", "gaps", "unexplained", "late"], streams.map((one) => [
     one.stream, `${one.percent.toFixed(3)} %, ${ms(one.recorded)}`,
-    make("td", {}, ...one.gaps.map((gap) => make("div", {}, `${isoTime(gap.start)} \u2013 ${isoTime(gap.end)}: ${gap.cause}`))),
+    make("td", {}, ...one.gaps.map((gap) => make("div", {}, `${isoTime(gap.start)} \u2013 ${isoTime(gap.end)}: ${word(gap.cause)}`))),
     ms(one.unexplained.reduce((sum, hole) => sum + hole.end - hole.start, 0n)), one.late ? word("late") : "",
   ]));
 }
