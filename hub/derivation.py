@@ -243,7 +243,7 @@ class Derivation:
             self._note(job, state="cancelled")
             raise
         except (PortwitnessError, OSError) as error:  # supervision: told to whoever asks for the job
-            self._note(job, state="failed", what=str(error))
+            self._note(job, state="failed", what=error.what if isinstance(error, PortwitnessError) else str(error))
         finally:
             self._running.pop(job, None)
             target.unlink(missing_ok=True)

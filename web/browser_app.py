@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from hub.app import Hub
 from protocol.errors import PortwitnessError
 from web import (
+    api_derived,
     api_devices,
     api_enrolment,
     api_events,
@@ -44,6 +45,7 @@ _PARTS = (
     api_tasks,
     api_playback,
     api_exports,
+    api_derived,
     api_keeping,
     api_live,
     api_devices,

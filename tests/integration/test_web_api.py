@@ -42,6 +42,15 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("POST", "/exports", (S,), {"streams": ["box-1/cam-1"], "from_ms": 1, "to_ms": 2}),
     ("GET", "/exports/{export}", (S, A), None),
     ("GET", "/exports/{export}/bundle.zip", (S, A), None),
+    ("POST", "/tasks/{task}/clips", (S,), {"stream": "box-1/cam-1", "from_ms": 1, "to_ms": 2}),
+    ("GET", "/excerpts/{excerpt}/excerpt.zip", (S,), None),
+    ("POST", "/tasks/{task}/proposals", (S,), {"stream": "box-1/cam-1", "from_ms": 1, "to_ms": 2}),
+    ("POST", "/tasks/{task}/redactions", (S,), {"stream": "box-1/cam-1", "from_ms": 1, "to_ms": 2}),
+    ("GET", "/redactions/{job}", (S,), None),
+    ("DELETE", "/redactions/{job}", (S,), None),
+    ("POST", "/redactions/{job}/proposals/{number}", (S,), {"accepted": True}),
+    ("GET", "/tasks/{task}/derived", (S,), None),
+    ("POST", "/tasks/{task}/derived/{sha256}/excerpts", (S,), None),
     ("GET", "/streams", EVERYBODY, None),
     ("GET", "/live/ice", EVERYBODY, None),
     ("POST", "/streams/{box}/{source}/whep", EVERYBODY, "v=0"),
@@ -80,7 +89,7 @@ FOLLOWED = ("GET", "/events")  # never ends: has a test of its own
 VALUES = {
     "{task}": TASK, "{box}": "box-1", "{source}": "recorder-1", "{view}": "none", "{sha256}": "00" * 32, "{export}": "0" * 16,
     "{alarm}": "1", "{issuer}": "hub:hub-1", "{epoch}": "0", "{position}": "0", "{name}": "wang.fang", "{token}": "none",
-    "{request}": "none", "{old}": "1", "{new}": "1", "{path:path}": "0/000.p/1",
+    "{request}": "none", "{excerpt}": "none", "{job}": "none", "{number}": "0", "{old}": "1", "{new}": "1", "{path:path}": "0/000.p/1",
 }  # fmt: skip
 
 

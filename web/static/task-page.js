@@ -7,6 +7,7 @@ import { EvidencePlayer } from "./evidence-player.js";
 import { evidenceState } from "./evidence-state.js";
 import { describe, EvidenceTimeline } from "./evidence-timeline.js";
 import { confirmAct, sayNo } from "./confirming.js";
+import { RedactionCard } from "./redaction-card.js";
 import { TaskExport } from "./task-export.js";
 import { TaskKeeping } from "./task-keeping.js";
 import { TaskPairing } from "./task-pairing.js";
@@ -35,6 +36,7 @@ export class TaskPage extends HTMLElement {
     this.pairing = new TaskPairing();
     this.exporting = new TaskExport();
     this.keeping = new TaskKeeping();
+    this.redaction = new RedactionCard();
     this.pieces = h("details", { class: "card" });
     this.drawn = "";
   }
@@ -50,7 +52,7 @@ export class TaskPage extends HTMLElement {
       h(
         "div",
         { class: "columns" },
-        h("div", { class: "stack" }, this.verdict, this.timeline, this.player, this.piece, this.pieces),
+        h("div", { class: "stack" }, this.verdict, this.timeline, this.player, this.redaction, this.piece, this.pieces),
         h("div", { class: "stack" }, this.facts, this.pairing, this.exporting, this.keeping),
       ),
     );
@@ -101,6 +103,7 @@ export class TaskPage extends HTMLElement {
     this.pairing.show(task);
     this.exporting.show(task);
     this.keeping.show(task);
+    this.redaction.show(task.task, this.player);
   }
 
   /** @param {Timeline} line */
