@@ -86,6 +86,7 @@ class Capture:
     ask_key: Callable[[], None] | None = None
     counters: Counters = field(default_factory=Counters)
     tasks: set[str] = field(default_factory=set)
+    planned_ends: dict[str, int] = field(default_factory=dict)  # of tasks, wall ns
     is_open: bool = False
     interruption: Interruption | None = None
     detail: str = ""
@@ -132,7 +133,9 @@ class Capture:
         self._record_gap(now)
         self._gap = None
         self.is_open = False
-        self._queue.append(Entry(self.stream, kinds.Recording("stopped", cause, self.origin, self.lane.next_number, at_mono=now)))
+        expected = max(self.planned_ends.values(), default=None)
+        self._queue.append(Entry(self.stream, kinds.Recording("stopped", cause, self.origin, self.lane.next_number, expected, now)))
+        self.planned_ends.clear()
 
     # --------------------------------------------------------------------------------------------------- the sink
 
@@ -384,15 +387,19 @@ class Capture:
         """Tell whether nothing waits for `cut_soon` any more."""
         return not self._wants_cut or self._draft is None
 
-    def link(self, task: str) -> None:
-        """Link what is recorded from now on to a task, the open segment included."""
+    def link(self, task: str, planned_end_ns: int | None = None) -> None:
+        """Link what is recorded from now on to a task, the open segment included; it is to last until its planned end."""
         self.tasks.add(task)
+        if planned_end_ns is not None:
+            self.planned_ends[task] = planned_end_ns
         if self._draft is not None:
             self._draft.tasks.add(task)
 
     def unlink(self, task: str) -> None:
         """Link no further segments to a task."""
         self.tasks.discard(task)
+        if self.origin != "whip":  # a recorder's period ends with its task, and says when it was to end
+            self.planned_ends.pop(task, None)
 
     def set_anchor(self, anchor: Anchor) -> None:
         """Take a stepped wall clock: it counts from the next cut on, which comes soon."""

@@ -132,9 +132,11 @@ class Orders:
         else:
             changes.unpaired.append((task, source))
         stream = StreamId.of(self.box, source)
-        record = kinds.Pairing(order.state, stream, body.by, read(order.order).leaf, body.late_from, body.second, body.reason)
+        record = kinds.Pairing(
+            order.state, stream, body.by, read(order.order).leaf, body.late_from, body.second, body.reason, body.planned_end_ns
+        )
         await self.recorder.record([Entry(task, record)], changes)
-        self._paired(row, order.state)
+        self._paired(row, order.state, body.planned_end_ns)
         if body.late_from is not None:
             await self._link_late(stream, task, body.late_from)
 
@@ -150,7 +152,7 @@ class Orders:
         self._check_hub(signed, "pairing")
         return body
 
-    def _paired(self, row: PairingRow, state: str) -> None:
+    def _paired(self, row: PairingRow, state: str, planned_end_ns: int | None = None) -> None:
         source = SourceId(row.source)
         if state == "paired":
             self.pairings[row.task, row.source] = row
@@ -162,7 +164,7 @@ class Orders:
         if capture is None:
             return
         if state == "paired":
-            capture.link(row.task)
+            capture.link(row.task, planned_end_ns)
         else:
             capture.unlink(row.task)
             if capture.origin == "whip" and capture.interruption is not None and not self.tasks_of(source):

@@ -22,7 +22,7 @@ from protocol import kinds
 from protocol.errors import MalformedError, RefusedError
 from protocol.identifiers import BoxId, SourceId, StreamId
 from protocol.instants import SECOND_NS
-from protocol.linking import check_late
+from protocol.linking import check_late, planned_end
 from protocol.merkle import leaf_hash
 from protocol.messages import Claim, Command, Message, Pair, Reply, pair_command
 from protocol.records import SignedRecord
@@ -66,7 +66,9 @@ class Pairings:
                 raise RefusedError(f"is paired with task {task} already; unpair it, then pair it late", where=stream)
             if holder == task:
                 return await self._state(task, stream)
-            body = kinds.Pairing("paired", stream, by, late_from=late_from, second=second, reason=reason)
+            body = kinds.Pairing(
+                "paired", stream, by, late_from=late_from, second=second, reason=reason, planned_end_ns=planned_end(known.facts)
+            )
             await self._order(task, body)
         return await self._state(task, stream)
 

@@ -21,6 +21,7 @@ from hub.values import Code, PairingState, TaskFacts
 from protocol import kinds
 from protocol.errors import MalformedError, RefusedError
 from protocol.identifiers import BayId, PersonId, StreamId, TaskId
+from protocol.linking import planned_end
 from protocol.messages import EndTask
 from storage.schema import commands, leaves, orders, records, tasks
 
@@ -54,6 +55,7 @@ class TaskDraft:
             raise MalformedError(f"texts have 1 to {MAX_TEXT} characters", where="task")
         cameras = tuple(StreamId(camera) for camera in self.cameras)
         inspectors = tuple(PersonId(person) for person in self.inspectors)
+        planned_end(self.facts)
         return kinds.Task("opened", by, site, self.bay, self.title, inspectors, cameras, self.facts)
 
 

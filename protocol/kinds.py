@@ -43,7 +43,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording period of a stream begins or ends; the subject is the stream. `at_mono`: that instant, monotonic ns."""
+    """A recording period of a stream begins or ends; the subject is the stream. `at_mono`: that instant, monotonic ns.
+
+    `expected_end_ns`: when a stop was to be expected, by the pairings in force (Unix ns); None: with no end in sight.
+    """
 
     KIND: ClassVar[str] = "recording"
     state: Literal["started", "stopped"]
@@ -204,7 +207,7 @@ class Pairing:
     """A recorder's stream is bound to a task or freed from it; the subject is the task.
 
     The hub's record is the order; the box's record repeats it with the order's leaf hash and takes effect at its position.
-    A late pairing reaches back to `late_from` and names a second person and a reason.
+    A late pairing reaches back to `late_from` and names a second person and a reason. `planned_end_ns`: when the task is to end.
     """
 
     KIND: ClassVar[str] = "pairing"
@@ -215,6 +218,7 @@ class Pairing:
     late_from: int | None = None
     second: str | None = None
     reason: str | None = None
+    planned_end_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ belongs when it overlaps the stretch, so what was open at either edge is in.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from protocol.errors import MalformedError
 from protocol.identifiers import StreamId
-from protocol.instants import Interval
+from protocol.instants import SECOND_NS, Interval
 
 FOREVER_NS = 2**62
+PLANNED_END = "planned end"  # a fact of a task
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,23 @@ def merge(intervals: Iterable[Interval]) -> list[Interval]:
 def belongs(piece: Interval, stream: StreamId, linked: Mapping[StreamId, list[Interval]]) -> bool:
     """Tell whether a segment's or gap's wall interval overlaps a stretch of its stream."""
     return any(piece.overlaps(stretch) for stretch in linked.get(stream, ()))
+
+
+def planned_end(facts: Iterable[tuple[str, str]]) -> int | None:
+    """Give when a task is to end (Unix ns), from its fact `planned end`: RFC 3339 with an offset; None when it has none.
+
+    Raises MalformedError when it is no such time.
+    """
+    text = next((text for name, text in facts if name == PLANNED_END), None)
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise MalformedError(f"{text[:40]!r} is no time with an offset (2026-03-01T17:30:00+08:00)", where=f"task.facts {PLANNED_END!r}")
+    return int(at.timestamp()) * SECOND_NS
 
 
 def check_late(late_from: int | None, second: str | None, reason: str | None, by: str) -> None:

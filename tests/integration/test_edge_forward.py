@@ -467,3 +467,23 @@ async def test_nothing_of_a_forbidden_box_is_forgotten(room: Room) -> None:
     await film(room, 0, 275)
     await until(lambda: any("revoked" in fault for fault in room.forwarder.faults))
     assert room.place.spool.backlog()["blobs"] == 1
+
+
+async def test_a_stop_says_when_it_was_to_be_expected(room: Room) -> None:
+    room.orders.known = lambda source: "recorder"
+    planned = room.place.clock.now().wall_ns + 3600 * 10**9
+    order = room.hub.order("T-1", "box-1/rec-1", "paired", planned_end_ns=planned)
+    await room.forwarder.handle(Pair(pair_command(leaf_hash(order)), "T-1", "rec-1", "paired", "li.wei", order))
+    await until(lambda: len(replies(room)) == 1)
+    room.desk.recorder.captures[SourceId("rec-1")].on_interruption("closed", "battery")
+    room.place.clock.advance(60)
+    await room.desk.recorder.beat()
+    free = room.hub.order("T-1", "box-1/rec-1", "unpaired")
+    await room.forwarder.handle(Pair(pair_command(leaf_hash(free)), "T-1", "rec-1", "unpaired", "li.wei", free))
+    await until(lambda: len(replies(room)) == 2)
+    await room.desk.recorder.beat()
+    found = [body for _, body in room.place.bodies(kinds.Recording) if isinstance(body, kinds.Recording)]
+    assert [(each.state, each.expected_end_ns) for each in found] == [("started", None), ("stopped", planned)]
+    paired = [body for _, body in room.place.bodies(kinds.Pairing) if isinstance(body, kinds.Pairing)]
+    assert [each.planned_end_ns for each in paired] == [planned, None]
+    assert check_place(room.place).faults == []

@@ -10,7 +10,7 @@ from protocol.coverage import GapSpan, account, clip, subtract
 from protocol.errors import MalformedError
 from protocol.identifiers import StreamId
 from protocol.instants import Interval
-from protocol.linking import FOREVER_NS, Bond, TaskSpan, belongs, check_late, merge, stretches
+from protocol.linking import FOREVER_NS, Bond, TaskSpan, belongs, check_late, merge, planned_end, stretches
 
 CAMERA, RECORDER = StreamId("box-1/cam-1"), StreamId("box-1/rec-1")
 INTERVALS = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda pair: Interval(min(pair), max(pair)))
@@ -81,3 +81,11 @@ def test_a_late_pairing_needs_a_second_person_and_a_reason(second: str | None, r
 def test_an_interval_does_not_end_before_it_starts() -> None:
     with pytest.raises(MalformedError):
         Interval(2, 1)
+
+
+def test_the_planned_end_of_a_task_is_a_time_with_an_offset() -> None:
+    assert planned_end([("declaration", "D-1")]) is None
+    assert planned_end([("planned end", "2026-03-01T17:30:00+08:00")]) == 1_772_357_400 * 10**9
+    for wrong in ("17:30", "2026-03-01T17:30:00", "soon"):
+        with pytest.raises(MalformedError, match="planned end"):
+            planned_end([("planned end", wrong)])
