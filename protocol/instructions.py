@@ -101,7 +101,10 @@ C. 完整核验 / The whole proof
   取得信任文件 trust.json (必须来自本证据包之外),然后运行:
   Obtain trust.json (it must come from outside this bundle), then run:
   portwitness-verify THIS-FOLDER --trust trust.json        (no network; exit 0 valid, 1 not valid, 2 unreadable)
+  或在浏览器中打开 verify.html (无需网络;请使用从证据包之外取得的一份) / or open verify.html in a browser: no network;
+  use a copy from outside the bundle, since one that lies in it can be changed with it
 
+report.html, .pdf   供阅读的报告,由证据推导,不是证据 (如有) / for people: derived, no evidence (where present)
 data/video          视频分段原始字节及 C2PA 清单 / original bytes of the segments, their C2PA manifests
 data/journals       执法盒日志的连续区间 / contiguous ranges of the boxes' journals
 data/log            总账条目、证明、检查点、见证策略 / port log leaves, proofs, checkpoints, witness policy

@@ -134,7 +134,7 @@ async function follow({ box, epoch, name }, place, data, shown, faults, progress
     box, epoch, identities, importers: keysFor(true), frontier: new Frontier(place.first, place.left), session: null, usage: "live", until: 0n,
     lastMono: 0n, counter: null,
   };
-  const range = { box, epoch, file: name, first: place.first, records: [], sealed: [], identities: [], root: null, whole: false, end: 0 };
+  const range = { box, epoch, file: name, first: place.first, records: [], sealed: [], identities: [], refused: [], root: null, whole: false, end: 0 };
   if (place.session !== null) {
     const signed = await openSession(journal, place);
     range.identities.push([-1, signed.envelope.keyId]);
@@ -350,6 +350,7 @@ export function checkStanding(shown, faults) {
         for (const cover of [...new Set(covers)].sort((one, two) => one - two)) {
           const reasons = mine.map((one) => standingFault(one, cover, timeAfter(cover) ?? wall));
           if (!reasons.length || reasons.some((one) => one === null)) continue;
+          range.refused.push([first, last]);
           faults.add(range.file, `positions ${first} to ${last}: identity key ${keyId}... of ${box} ${reasons[0][0]}`, `位置 ${first} 至 ${last}:${box} 的身份密钥 ${keyId}… ${reasons[0][1]}`);
           break;
         }

@@ -117,6 +117,8 @@ function table(heads, rows) {
 const state = (value) => make("td", { class: value === "ok" ? "good" : ["altered", "missing"].includes(value) ? "bad" : "" }, word(value));
 const instant = (value) => (value === null ? word("unknown") : isoTime(value));
 
+const between = (from, to) => make("td", { class: "times" }, make("div", {}, from), make("div", {}, to));
+
 function facts(result) {
   const { trust } = result, quorum = trust.asks ? trust.policy.quorum : word("none"), at = result.checkpointTime === null ? word("unknown") : isoTime(result.checkpointTime);
   return table(["task", "checkpoint", "root", "log", "quorum"], [[
@@ -130,8 +132,8 @@ function segmentTable(segments) {
     const whole = one.state !== "recovered" ? word("whole") : `${word("recovered")}, ${one.bound}/${one.size} ${word("boundBytes")}`;
     return [
       `${one.stream}/${one.number}`, state(one.integrity), state(one.samples), `${word(one.imported ? "imported" : "live")} (${one.origin})`,
-      one.lost ? `${whole}, ${one.lost} ${word("packets")}` : whole, `${instant(one.start.earliest)} \u2013 ${instant(one.end.latest)}`,
-      `${isoTime(one.wallFrom)} \u2013 ${isoTime(one.wallTo)}`, word("custodyShort"), `${one.box} ${one.sessionKey}: ${word("certified")}`,
+      one.lost ? `${whole}, ${one.lost} ${word("packets")}` : whole, between(instant(one.start.earliest), instant(one.end.latest)), between(isoTime(one.wallFrom), isoTime(one.wallTo)), word("custodyShort"),
+      make("td", { class: one.signer === "counted" ? "" : "bad" }, `${one.box} ${one.sessionKey}: ${word(one.signer)}`),
     ];
   });
   return table(["segment", "integrity", "samples", "origin", "completeness", "when", "claimed", "handled", "signer"], rows);
@@ -152,7 +154,7 @@ function asJson(result) {
   return JSON.stringify({
     task: result.task, valid: result.valid, checkpoint: { size: result.checkpointSize, time: time(result.checkpointTime) },
     faults: result.faults.map((one) => ({ file: one.file, what: one.en })),
-    segments: result.segments.map((one) => ({ file: one.file, integrity: one.integrity, samples: one.samples, not_before: time(one.start.earliest), not_after: time(one.end.latest), start: span(one.start), end: span(one.end) })),
+    segments: result.segments.map((one) => ({ file: one.file, integrity: one.integrity, samples: one.samples, signer: one.signer, not_before: time(one.start.earliest), not_after: time(one.end.latest), start: span(one.start), end: span(one.end) })),
     streams: result.streams.map((one) => ({ stream: one.stream, percent: Math.round(one.percent * 10000) / 10000, recorded_ms: Number(one.recorded / 1000000n), gaps: one.gaps.map((gap) => ({ from: isoTime(gap.start), to: isoTime(gap.end), cause: gap.cause })), unexplained_ms: Number(one.unexplained.reduce((sum, hole) => sum + hole.end - hole.start, 0n) / 1000000n) })),
     not_checked: result.unchecked.map((one) => one.en),
   }, null, 1);

@@ -127,6 +127,7 @@ function judgeSegment(piece, wanted, found, times, faults) {
     file, stream: piece.stream, number: body.number, integrity, samples, imported: piece.usage === "import", origin: wanted.streams.get(piece.stream).origin,
     state: body.state, bound: body.bound ?? 0, size: body.size, lost: body.lost ?? 0, wallFrom: body.wall_from, wallTo: piece.claimedEnd,
     start: intervalOf(start, body.wall_from), end: intervalOf(end, piece.claimedEnd), box: piece.range.box, sessionKey: piece.keyId, identityKey: identity,
+    signer: piece.range.refused.some(([first, last]) => first <= piece.record.position && piece.record.position <= last) ? "refused" : "counted",
   };
 }
 

@@ -4,8 +4,8 @@ export const WORDS = {
   title: ["Portwitness: verify an evidence bundle", "口岸查验见证:核验证据包"],
   language: ["中文", "English"],
   about: [
-    "This page redoes every hash, signature and proof of a bundle in your browser. It is an implementation apart from portwitness-verify; let both judge what matters.",
-    "本页在您的浏览器中重新计算证据包的每个哈希、签名和证明。它与 portwitness-verify 各自独立实现;重要的证据请用两者核验。",
+    "This page redoes the hashes, signatures and proofs of a bundle in your browser and says what it leaves out. It is an implementation apart from portwitness-verify; let both judge what matters.",
+    "本页在您的浏览器中重新计算证据包的哈希、签名和证明,并说明未核验的内容。它与 portwitness-verify 各自独立实现;重要的证据请用两者核验。",
   ],
   outside: [
     "The trust file must come from outside the bundle, and so should this page: a page that lies in a bundle can be changed by whoever changed the bundle.",
@@ -64,7 +64,8 @@ export const WORDS = {
   recovered: ["recovered", "断电后恢复"],
   boundBytes: ["bytes bound by a heartbeat", "字节由心跳绑定"],
   packets: ["packets lost before the box", "个包在到达执法盒前丢失"],
-  certified: ["session key certified by the box's identity, chain to the trusted root", "会话密钥由执法盒身份认证,证书链至所信任的根"],
+  counted: ["certified by an identity key that counted when the log held the record", "由身份密钥认证,总账收录该记录时该密钥有效"],
+  refused: ["certified by an identity key that did not count then: see the faults", "认证它的身份密钥当时无效:见问题"],
   unknown: ["unknown", "未知"],
   "camera lost": ["camera lost", "摄像机断开"],
   "camera stalled": ["camera stalled", "摄像机停滞"],
