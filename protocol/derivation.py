@@ -8,6 +8,7 @@ derived file is judged by the record that names its hash and by its parents' rec
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil, floor
 from typing import Literal
 
 from protocol import kinds
@@ -123,7 +124,7 @@ def place_at(points: Sequence[Point], at_ms: float) -> Box:
         if at_ms <= after[0]:
             share = (at_ms - before[0]) / (after[0] - before[0])
             left, top, right, bottom = (one + (other - one) * share for one, other in zip(before[1:], after[1:], strict=True))
-            return Box(int(left), int(top), min(SCALE, int(right) + 1), min(SCALE, int(bottom) + 1))
+            return Box(floor(left), floor(top), min(SCALE, ceil(right)), min(SCALE, ceil(bottom)))
     return Box(*points[-1][1:])
 
 
