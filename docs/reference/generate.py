@@ -142,12 +142,19 @@ def openapi() -> str:
     return json.dumps(app.openapi(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
+def adversary_matrix() -> str:
+    """Give the page of attacks, their detectors and the reasons these give."""
+    build: Callable[[], str] = importlib.import_module("simulators.adversary.catalogue").page
+    return build()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "records.md": records,
     "settings.md": settings_page,
     "commands.md": commands,
     "asyncapi.yaml": asyncapi,
     "openapi.json": openapi,
+    "../adversary-matrix.md": adversary_matrix,
 }
 
 

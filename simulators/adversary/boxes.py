@@ -125,6 +125,6 @@ ATTACKS = (
     Attack("box-edit-record", "box", "the box", edit_record, (fsck("S3 epoch"),)),
     Attack("box-drop-record", "box", "the box", drop_record, (fsck("S3 epoch"),)),
     Attack("box-cut-tail", "box", "the box", cut_tail, (hub("rollback"),), _AWAY),
-    Attack("box-roll-back", "box", "the box", roll_back, (hub("equivocation"),), _AWAY),
+    Attack("box-roll-back", "box", "the box", roll_back, (hub("rollback"),), _AWAY),
     Attack("box-wipe", "box", "the box", wipe, (hub("equivocation"),), _AWAY),
 )

@@ -114,11 +114,16 @@ _ALL = "all witnesses of the policy and the box acting together with the hub"
 
 ATTACKS = (
     Attack("fork-log", "log", "the hub", fork, _signs("409, kept as proof", "two trees of 7"), _ALL),
-    Attack("fork-log-and-grow", "log", "the hub", fork_and_grow, _signs("422", "proof"), _ALL),
+    Attack("fork-log-and-grow", "log", "the hub", fork_and_grow, _signs("422", "consistency proof"), _ALL),
     Attack("roll-back-log", "log", "the hub", roll_back, _signs("409", ""), _ALL),
-    Attack("rig-log-order", "log", "the hub", rig_order, _signs("422", "proof"), _ALL),
-    Attack("lie-about-log", "log", "the hub", lie, _signs("422", "proof"), _ALL),
+    Attack("rig-log-order", "log", "the hub", rig_order, _signs("422", "consistency proof"), _ALL),
+    Attack("lie-about-log", "log", "the hub", lie, _signs("422", "consistency proof"), _ALL),
     Attack(
-        "withhold-log-proof", "log", "the hub", withhold_proof, _signs("422", "proof"), "a delay: nothing is cosigned or believed meanwhile"
+        "withhold-log-proof",
+        "log",
+        "the hub",
+        withhold_proof,
+        _signs("422", "consistency proof"),
+        "a delay: nothing is cosigned or believed meanwhile",
     ),
 )

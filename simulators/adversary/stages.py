@@ -7,6 +7,7 @@ STAGE/
   loot/                          what each level of attacker owns
 """
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -21,6 +22,7 @@ from protocol.notes import COSIGNATURE, NoteKey
 from protocol.signatures import P256Signer
 from simulators.adversary.days import WITNESS, DayPort, ImpostorPort, worked
 from simulators.adversary.logs import make_log
+from simulators.adversary.premises import make_hub
 from simulators.cases import Case, write_case
 from simulators.evidence import EPOCH_NS, MemoryPort, fixed_ed25519, fixed_p256, sample_fields
 from simulators.films import Film, film
@@ -45,6 +47,7 @@ def make_stage(folder: Path, seed: int = 1) -> Path:
     _loot(folder / "loot", port)
     make_log(folder / "log", folder)
     make_box(folder)
+    asyncio.run(make_hub(folder))
     shutil.rmtree(folder / ".blobs")
     return folder
 
