@@ -27,6 +27,8 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.carried     take(head text, by, way="code") -> SignedRecord             a box's head that was brought by hand
     hub.keeping     get(task) ; decide(task, kinds.Keeping) ; confirm(by, reason)       retention classes and legal holds
     hub.erasing     erase(position, by, reason) -> leaves                       bodies of concealed records
+    hub.ports       add_checkpoint(body) -> Answer ; held(origin)               a national hub's ports
+    hub.nation      newest, push() -> NationalProof | None                      this port's place in the national log
     hub.records     get(issuer, epoch, position) -> StoredRecord
     hub.access      hub/access.py      class Access(core: Core)
     hub.bus         is_up, state (sync); None when the HTTPS transport serves alone
@@ -70,7 +72,9 @@ from hub.live import Live, peer_settings
 from hub.lockout import Lanes
 from hub.lookups import Records
 from hub.mail import Mail
+from hub.nation import Nation
 from hub.pairings import Pairings
+from hub.ports import Ports
 from hub.reports import Reports
 from hub.sequencer import Publication, Sequencer
 from hub.tasks import Tasks
@@ -113,6 +117,8 @@ class Hub:
     reports: Reports
     keeping: Keeping
     erasing: Erasing
+    ports: Ports
+    nation: Nation
     carried: Carried
     access: Access
     enrolment: Enrolment
@@ -183,6 +189,8 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
     live = await stack.enter_async_context(Live(core, mail, views, peers))
     devices.viewers = live.count
     live.obstacle = devices.obstacle
+    ports = Ports(core)
+    ports.known()
     export = await stack.enter_async_context(Export(core, blobs))
     derivation = await stack.enter_async_context(Derivation(core, blobs))
     hub = Hub(
@@ -203,6 +211,8 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         reports=Reports(core),
         keeping=await stack.enter_async_context(Keeping(core, store, vouched=witnesses.vouched_ns)),
         erasing=Erasing(core),
+        ports=ports,
+        nation=await stack.enter_async_context(Nation(core)),
         carried=Carried(core, ingest),
         access=Access(core, Lanes(core.clock)),
         enrolment=Enrolment(core),

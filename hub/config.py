@@ -193,6 +193,24 @@ class RetentionClassSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NationalPortSettings:
+    """A port whose log this hub takes."""
+
+    vkey: str = setting("The port log's verifier key; its name is the log's origin. Several entries may name one origin.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NationalSettings:
+    """The national log: where this port's checkpoints go, or, at the national hub, whose it takes."""
+
+    url: str = setting("The national hub's API: http(s)://host/api/v1; empty: none.", default="")
+    vkey: str = setting("The national log's verifier key.", default="")
+    every_minutes: int = setting("The newest checkpoint is brought there this often.", default=10, unit="min", bounds=(1, 1440))
+    timeout_seconds: float = setting("How long an answer may take.", default=30.0, unit="s", bounds=(0.1, 300))
+    ports: tuple[NationalPortSettings, ...] = setting("The ports whose logs this hub takes; any makes it a national hub.", default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubSettings:
     """All settings of a hub."""
 
@@ -203,6 +221,7 @@ class HubSettings:
     log: LogSettings = LogSettings()
     witnessing: WitnessingSettings = WitnessingSettings()
     witnesses: tuple[WitnessSettings, ...] = setting("Outside parties that cosign the port log; none by default.", default=())
+    national: NationalSettings = NationalSettings()
     browser: BrowserSettings = BrowserSettings()
     device: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings = MqttSettings()

@@ -159,10 +159,16 @@ def project_hub(connection: Connection, outer: SignedRecord, opening: bytes | No
         other = leaf_hash(body.other)
         place = {"issuer": record.subject, "epoch": body.epoch, "record_position": body.position}
         _insert(connection, schema.equivocations, {"position": position, "other_leaf": other, **place})
-    elif isinstance(body, kinds.TimeToken | kinds.HeadSeen):
+    elif isinstance(body, kinds.TimeToken | kinds.HeadSeen | kinds.PortCheckpoint):
         _project_times(connection, record, body)
     elif isinstance(body, kinds.Keeping | kinds.Disposal | kinds.Derived):
         _project_keeping(connection, record, body)
+
+
+def _project_port(connection: Connection, record: Record, body: kinds.PortCheckpoint) -> None:
+    head = SignedCheckpoint.parse(body.note).checkpoint
+    row = {"origin": record.subject, "position": record.position, "size": head.size, "root": head.root}
+    upsert(connection, schema.port_heads, row)
 
 
 def _project_concealed(connection: Connection, record: Record, body: kinds.Concealed) -> None:
@@ -181,8 +187,8 @@ def _erase(connection: Connection, positions: Sequence[int], disposal: int) -> N
 
 def _project_keeping(connection: Connection, record: Record, body: kinds.Keeping | kinds.Disposal | kinds.Derived) -> None:
     if isinstance(body, kinds.Derived):
-        row = {"position": record.position, "task": record.subject, "sha256": body.sha256, "size": body.size}
-        return _insert(connection, schema.derivations, row)
+        copy = {"position": record.position, "task": record.subject, "sha256": body.sha256, "size": body.size}
+        return _insert(connection, schema.derivations, copy)
     if isinstance(body, kinds.Disposal):
         for name in body.blobs:
             _insert(connection, schema.disposals, {"sha256": name, "position": record.position})
@@ -199,11 +205,12 @@ def _project_keeping(connection: Connection, record: Record, body: kinds.Keeping
     upsert(connection, table, row)
 
 
-def _project_times(connection: Connection, record: Record, body: kinds.TimeToken | kinds.HeadSeen) -> None:
+def _project_times(connection: Connection, record: Record, body: kinds.TimeToken | kinds.HeadSeen | kinds.PortCheckpoint) -> None:
+    if isinstance(body, kinds.PortCheckpoint):
+        return _project_port(connection, record, body)
     if isinstance(body, kinds.TimeToken):
         row = {"size": body.size, "root": body.root, "authority": body.authority[:200]}
-        _insert(connection, schema.time_tokens, {"position": record.position, **row})
-        return
+        return _insert(connection, schema.time_tokens, {"position": record.position, **row})
     head = SignedCheckpoint.parse(body.note).checkpoint
     row = {"box": record.subject, "epoch": body.epoch, "size": head.size}
     _insert(connection, schema.heads_seen, {"position": record.position, **row})
@@ -260,4 +267,5 @@ HUB_TABLES: Sequence[Table] = (
     schema.disposals,
     schema.derivations,
     schema.concealed,
+    schema.port_heads,
 )

@@ -435,10 +435,30 @@ class Concealed:
     commitment: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class PortCheckpoint:
+    """A port's log stood at this checkpoint: a leaf of the national log. The subject is the port log's origin.
+
+    `note`: the signed checkpoint as the port sent it, with its cosignatures; it extends the one that was logged before.
+    """
+
+    KIND: ClassVar[str] = "port-checkpoint"
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A log signed two trees of one size; the subject is its origin. Both checkpoints are whole, so that anybody can check it."""
+
+    KIND: ClassVar[str] = "fork"
+    known: bytes
+    other: bytes
+
+
 Body = (
     Boot | Session | Recording | Segment | Gap | Heartbeat | Seal | ClockStep | BoxState | Disposal
     | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access | TimeToken | HeadSeen
-    | AuditReport | Keeping | Rollback | Configuration | Derived | Concealed
+    | AuditReport | Keeping | Rollback | Configuration | Derived | Concealed | PortCheckpoint | Fork
 )  # fmt: skip
 
 Plan = tuple[tuple[int, str, Any, bool], ...]

@@ -355,6 +355,14 @@ concealed = Table(  # every concealed record, by what the log itself says; `disp
     Index("concealed_subject", "subject", "wall_ns"),
 )  # fmt: skip
 
+port_heads = Table(  # the newest checkpoint of each port, at a national hub
+    "port_heads", METADATA,
+    Column("origin", String(128), primary_key=True),
+    Column("position", BigInteger, nullable=False),  # its leaf here
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary(32), nullable=False),
+)  # fmt: skip
+
 retention_clock = Table(  # working state: retention's own time, and what a day of it has taken
     "retention_clock", METADATA,
     Column("name", String(16), primary_key=True),

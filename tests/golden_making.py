@@ -55,6 +55,9 @@ BODIES: dict[str, tuple[str, Any]] = {
     "derived": ("T-1", kinds.Derived(
         "redacted", HASH, 1000, "li.wei", STREAM, 10, 20, (kinds.Parent(7, HASH, HASH[::-1], 3, 99),),
         (kinds.Area(((0, 1000, 2000, 3000, 4000),), 2000, "black", "drawn", "li.wei"),), "muted", 50, (("libx264", "165"),), "face")),
+    "concealed": (STREAM, kinds.Concealed("view", HASH)),
+    "port-checkpoint": ("portwitness.port/testport/hub-1", kinds.PortCheckpoint(b"note")),
+    "fork": ("portwitness.port/testport/hub-1", kinds.Fork(b"known", b"other")),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }
 

@@ -19,6 +19,7 @@ from hub.erasing import revealed
 from protocol import kinds
 from protocol.instants import SECOND_NS, Clock, Instant
 from protocol.records import SignedRecord
+from protocol.signatures import Ed25519Signer
 from storage import schema
 from storage.clock import SystemClock
 from tests.hub_parts import log_signer, settings_for
@@ -107,10 +108,10 @@ def _rows(connection: Connection, kind: str) -> list[SignedRecord]:
 
 
 @asynccontextmanager
-async def open_face(state: Path, **changes: Any) -> AsyncIterator[Face]:
+async def open_face(state: Path, signer: Ed25519Signer | None = None, **changes: Any) -> AsyncIterator[Face]:
     clock = ToldClock()
     settings = settings_for(state, **({"browser": BrowserSettings(port=0)} | changes))
-    async with open_hub(settings, clock, log_signer()) as hub:
+    async with open_hub(settings, clock, signer or log_signer()) as hub:
         hub.access.hasher = CHEAP
         for name, role in PEOPLE:
             await hub.access.add(PersonDraft(name, role, name.title(), password_of(name)), "hub:hub-1")

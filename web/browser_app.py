@@ -24,6 +24,7 @@ from web import (
     api_exports,
     api_keeping,
     api_live,
+    api_nation,
     api_people,
     api_playback,
     api_records,
@@ -51,6 +52,7 @@ _PARTS = (
     api_devices,
     api_events,
     api_records,
+    api_nation,
     api_people,
     api_enrolment,
 )

@@ -42,6 +42,8 @@ const KINDS = {
   "derived": "act:/redacted/ sha256:b size:i by:s stream:s start_ns:n end_ns:n parents:[Parent] areas:[Area] sound:/kept|muted|none/ " +
     "frames:i tools:[(s,s)] reason?:s",
   "concealed": "of:s commitment:b",
+  "port-checkpoint": "note:b",
+  "fork": "known:b other:b",
 };
 const PLANS = new Map(
   [...Object.entries(NESTED), ...Object.entries(KINDS)].map(([name, text]) => [

@@ -22,6 +22,8 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("GET", "/status", PUBLIC, None),
     ("GET", "/log/checkpoint", PUBLIC, None),
     ("GET", "/log/vkey", PUBLIC, None),
+    ("GET", "/log/national", PUBLIC, None),
+    ("POST", "/national/add-checkpoint", PUBLIC, None),
     ("GET", "/log/witnessed", PUBLIC, None),
     ("GET", "/log/consistency/{old}/{new}", PUBLIC, None),
     ("GET", "/log/tile/{path:path}", PUBLIC, None),

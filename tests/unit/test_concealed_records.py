@@ -91,7 +91,7 @@ def watched_port(folder: Path) -> MemoryPort:
     port.record_for(30, sources)
     port.end_task(TASK)
     for state in ("started", "ended"):
-        port.issue(kinds.View(state, "zhao.mingxuan", "playback", "v1"), TASK)  # type: ignore[arg-type]  # one of two words
+        port.issue(kinds.View(state, "zhao.mingxuan", "playback", "v1"), TASK)
     port.record_for(20, sources)
     return port
 
