@@ -85,8 +85,8 @@ def trust_of(hub: Hub, site: SiteCa, authority: TimeAuthority) -> Trust:
 
 
 def wish_of(box: TestBox) -> TimeWish:
-    now = SystemClock().now().wall_ns
-    return TimeWish((CAMERA,), now - 3 * SECOND_NS, now - 2 * SECOND_NS)
+    """Ask for a second in the middle of what the box recorded, however long ago that is by now."""
+    return TimeWish((CAMERA,), box.wall_ns - 5 * SECOND_NS // 2, box.wall_ns - 3 * SECOND_NS // 2)
 
 
 async def test_a_closed_export_is_whole_and_says_so(hub: Hub, site: SiteCa, authority: TimeAuthority) -> None:
