@@ -34,6 +34,7 @@ SPEAKERS = {
     "cbor2": ("protocol/canonical", "protocol/cose_receipts"),  # receipts need a tag and a negative key
     "fastapi": ("web/",),
     "paho": ("edge/bus", "hub/bus"),
+    "pkcs11": ("storage/key_tokens",),
     "psycopg": ("storage/database",),
     "pydantic": ("web/",),
     "pylibsrtp": ("firmware_adapters/webrtc", "simulators/"),
