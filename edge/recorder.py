@@ -7,8 +7,9 @@ came back; a stepped wall clock is recorded and splits segments without a gap in
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from edge.capture import Anchor, Capture, CutRules, Origin, Since
 from edge.drafts import Draft, Flushed, Lane, flush, is_full, write_ahead
@@ -108,6 +109,9 @@ class Recorder:
 
     async def write_ahead(self) -> None:
         """Write what came since the beat, so that memory holds half of it; it becomes durable and signed with the next one."""
+        await _whole(self._write_ahead())
+
+    async def _write_ahead(self) -> None:
         async with self._turn:
             captures = [(capture, piece) for capture in self.captures.values() if (piece := capture.take_ahead()) is not None]
             if not captures:
@@ -117,7 +121,10 @@ class Recorder:
                 capture.flushed(size)
 
     async def beat(self, *, seal: SealReason | None = None, extra: Sequence[Entry] = (), changes: Changes | None = None) -> None:
-        """Write, flush, sign and commit what came since the last beat."""
+        """Write, flush, sign and commit what came since the last beat; it ends even when its caller is cancelled."""
+        await _whole(self._beat(seal, extra, changes))
+
+    async def _beat(self, seal: SealReason | None, extra: Sequence[Entry], changes: Changes | None) -> None:
         async with self._turn:
             now = self.clock.now()
             before = self._watch_clock(now.wall_ns, now.mono_ns) + self._watch_space()
@@ -303,3 +310,19 @@ class Recorder:
 
 def _is_filled(changes: Changes) -> bool:
     return changes != Changes()
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Do all of `work` though the caller is cancelled in the middle, and only then pass that on.
+
+    What a beat has taken from the captures is nowhere else: half a beat would leave a segment on disk that no record names.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("beat: %s", error)
+        raise

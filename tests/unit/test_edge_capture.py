@@ -1,8 +1,10 @@
 """What becomes of units: segments, gaps, and nothing between them."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import pytest
 
@@ -18,12 +20,16 @@ from tests.edge_parts import (
     STEP_NS,
     VIDEO,
     Desk,
+    Inline,
     Place,
     TestHub,
     check_place,
     unit,
     units,
 )  # fmt: skip
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 @pytest.fixture
@@ -261,3 +267,42 @@ def test_pairing_links_the_open_segment_and_those_after_it(desk: Desk) -> None:
     desk.close()
     assert [each.tasks for each in segments(desk)] == [None, ("T-1",), ("T-1",), None, None]
     assert [row.task_names() for row in desk.place.spool.blobs(stream=CAMERA)] == [[], ["T-1"], ["T-1"], [], []]
+
+
+class Slow(Inline):
+    """A worker that lets the test look on before it works."""
+
+    reached: asyncio.Event
+    go_on: asyncio.Event
+
+    async def run(self, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        self.reached.set()
+        await self.go_on.wait()
+        return work(*args, **kwargs)
+
+
+@pytest.mark.parametrize(("act", "more"), [("beat", 20), ("write_ahead", 8)])
+def test_a_beat_that_is_cancelled_in_the_middle_loses_nothing(desk: Desk, act: str, more: int) -> None:
+    """A box is told to stop while its disk is slow: what the beat took is recorded all the same."""
+    camera = desk.camera()
+    camera.on_formats([VIDEO])
+    desk.feed(camera, 0, 240)
+    for each in units(desk.place.clock, 240, more):  # with 20 a segment ends and another begins
+        camera.on_unit(each)
+
+    async def stop_in_the_middle() -> None:
+        slow = Slow("slow")
+        slow.reached, slow.go_on = asyncio.Event(), asyncio.Event()
+        usual, desk.recorder.files = desk.recorder.files, slow
+        beating = asyncio.create_task(getattr(desk.recorder, act)())
+        await slow.reached.wait()
+        beating.cancel()
+        slow.go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await beating
+        desk.recorder.files = usual
+        await desk.recorder.close("shutdown")
+
+    asyncio.run(stop_in_the_middle())
+    assert is_sound(desk)
+    assert sum(each.frames for each in segments(desk)) == 240 + more
