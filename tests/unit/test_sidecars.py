@@ -5,7 +5,6 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -55,8 +54,10 @@ def video(tmp_path: Path) -> Path:
     return path
 
 
-def checked(manifest: bytes, claim: sidecars.SegmentClaim = CLAIM, data: bytes = VIDEO, **changes: Any) -> str:
-    return sidecars.check(io.BytesIO(data), manifest, claim, **({"root": ROOT.pem(), "serial": SERIAL} | changes))
+def checked(
+    manifest: bytes, claim: sidecars.SegmentClaim = CLAIM, data: bytes = VIDEO, root: bytes | None = None, serial: int = SERIAL
+) -> str:
+    return sidecars.check(io.BytesIO(data), manifest, claim, root=root if root is not None else ROOT.pem(), serial=serial)
 
 
 def test_a_manifest_is_of_its_segment_and_leaves_it_alone(video: Path) -> None:
