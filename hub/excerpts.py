@@ -11,20 +11,24 @@ import asyncio
 import json
 import secrets
 import shutil
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from hub import sealing
 from hub.core import Core
 from hub.derivation import Derivation, Made, Stretch
 from hub.export import Export, TimeWish
 from hub.values import LaneSegment
 from protocol import bundle
-from protocol.errors import ForbiddenError, RefusedError
+from protocol.errors import ForbiddenError, RefusedError, StorageError
 from protocol.identifiers import StreamId
 from protocol.instants import iso
+from storage import sidecars
 from storage.bundles import write_beside, write_folder, write_zip
 from storage.clips import MAX_CLIP_BYTES, PROOF_SUFFIX, make_clip
 from storage.files import read_file
@@ -97,11 +101,48 @@ class Excerpts:
         made = await self.derivation.find(task, sha256)
         name = f"derived-{made.index}.mp4"
         stretch = Stretch(task, made.body.stream, made.body.start_ns, made.body.end_ns)
-        row = {"file": name, "derived_record": made.index, "parents": [one.number for one in made.body.parents], "sha256": sha256.hex()}
+        row: dict[str, Any] = {
+            "file": name,
+            "derived_record": made.index,
+            "parents": [one.number for one in made.body.parents],
+            "sha256": sha256.hex(),
+        }
         async with self._turn:
             path = await self.derivation.path(made)
+            manifest, note = await self._manifest(made, path)
+            row |= {"c2pa": name.replace(".mp4", ".c2pa")} if manifest else {"notes": [note]}
+            files = {name.replace(".mp4", ".c2pa"): manifest} if manifest else {}
             parts = _Parts("derived", stretch, [row], [f"--derived {name}"], _DERIVED)
-            return await self._pack(parts, {}, {name: (path, sha256)}, by, made)
+            return await self._pack(parts, files, {name: (path, sha256)}, by, made)
+
+    async def _manifest(self, made: Made, path: Path) -> tuple[bytes, str]:
+        """Have the C2PA manifest of a derived file made, with parentOf, in a process of its own; without one give why."""
+        keys, body = self.core.settings.keys, made.body
+        if not (keys / sealing.KEY).exists() or not sidecars.is_available():
+            return b"", "no export key, or c2pa-python is not installed: the C2PA manifest is not present"
+        try:
+            parents = [(f"{body.stream}/{one.number}", str(await self.derivation.blobs.open(one.sha256))) for one in body.parents]
+        except StorageError as error:
+            return b"", f"the C2PA manifest is not present: a parent {error.what}"
+        claim = {"record": made.index, "sha256": body.sha256.hex(), "parents": [one.sha256.hex() for one in body.parents]}
+        job = json.dumps({"video": str(path), "parents": parents, "claim": claim}).encode() + b"\n"
+        authorities = self.core.settings.device.authorities or keys / "site.pem"
+        order = ("-m", "storage.derived_manifests", str(keys / sealing.KEY), str(keys / sealing.CERTIFICATE), str(authorities))
+        process = await asyncio.create_subprocess_exec(sys.executable, *order, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        try:
+            async with asyncio.timeout(sealing.PATIENCE_S):
+                found, said = await process.communicate(job)
+        except TimeoutError:
+            return b"", "the C2PA manifest is not present: it took too long"
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return (
+            (found, "")
+            if process.returncode == 0
+            else (b"", f"the C2PA manifest is not present: {said.decode(errors='replace')[:300].strip()}")
+        )
 
     async def path(self, excerpt: str, by: str) -> Path:
         """Give the zip file; raise ForbiddenError when there is none of this name for this person."""

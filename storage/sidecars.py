@@ -65,6 +65,11 @@ def _context(root: bytes) -> Any:  # noqa: ANN401
     return _library().Context.from_dict(settings | {"builder": {"thumbnail": {"enabled": False}}})
 
 
+def library_context(root: bytes) -> tuple[Any, Any]:
+    """Give the library and its settings; raise UnavailableError when it is not installed."""
+    return _library(), _context(root)
+
+
 @dataclass(frozen=True, slots=True)
 class Maker:
     """Makes manifests with the hub's export key; `chain`: its certificate and the site CA's, PEM; `root`: the anchor, PEM."""
@@ -118,7 +123,7 @@ def check(video: BinaryIO, manifest: bytes, claim: SegmentClaim, *, root: bytes,
             found, state = json.loads(reader.json()), reader.get_validation_state()
     except library.C2paError as error:
         raise MalformedError(f"not readable: {str(error)[:200]}", where="C2PA manifest") from error
-    codes = sorted(set(_failures(found)))
+    codes = sorted(set(failures(found)))
     if _EXPIRED in codes and set(codes) <= _ENDED:
         _check_claim(found, claim, serial)
         return "its signer's certificate is not valid today, and it holds no time-stamp"
@@ -128,17 +133,17 @@ def check(video: BinaryIO, manifest: bytes, claim: SegmentClaim, *, root: bytes,
     return ""
 
 
-def _failures(value: Any) -> Iterator[str]:  # noqa: ANN401
+def failures(value: Any) -> Iterator[str]:  # noqa: ANN401
     """Give every failure code anywhere in a report: of the manifest itself and of all its parents."""
     if isinstance(value, dict):
         for key, item in value.items():
             if key == "failure" and isinstance(item, list):
                 yield from (str(one.get("code", "unknown")) for one in item if isinstance(one, dict))
             else:
-                yield from _failures(item)
+                yield from failures(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _failures(item)
+            yield from failures(item)
 
 
 def _check_claim(found: dict[str, Any], claim: SegmentClaim, serial: int) -> None:

@@ -110,4 +110,4 @@ async def ended(derivation: Derivation, job: Job) -> Job:
 def lumas(path: Path) -> list[tuple[float, Any]]:
     """Give (seconds from the film's start, luma) of every frame of a film."""
     with av.open(str(path)) as film:
-        return [(float(frame.pts * frame.time_base), frame.to_ndarray(format="gray").astype(np.int16)) for frame in film.decode(video=0)]
+        return [(float(frame.time or 0.0), frame.to_ndarray(format="gray").astype(np.int16)) for frame in film.decode(video=0)]

@@ -16,6 +16,7 @@ from hub.derivation import Redaction, Stretch
 from protocol import kinds
 from protocol.derivation import SCALE, Proposal
 from protocol.errors import ForbiddenError, MalformedError, RefusedError
+from storage import sidecars
 from storage.verify import run
 from tests.derivation_parts import CAMERA, FPS, HEIGHT, TASK, WIDTH, Filmed, ended, filmed, lumas
 
@@ -127,6 +128,11 @@ async def test_the_verifier_says_derived_never_original(port: Filmed, tmp_path: 
     folder, trust = await unpacked(port, excerpt.excerpt, tmp_path / "out")
     film = next(folder.glob("derived-*.mp4"))
     assert film.read_bytes() == path.read_bytes()
+    if sidecars.is_available():
+        [row] = json.loads((folder / "index.json").read_text())["files"]
+        assert "notes" not in row
+        manifest = (folder / row["c2pa"]).read_bytes()
+        assert b"parentOf" in manifest and b"org.portwitness.derived" in manifest
     status, text = await asyncio.to_thread(verified, folder, trust, "--derived", str(film), "--json")
     found = json.loads(text)
     assert (status, found["valid"], found["original"], found["pixels"]) == (0, True, False, "changed by redaction")
