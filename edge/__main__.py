@@ -116,9 +116,8 @@ def keep_memory_private() -> None:
 def start_log(settings: EdgeSettings) -> None:
     """Log to standard error; of libraries only what is wrong, unless everything is asked for."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    if settings.log_level == "info":
-        for name in TALKATIVE:
-            logging.getLogger(name).setLevel(logging.WARNING)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING if settings.log_level == "info" else logging.NOTSET)
 
 
 def _identity(settings: EdgeSettings) -> Identity:

@@ -35,6 +35,7 @@ async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[tuple[Face, Page
 
 async def look(page: Page) -> None:
     """Let the element look now, as its timer does."""
+    await page.locator("log-pin").wait_for(state="attached")
     await page.evaluate("document.querySelector('log-pin').check()")
 
 

@@ -272,9 +272,11 @@ async def test_a_revoked_box_is_thrown_out_and_stays_out(place: Place) -> None:
                 await client.subscribe(topic("ack"), qos=1)
                 revoke(place, "box-1")
                 await anext(client.messages)
-    await until(lambda: place.hub.bus is not None and place.hub.bus.is_up)
-    said = (await refused_by_tls(place, revoked)).upper().replace(" ", "_")
+    async with deadline():
+        while "CONNECT_CALL_FAILED" in (said := (await refused_by_tls(place, revoked)).upper().replace(" ", "_")):
+            await asyncio.sleep(0.05)  # the broker starts again with the list
     assert "CERTIFICATE_REVOKED" in said
+    await until(lambda: place.hub.bus is not None and place.hub.bus.is_up)
     async with deadline(), place.client(other, "box-2") as client:
         await client.subscribe(topic("ack", "box-2"), qos=1)
     for suffix in (".key", ".pem"):  # enrolled anew under the same name

@@ -46,7 +46,7 @@ async def served(state: Path) -> AsyncIterator[str]:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             listener.listen()  # from now on a call waits, and is not refused
-            server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+            server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
             task = asyncio.create_task(server.serve([listener]))
             try:
                 yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -32,7 +32,7 @@ async def served(face: Face) -> AsyncIterator[str]:
     """Serve a face on a real port, for programs that only speak HTTP."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(face.app, log_level="error", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(face.app, log_config=None, access_log=False, lifespan="off"))
         task = asyncio.create_task(server.serve([listener]))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
