@@ -273,7 +273,7 @@ async def test_a_revoked_box_is_thrown_out_and_stays_out(place: Place) -> None:
                 revoke(place, "box-1")
                 await anext(client.messages)
     async with deadline():
-        while "CONNECT_CALL_FAILED" in (said := (await refused_by_tls(place, revoked)).upper().replace(" ", "_")):
+        while "CONNECT_CALL_FAILED" in (said := (await refused_by_tls(place, revoked)).upper().replace(" ", "_")):  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # the broker starts again with the list
     assert "CERTIFICATE_REVOKED" in said
     await until(lambda: place.hub.bus is not None and place.hub.bus.is_up)
