@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from edge.journal import Entry
+from edge.journal import Box, Entry, Journal
 from hub.app import Hub
 from protocol import kinds
 from protocol.errors import VerificationError
@@ -17,7 +18,9 @@ from protocol.journals import check_rollback
 from protocol.messages import JournalBatch
 from protocol.records import read
 from protocol.signatures import P256Signer
+from storage.counters import FileCounter
 from storage.logs import port_entries
+from storage.schema import journals
 from tests.edge_parts import BOX, Place
 from tests.hub_parts import SiteCa, TestBox, log_signer, running_hub, settings_for, settled
 
@@ -140,3 +143,46 @@ async def test_a_boot_that_skips_epochs_is_proven(hub: Hub, tmp_path: Path) -> N
     assert found
     for one in found:
         check_rollback(one, BOX, (place.identity.public,))
+
+
+@pytest.mark.parametrize("back", [False, True])
+async def test_a_seal_whose_counter_went_back_is_refused_over_restarts_of_box_and_hub(tmp_path: Path, back: bool) -> None:
+    place, counter = Place(disk(tmp_path)), FileCounter(tmp_path / "counter")
+    names = [Box(BoxId(BOX), place.identity, bytes([boot]) * 16, "test", counter=counter) for boot in range(2)]
+    settings = settings_for(tmp_path / "hub")
+    async with running_hub(settings, log_signer()) as hub:
+        await enrol_place(hub, place)
+        place.journal = Journal(place.spool, names[0], place.clock)
+        place.journal.start()
+        for _ in range(5):
+            write(place, 1)
+        await send_all(hub, place)
+        assert await hub.core.database.read(lambda one: one.execute(select(journals.c.counter)).scalars().all()) == [5]
+    if back:
+        (tmp_path / "counter").write_text("2\n")  # the box has a copy of the medium, too
+    async with running_hub(settings, log_signer()) as hub:
+        place.restart()
+        place.journal = Journal(place.spool, names[1], place.clock)
+        place.journal.start()
+        write(place, 1)
+        await send_all(hub, place)
+        held = dict(await hub.core.database.read(lambda one: one.execute(select(journals.c.epoch, journals.c.size)).all()))
+        assert held[0] == place.spool.epochs()[0].size
+        sizes = {"all": place.journal.size, "but the seal": place.journal.size - 1}
+        assert held[1] == sizes["but the seal" if back else "all"]
+        if back:
+            assert any("counter went back from 5 to 3" in str(alarm) for alarm in await hub.alarms.list())
+    place.close()
+
+
+async def test_a_hub_without_keys_for_imports_takes_no_import(hub: Hub, tmp_path: Path) -> None:
+    place = Place(disk(tmp_path))
+    await enrol_place(hub, place)
+    box = Box(BoxId(BOX), place.identity, bytes(16), "test", importer=place.identity)  # live capture's own key
+    place.journal = Journal(place.spool, box, place.clock)
+    place.journal.start()
+    place.journal.append([Entry(f"{BOX}/dock", kinds.Recording("started", "card", "import", 0))], usage="import")
+    await send_all(hub, place)
+    held = await hub.core.database.read(lambda one: one.execute(select(journals.c.size)).scalars().all())
+    assert held == [2]  # boot and live session; the session for imports is refused
+    place.close()

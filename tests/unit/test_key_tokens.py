@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from edge.enrolment import EnrolmentPlan, _prepare
 from edge.journal import Box, Journal
 from protocol.certificates import Identity, check_request, make_request
 from protocol.errors import MalformedError, StorageError, VerificationError
@@ -56,6 +57,15 @@ def test_enrolment_makes_the_key_inside_the_token_and_signs_its_request_there(so
     envelope.verify(made.public)
     with pytest.raises(VerificationError):
         open1(sign1(b"another record", again)[:-1] + b"\x00").verify(made.public)
+
+
+def test_enrolment_asks_for_the_key_of_the_token_and_writes_none(softhsm: SimpleNamespace, tmp_path: Path) -> None:
+    plan = EnrolmentPlan(BoxId("box-1"), SiteId("dayaowan"), "https://hub", "token", "0" * 64, tmp_path, identity=softhsm.uri("enrolled"))
+    request = _prepare(plan)
+    assert request.identity_csr is not None
+    assert check_request(request.identity_csr, IDENTITY) == load_identity(plan.identity, plan.keys / "identity.key").public
+    assert sorted(path.name for path in plan.keys.glob("*.key")) == ["tls.key"]
+    assert _prepare(plan) == request  # taken up again after an interruption
 
 
 def test_a_box_keeps_its_journal_by_a_key_in_a_token(softhsm: SimpleNamespace, tmp_path: Path) -> None:
