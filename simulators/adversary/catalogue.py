@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from protocol.errors import RefusedError
-from simulators.adversary import bombs, boxes, days, footage, forgeries, hubs, logs, papers
+from simulators.adversary import bombs, boxes, closings, days, footage, forgeries, hubs, logs, papers
 from simulators.adversary.attacks import LEVELS, TARGETS, Attack
 
 ATTACKS: tuple[Attack, ...] = (
@@ -11,6 +11,7 @@ ATTACKS: tuple[Attack, ...] = (
     *papers.ATTACKS,
     *forgeries.ATTACKS,
     *days.ATTACKS,
+    *closings.ATTACKS,
     *boxes.ATTACKS,
     *hubs.ATTACKS,
     *logs.ATTACKS,

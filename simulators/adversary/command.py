@@ -85,7 +85,7 @@ def strike(attack: Attack, target: Path, out: Path, seed: int) -> Path:
     if attack.target == "day":
         out.mkdir(parents=True)
         attack.act(Strike(out, target, random.Random(seed)))  # noqa: S311 - repeatable by seed, no secret
-        return next(path for path in out.iterdir() if path.name.startswith("case-"))
+        return next(path for path in out.iterdir() if path.name.startswith("case-") and path.is_dir())
     shutil.copytree(target, out)
     attack.act(Strike(out, target.parent, random.Random(seed)))  # noqa: S311 - repeatable by seed, no secret
     return out

@@ -30,11 +30,16 @@ def ask_verify(path: Path, trust: Path, *more: str | Path) -> Answer:
     """Run `portwitness-verify` over a bundle."""
     out, err = StringIO(), StringIO()
     status = verify.run([str(path), "--trust", str(trust), "--json", *map(str, more)], out, err)
-    found = json.loads(out.getvalue())
+    return answer_of(out.getvalue(), status)
+
+
+def answer_of(said: str, status: int) -> Answer:
+    """Read what `portwitness-verify --json` printed."""
+    found = json.loads(said)
     if "unreadable" in found:
-        return Answer(True, (found["unreadable"]["what"],), (found["unreadable"]["where"],), out.getvalue())
+        return Answer(True, (found["unreadable"]["what"],), (found["unreadable"]["where"],), said)
     faults = found["faults"]
-    return Answer(status != 0, tuple(one["what"] for one in faults), tuple(one["file"] for one in faults), out.getvalue())
+    return Answer(status != 0, tuple(one["what"] for one in faults), tuple(one["file"] for one in faults), said)
 
 
 def changed_video(before: Path, after: Path) -> Path:

@@ -21,12 +21,12 @@ from simulators.adversary.attacks import Attack, Sign
 from simulators.adversary.bags import Bag
 from simulators.adversary.catalogue import ATTACKS, find
 from simulators.adversary.command import strike
-from simulators.adversary.judges import Answer, ask_fsck, ask_verify, changed_video
+from simulators.adversary.judges import Answer, answer_of, ask_fsck, ask_verify, changed_video
 from simulators.adversary.logs import ORIGIN, REQUEST, LogFile
 from simulators.adversary.noise import endure
 from simulators.adversary.reels import Reel
 from simulators.adversary.stages import identity, make_stage
-from storage import clips
+from storage import clips, sidecars
 from storage.bundles import write_zip
 from storage.verify import read_trust, verify
 from storage.witness import open_state
@@ -34,7 +34,7 @@ from tests.edge_parts import BOX
 from tests.media_parts import remux
 from tests.witness_parts import post, running_witness, settings_of
 
-CASES = 400  # of random damage here; ./run soak adversary runs ten thousand
+CASES = 240  # of random damage here; ./run soak adversary runs ten thousand
 CPU_S, MEMORY = 60, 3 << 30  # what the kernel grants a verifier under a parser bomb
 
 
@@ -53,37 +53,38 @@ def struck(attack: Attack, stage: Path, folder: Path) -> Path:
     return made / "bundle.zip" if attack.target == "zip" else made
 
 
-def asked(sign: Sign, stage: Path, found: Path) -> Answer:
+def asked(attack: Attack, sign: Sign, stage: Path, found: Path) -> Answer:
     trust = stage / ("trust-witnessed.json" if "witness" in sign.reason else "trust.json")
     if sign.detector == "portwitness-verify --clip":
         return ask_verify(stage / "bundle", trust, "--clip", changed_video(stage / "bundle", found))
-    return ask_verify(found, trust)
+    return ask_bounded(found, trust) if attack.name.startswith("bomb-") else ask_verify(found, trust)
 
 
-@pytest.mark.parametrize("attack", of("bundle", "day", "zip"), ids=lambda one: one.name)
-def test_evidence_attacked_is_caught_for_the_right_reason(attack: Attack, stage: Path, tmp_path: Path) -> None:
-    found = struck(attack, stage, tmp_path)
-    for sign in attack.signs:
-        answer = asked(sign, stage, found)
-        if sign.detector == "portwitness-verify, time intervals":
-            assert sign.reason in answer.text
-        else:
-            assert answer.caught
-            assert answer.says(sign.reason, sign.where), (sign, list(zip(answer.places, answer.words, strict=True))[:12])
-
-
-@pytest.mark.parametrize("attack", [one for one in of("bundle", "zip") if one.name.startswith("bomb-")], ids=lambda one: one.name)
-def test_a_bomb_costs_bounded_time_and_memory(attack: Attack, stage: Path, tmp_path: Path) -> None:
-    found = struck(attack, stage, tmp_path)
+def ask_bounded(found: Path, trust: Path) -> Answer:
+    """Run `portwitness-verify` as a program whose time and memory the kernel bounds."""
 
     def bounded() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
-    command = [sys.executable, "-m", "storage.verify", str(found), "--trust", str(stage / "trust.json"), "--json", "--quiet"]
+    command = [sys.executable, "-m", "storage.verify", str(found), "--trust", str(trust), "--json", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=bounded)
     assert done.returncode in (1, 2), done.stderr[-2000:]
-    assert json.loads(done.stdout)["valid"] is False
+    return answer_of(done.stdout, done.returncode)
+
+
+@pytest.mark.parametrize("attack", of("bundle", "day", "zip"), ids=lambda one: one.name)
+def test_evidence_attacked_is_caught_for_the_right_reason(attack: Attack, stage: Path, tmp_path: Path) -> None:
+    if any(sign.where == ".c2pa" for sign in attack.signs) and not sidecars.is_available():
+        pytest.skip("needs c2pa-python")
+    found = struck(attack, stage, tmp_path)
+    for sign in attack.signs:
+        answer = asked(attack, sign, stage, found)
+        if sign.detector == "portwitness-verify, time intervals":
+            assert sign.reason in answer.text
+        else:
+            assert answer.caught
+            assert answer.says(sign.reason, sign.where), (sign, list(zip(answer.places, answer.words, strict=True))[:12])
 
 
 @pytest.mark.parametrize("attack", [one for one in of("box") if one.signs[0].detector == "portwitness-edge fsck"], ids=lambda one: one.name)
