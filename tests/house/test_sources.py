@@ -39,7 +39,7 @@ SPEAKERS = {
     "pydantic": ("web/",),
     "pylibsrtp": ("firmware_adapters/webrtc", "simulators/"),
     "segno": ("edge/carriers.py", "hub/", "web/"),
-    "sqlite3": ("storage/",),
+    "sqlite3": ("storage/", "simulators/adversary/"),  # an attacker does not ask storage
     "sqlite_utils": ("storage/spool",),
 }
 LONGEST_FILE = 700  # lines; look hard at 500
