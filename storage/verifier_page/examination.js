@@ -299,6 +299,7 @@ async function checkSeen(files, shown, faults) {
     await faults.of(file, async () => {
       const note = parseCheckpoint(files.get(file)), size = Number(found[1]);
       await checkNote(note, shown.trust.log, shown.trust.log.name);
+      if (!files.has(`data/log/seen-${size}.consistency`)) faults.add(`data/log/seen-${size}.consistency`, "missing: its checkpoint is there", "缺失:只有它的检查点");
       need(note.size === size && files.has(`data/log/seen-${size}.consistency`), file, "is of another size, or no proof of consistency stands beside it", "大小不符,或缺少一致性证明");
       notes.set(size, note);
       name(size, note.root);

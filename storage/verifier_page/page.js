@@ -98,7 +98,7 @@ function show(result) {
     ...(result.faults.length ? [heading("faults"), list(result.faults.map((one) => [make("code", {}, one.file), ` ${told(one)}`]), "bad")] : []),
     heading("segments"), segmentTable(result.segments),
     heading("streams"), streamTable(result.streams),
-    heading("custody"), table(["leaf", "time", "record", "person", "subject"], result.custody.map((one) => [one.leaf, isoTime(one.wall), `${one.kind}: ${one.act}`, one.person, one.subject])),
+    heading("custody"), table(["leaf", "time", "record", "person", "subject", "detail"], result.custody.map((one) => [one.leaf, isoTime(one.wall), `${one.kind}: ${one.act}`, one.person, one.subject, one.detail])),
     heading("unchecked"), list(result.unchecked.map((one) => [told(one)])),
     make("details", {}, make("summary", {}, word("json")), make("pre", { id: "json" }, asJson(result))),
   );

@@ -172,7 +172,7 @@ async function bondsOf(task, box, ranges, shown, faults) {
         const told = orders.get(order);
         need(told, where, `its order (leaf ${order.slice(0, 16)}...) is missing from data/log`, "总账中缺少其指令");
         need(told.role === "hub" && told.subject === task, where, "its order is about another task", "其指令属于另一任务");
-        const alike = ["state", "stream", "by", "late_from", "second", "reason"].every((field) => told.body[field] === body[field]);
+        const alike = told.kind === "pairing" && Object.keys(body).every((field) => field === "order" || told.body[field] === body[field]);
         need(alike && told.body.order === null, where, "its order says something else", "其指令内容不同");
         need(body.late_from === null || (body.second && body.second !== body.by && body.reason?.trim()), "pairing", "a late pairing needs a second person and a reason", "补绑定需要第二人和理由");
         need(!used.has(order), where, "its order was used before", "其指令已被使用");

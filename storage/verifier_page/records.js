@@ -26,7 +26,7 @@ const KINDS = {
   "box-state": "state:s detail?:s",
   "disposal": "blobs:[b] reason:s by?:s records?:[i]",
   "task": "state:/opened|ended/ by:s site:s bay?:s title?:s inspectors?:[s] cameras?:[s] facts?:[(s,s)]",
-  "pairing": "state:/paired|unpaired/ stream:s by:s order?:b late_from?:n second?:s reason?:s",
+  "pairing": "state:/paired|unpaired/ stream:s by:s order?:b late_from?:n second?:s reason?:s planned_end_ns?:n",
   "stored": "blobs:[b]",
   "view": "state:/started|ended/ viewer:s way:/live|playback/ view:s detail?:s",
   "export": "by:s manifest:b files:i streams?:[s] start_ns?:n end_ns?:n signer?:b stamped?:o",

@@ -1,13 +1,13 @@
 // Judge a bundle: the verdict is per segment and per stream, with every fault and its file, and a list of what was not checked here.
 
-import { Fault, SECOND, fromUtf8, need, same, toHex, toUtf8 } from "./bytes.js";
+import { Fault, SECOND, fromHex, fromUtf8, join, need, same, toBase64, toHex, toUtf8 } from "./bytes.js";
 import { dateAll } from "./dating.js";
 import { Faults, checkStanding, examine } from "./examination.js";
 import * as files from "./files.js";
 import { knowsEd25519 } from "./keys.js";
 import { sampleRoot } from "./media.js";
 import { parseTrust } from "./notes.js";
-import { accountStream, reckon, summaryOf } from "./reckoning.js";
+import { accountStream, isoTime, reckon, summaryOf } from "./reckoning.js";
 
 // Verify a bundle: `pairs` are [path, File], `trustBytes` the trust file; `progress(done, total)` in bytes.
 export async function verifyBundle(pairs, trustBytes, progress = () => {}) {
@@ -30,7 +30,7 @@ export async function verifyBundle(pairs, trustBytes, progress = () => {}) {
   checkNames(wanted, hashed, faults);
   await checkListings(wanted, small, hashed, faults);
   checkExport(shown, wanted, hashed, faults);
-  if (!same(small.get(files.SUMMARY), toUtf8(summaryOf(wanted)))) faults.add(files.SUMMARY, "is not the summary of the records shown", "与所出示记录的摘要不符");
+  checkDerived(shown, wanted, small, hashed, faults);
   checkStanding(shown, faults);
   const times = await dateAll(shown, faults);
   for (const piece of wanted.wanted.values()) segments.set(piece.file, judgeSegment(piece, wanted, hashed.get(piece.file), times, faults));
@@ -153,12 +153,61 @@ function checkBound({ body, file }, bound, found, faults) {
   if (body.state === "recovered" && body.bound && !bound.has(body.bound)) faults.add(file, `is said to be bound up to byte ${body.bound}, no heartbeat shown says so`, `据称绑定至第 ${body.bound} 字节,却没有心跳为证`);
 }
 
-// Who handled the evidence, by the leaves shown: [leaf, time, kind, act, person, subject].
+// Make anew what is derived from the records, and compare: summary, custody list, bag-info.txt, and tokens as files of their own.
+function checkDerived(shown, wanted, small, hashed, faults) {
+  const made = new Map([[files.SUMMARY, toUtf8(summaryOf(wanted))], [files.CUSTODY, toUtf8(custodyText(shown))]]);
+  for (const [index, { record }] of shown.leaves)
+    if (record.kind === "time-token") {
+      made.set(`data/time/${index}.tsr`, derSequence(fromHex("3003020100"), record.body.token));
+      made.set(`data/time/${index}.txt`, toUtf8(`${shown.trust.log.name}\n${record.body.size}\n${toBase64(record.body.root)}\n`));
+    }
+  if (wanted.exportIndex !== null) {
+    const { record } = shown.leaves.get(wanted.exportIndex), payload = [...hashed].filter(([name]) => name.startsWith("data/"));
+    const oxum = `${payload.reduce((sum, [, one]) => sum + one.size, 0)}.${payload.length}`, { site, hub } = shown.trust;
+    const lines = [
+      `Source-Organization: Portwitness ${site}`, `Bagging-Date: ${isoTime(record.wall).slice(0, 10)}`, `Payload-Oxum: ${oxum}`,
+      `External-Identifier: ${record.subject}`, `Internal-Sender-Identifier: ${hub}`, "Bag-Software-Agent: Portwitness",
+    ];
+    made.set(files.BAG_INFO, toUtf8(lines.map((line) => `${line}\n`).join("")));
+  }
+  for (const name of new Set([...made.keys(), ...[...small.keys()].filter((one) => one.startsWith("data/time/"))])) {
+    if (!small.has(name)) faults.add(name, "missing", "缺失");
+    else if (!same(small.get(name), made.get(name))) faults.add(name, "is not what the records shown give", "与所出示的记录不符");
+  }
+}
+
+function derSequence(...parts) {
+  const body = join(...parts), size = body.length;
+  const head = size < 0x80 ? [size] : size < 0x100 ? [0x81, size] : size < 0x10000 ? [0x82, size >> 8, size & 255] : [0x83, size >> 16, (size >> 8) & 255, size & 255];
+  return join(Uint8Array.of(0x30, ...head), body);
+}
+
+const BLANKS = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
+
+// Who handled the evidence, by the leaves shown.
 function custodyOf(shown) {
-  const listed = ["task", "pairing", "view", "export", "head-seen", "keeping", "disposal"];
-  return [...shown.leaves].filter(([, { record }]) => record.role === "hub" && listed.includes(record.kind)).map(([leaf, { record }]) => ({
-    leaf, wall: record.wall, kind: record.kind, act: record.body.state ?? "done", person: record.body.by ?? record.body.viewer ?? "", subject: record.subject,
-  }));
+  const listed = ["concealed", "derived", "disposal", "export", "head-seen", "keeping", "pairing", "task", "view"];
+  const out = [];
+  for (const [leaf, { record }] of shown.leaves) {
+    const { body } = record;
+    if (record.role !== "hub" || !listed.includes(record.kind)) continue;
+    const details = ["way", "stream", "reason", "detail", "second", "kept_as", "files"].filter((name) => body[name]).map((name) => `${name}: ${body[name]}`);
+    if (record.kind === "export" && body.streams) details.push(`streams: ${body.streams.join(" ")}`);
+    if (record.kind === "concealed") details.push(`of: ${body.of}`);
+    const act = record.kind === "concealed" ? "not shown" : body.state ?? "done";
+    out.push({ leaf, wall: record.wall, kind: record.kind, act, person: body.by || body.viewer || "", subject: record.subject, detail: details.join("; ") });
+  }
+  return out;
+}
+
+// data/custody.csv (RFC 4180).
+function custodyText(shown) {
+  const cell = (text) => {
+    const flat = String(text).split(BLANKS).filter(Boolean).join(" "), plain = /^[=+@-]/.test(flat) ? `'${flat}` : flat;
+    return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
+  };
+  const rows = custodyOf(shown).map((one) => [one.leaf, isoTime(one.wall), one.kind, one.act, one.person, one.subject, one.detail]);
+  return [["leaf", "time", "record", "act", "person", "subject", "detail"], ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 
 function uncheckedOf(shown, wanted, hashed, segments, times) {
@@ -174,7 +223,7 @@ function uncheckedOf(shown, wanted, hashed, segments, times) {
   if (isStamped) out.push(["RFC 3161 time-stamps, which may narrow the times shown; portwitness-verify does", "RFC 3161 时间戳(可能使时间区间更窄);portwitness-verify 会核验"]);
   if (some("beside") || names.includes(files.CLAIMS[0])) out.push(["the hub's CMS signature over the manifests, and its list of revoked certificates; portwitness-verify and openssl do", "中心对清单的 CMS 签名及吊销列表;portwitness-verify 和 openssl 会核验"]);
   if (some("sidecar")) out.push(["C2PA manifests beside the segments, but for their hashes; any C2PA validator does", "分段旁的 C2PA 清单(只核对了哈希);任何 C2PA 核验工具都可核验"]);
-  if (names.includes(files.CUSTODY)) out.push([`${files.CUSTODY} and ${files.CLOCK}, but for their hashes: the list shown here is made from the records; portwitness-verify makes both anew`, `${files.CUSTODY} 与 ${files.CLOCK}(只核对了哈希):此处的清单由记录重新生成;portwitness-verify 会重新生成两者`]);
+  if (names.includes(files.CLOCK)) out.push([`${files.CLOCK}, but for its hash; portwitness-verify makes it anew`, `${files.CLOCK}(只核对了哈希);portwitness-verify 会重新生成`]);
   if (names.some((name) => files.READABLE.includes(name))) out.push(["the report and this page as they lie in the bundle, but for their hashes: they are no evidence", "证据包内的报告和本页(只核对了哈希):它们本身不是证据"]);
   if (segments.some((one) => one.samples === "not recorded")) out.push(["for some segments: their samples apart from their files (their records have no sample root)", "部分分段:独立于文件的样本(其记录没有样本根)"]);
   if (segments.some((one) => one.samples === "not checked")) out.push(["for segments of more than 64 MiB: their samples; portwitness-verify does", "超过 64 MiB 的分段的样本;portwitness-verify 会核验"]);

@@ -52,6 +52,7 @@ export const WORDS = {
   record: ["record", "记录"],
   person: ["person", "人员"],
   subject: ["about", "对象"],
+  detail: ["detail", "详情"],
   json: ["As JSON", "JSON 形式"],
   ok: ["ok", "完好"],
   altered: ["altered", "被改动"],

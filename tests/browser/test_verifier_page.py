@@ -12,10 +12,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, async_playwright
 
+from hub.gathering import gather
 from protocol import bundle, kinds
+from protocol.identifiers import BoxId, StreamId
+from protocol.instants import SECOND_NS
 from protocol.notes import COSIGNATURE, NoteKey
-from simulators.cases import TASK, Case, busy_port, write_case
-from simulators.evidence import fixed_ed25519
+from protocol.reckoning import Scope
+from simulators.cases import SOURCES, TASK, Case, busy_port, write_case
+from simulators.evidence import MemoryPort, fixed_ed25519
 from simulators.films import film
 from storage.bundles import write_zip
 from storage.verifier_page import assembly
@@ -74,7 +78,10 @@ class Bench:
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     folder = tmp_path_factory.mktemp("case")
-    return write_case(busy_port(folder / "blobs", film=lambda number: film(number)), folder / f"case-{TASK}")
+    port = busy_port(folder / "blobs", film=lambda number: film(number), late=True)
+    port.certify_exports()
+    port.issue(kinds.View("started", "chen.min", "playback", "v1", 'said "=1+1", twice'), TASK)
+    return write_case(port, folder / f"case-{TASK}", report=True)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -99,6 +106,12 @@ def trust_file(case: Case, folder: Path) -> Path:
     file = folder / "trust.json"
     file.write_bytes(case.trust.encode())
     return file
+
+
+def copy_of(case: Case, folder: Path) -> Path:
+    for beside in case.folder.parent.glob(f"{case.folder.name}.*"):
+        shutil.copy(beside, folder)
+    return Path(shutil.copytree(case.folder, folder / case.folder.name))
 
 
 def videos(folder: Path) -> list[str]:
@@ -230,19 +243,32 @@ def _summary(case: Case, folder: Path) -> tuple[Case, str]:
     return case, bundle.SUMMARY
 
 
+def _custody(case: Case, folder: Path) -> tuple[Case, str]:
+    text = (folder / bundle.CUSTODY).read_bytes()
+    replace_bytes(folder / bundle.CUSTODY, text.replace(b"li.wei", b"xi.wei"))
+    rewrap(folder)
+    return case, bundle.CUSTODY
+
+
+def _opening(case: Case, folder: Path) -> tuple[Case, str]:
+    name = flip(folder, next(name for name in names_of(folder) if name.endswith(".opening")))
+    rewrap(folder)
+    return case, name
+
+
 def _intact(case: Case, folder: Path) -> tuple[Case, str]:
     return case, ""
 
 
 ALTERATIONS: list[Alteration] = [
     _intact, _video_byte, _removed_file, _added_file, _record, _proof, _checkpoint, _wrong_log_key, _wrong_root, _swapped_segments,
-    _cut_tail, _left_out_record, _certificate, _manifest_line, _evidence_line, _policy, _summary,
+    _cut_tail, _left_out_record, _certificate, _manifest_line, _evidence_line, _policy, _summary, _custody, _opening,
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("alter", ALTERATIONS, ids=lambda one: one.__name__.strip("_"))
 async def test_page_and_program_say_the_same(case: Case, bench: Bench, tmp_path: Path, alter: Alteration) -> None:
-    folder = Path(shutil.copytree(case.folder, tmp_path / case.folder.name))
+    folder = copy_of(case, tmp_path)
     altered, named = alter(case, folder)
     state, found = await bench.judge(folder, trust_file(altered, tmp_path))
     told = report_json(await asyncio.to_thread(verify, folder, altered.trust))
@@ -255,6 +281,61 @@ async def test_page_and_program_say_the_same(case: Case, bench: Bench, tmp_path:
     ours = {one["file"]: (one["integrity"], one["samples"]) for one in found["segments"]}
     assert ours == {one["file"]: (one["integrity"], one["samples"]) for one in told["segments"]}
     assert [one["stream"] for one in found["streams"]] == [one["stream"] for one in told["streams"]]
+
+
+def _left_out_segment(port: MemoryPort, folder: Path) -> Case:
+    gathered = gather(port, TASK, port.trust())
+    last = max((name for name in gathered.videos if "/rec-1/" in name), key=lambda name: gathered.videos[name][1].body.number)
+    del gathered.videos[last]
+    return write_case(port, folder, gathered=gathered)
+
+
+def _left_out_epoch(port: MemoryPort, folder: Path) -> Case:
+    gathered = gather(port, TASK, port.trust())
+    dropped = gathered.exhibits.ranges[BoxId("box-2")].pop(0)
+    for part in ("bin", "range"):
+        del gathered.files[bundle.journal_name("box-2", dropped.epoch, part)]
+    return write_case(port, folder, gathered=gathered)
+
+
+def _second_end(port: MemoryPort, folder: Path) -> Case:
+    gathered = gather(port, TASK, port.trust())
+    again = port.end_task(TASK)
+    gathered.indices.add(again.record.position)
+    gathered.files[bundle.leaf_name(again.record.position)] = again.data
+    return write_case(port, folder, gathered=gathered)
+
+
+def _streams_over_a_time(port: MemoryPort, folder: Path) -> Case:
+    end = port.now_ns - 30 * SECOND_NS
+    return write_case(port, folder, Scope("R-1", (StreamId("box-1/cam-1"),), end - 40 * SECOND_NS, end))
+
+
+def _revoked_before(port: MemoryPort, folder: Path) -> Case:
+    enrolment = next(one.record for one in port.log.entries if isinstance(one.record.body, kinds.Enrolment))
+    assert isinstance(enrolment.body, kinds.Enrolment)
+    port.issue(kinds.Enrolment("revoked", enrolment.body.certificate, "admin", "stolen"), enrolment.subject)
+    port.open_task("T-2", (f"{enrolment.subject}/cam-1",))
+    port.record_for(30, SOURCES)
+    port.end_task("T-2")
+    port.record_for(20, SOURCES)
+    return write_case(port, folder, "T-2")
+
+
+@pytest.mark.parametrize(
+    ("make", "valid"),
+    [(_left_out_segment, False), (_left_out_epoch, False), (_second_end, False), (_revoked_before, False), (_streams_over_a_time, True)],
+    ids=lambda one: one.__name__.strip("_") if callable(one) else "",
+)
+async def test_they_say_the_same_of_a_hostile_hub(
+    bench: Bench, tmp_path: Path, make: Callable[[MemoryPort, Path], Case], valid: bool
+) -> None:
+    case = make(busy_port(tmp_path / "blobs"), tmp_path / "case")
+    state, found = await bench.judge(case.folder, trust_file(case, tmp_path))
+    told = report_json(await asyncio.to_thread(verify, case.folder, case.trust))
+    assert (state == "valid", told["valid"]) == (valid, valid), (found["faults"], told["faults"])
+    mine, theirs = ({fault["file"] for fault in one["faults"]} for one in (found, told))
+    assert mine == theirs
 
 
 async def test_an_intact_bundle_is_told_to_the_millisecond(case: Case, bench: Bench, tmp_path: Path) -> None:
