@@ -19,6 +19,7 @@ from storage.logs import JournalLog, PortLog, port_entries, reader
 from storage.schema import (
     CUSTODY_KINDS,
     concealed,
+    derivations,
     heads_seen,
     identities,
     journals,
@@ -163,7 +164,8 @@ class DatabasePort:
         # no word on the issuer: SQLite would then read all of the hub's records instead of the index
         about = select(records.c.issuer, records.c.position).where(records.c.subject == scope.subject, CUSTODY_KINDS)
         found |= {row.position for row in self.connection.execute(about) if row.issuer == self.issuer}
-        return sorted(found | self._erased_views(scope))
+        made = select(derivations.c.position).where(derivations.c.task == scope.subject)
+        return sorted(found | set(self.connection.execute(made).scalars()) | self._erased_views(scope))
 
     def _erased_views(self, scope: Scope) -> set[int]:
         """Give views whose bodies were erased, and the records that say so: their place in the log stays known."""

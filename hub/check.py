@@ -30,7 +30,7 @@ from storage.blobs import BlobStore, open_blobs
 from storage.database import Database
 from storage.keys import load_ed25519
 from storage.logs import LogFolder, PortLog, reader
-from storage.schema import blobs, concealed, disposals, identities, journals, leaves, log_state, records, seals
+from storage.schema import blobs, concealed, derivations, disposals, identities, journals, leaves, log_state, records, seals
 
 MAX_PROBLEMS = 1000
 PAGE = 1000
@@ -261,6 +261,19 @@ async def _check_blobs(database: Database, store: BlobStore, found: list[str], *
         elif hash_blobs and await _hash(store, name) != name:
             found.append(f"S1 blob {name.hex()}: does not hash to its name")
         yield row.length
+    async for length in check_derived(database, store, found, hash_blobs=hash_blobs):
+        yield length
+
+
+async def check_derived(database: Database, store: BlobStore, found: list[str], *, hash_blobs: bool) -> AsyncIterator[int]:
+    """Add to `found` the derived files that are not what their records name; give the sizes of all."""
+    query = select(derivations.c.sha256, derivations.c.size).distinct()
+    for row in await database.read(lambda connection: connection.execute(query).all()):
+        name = bytes(row.sha256)
+        length = await store.head(name)
+        if length != row.size or (hash_blobs and await _hash(store, name) != name):
+            found.append(f"S1 derived file {name.hex()}: is missing or not what its record names")
+        yield row.size
 
 
 async def _hash(store: BlobStore, name: bytes) -> bytes:

@@ -3,7 +3,7 @@
 Guarantees: parents are verified segments of the task's own time; a proposal is applied only after a person accepted it, and nothing
 is made while one waits for a word; the new file's record - parents, areas, by whom, with which tools - is in the port log before the
 file is given to anyone; a job has limits of time and memory, tells how far it is, and leaves nothing behind when it is cancelled.
-See docs/adr/0016.
+See docs/adr/0015.
 
 For `web`: propose(stretch, by), redact(wish, by) -> Job; get(job); decide(job, number, accepted, by); cancel(job); made(task);
 find(task, sha256) -> Made; path(made) -> Path.

@@ -2,7 +2,7 @@
 
 Guarantees: beside the clips or the derived file an excerpt holds an export without videos - the records of that stream and time, their
 proofs and the checkpoint - so that `portwitness-verify` and the trust file judge it without the rest of the task; each one is made
-for one person, and that it was made is an export record which is logged before the file exists. See docs/adr/0009 and 0016.
+for one person, and that it was made is an export record which is logged before the file exists. See docs/adr/0009 and 0015.
 
 For `web`: clips(stretch, by) -> Excerpt; derived(task, sha256, by) -> Excerpt; path(excerpt, by) -> Path.
 """

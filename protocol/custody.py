@@ -21,7 +21,7 @@ from protocol.notes import Checkpoint
 from protocol.reckoning import Expectation, Piece
 from protocol.records import Record
 
-LISTED = frozenset({"task", "pairing", "view", "export", "head-seen", "keeping", "disposal", "concealed"})
+LISTED = frozenset({"task", "pairing", "view", "export", "head-seen", "keeping", "disposal", "concealed", "derived"})
 COLUMNS = ("leaf", "time", "record", "act", "person", "subject", "detail")
 VERSION = 1
 _DETAILS = ("way", "stream", "reason", "detail", "second", "kept_as", "files")

@@ -2,7 +2,7 @@
 
 Guarantees: an area that counts at any instant of the time a frame is shown is taken from that frame whole, at all the places it has
 meanwhile, rounded outwards to even pixels (a chroma sample belongs to four); a proposal becomes an area only by a person's name; a
-derived file is judged by the record that names its hash and by its parents' records, and is never the original. See docs/adr/0016.
+derived file is judged by the record that names its hash and by its parents' records, and is never the original. See docs/adr/0015.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -38,6 +38,7 @@ class Filmed:
     face: Face
     site: SiteCa
     start_ns: int
+    box: TestBox
 
     def stretch(self, start_s: float = 0.5, end_s: float = 3.0) -> Stretch:
         return Stretch(TASK, CAMERA, self.start_ns + int(start_s * SECOND_NS), self.start_ns + int(end_s * SECOND_NS))
@@ -56,12 +57,13 @@ async def filmed(state: Path, **changes: Any) -> AsyncIterator[Filmed]:
     (keys / "export.pem").write_bytes(encode_pem((leaf, site.ca)))
     plan = Synthetic(width=WIDTH, height=HEIGHT, fps=FPS, seconds=SECONDS, kbit=800, gop=FPS, **changes)
     async with open_face(state) as face:
-        yield Filmed(face, site, await _record(face, site, await asyncio.to_thread(synthesize, plan, state / "footage")))
+        box = TestBox(wall_ns=face.clock.now().wall_ns)
+        yield Filmed(face, site, await _record(face, site, await asyncio.to_thread(synthesize, plan, state / "footage"), box), box)
 
 
-async def _record(face: Face, site: SiteCa, footage: Footage) -> int:
+async def _record(face: Face, site: SiteCa, footage: Footage, box: TestBox) -> int:
     await face.hub.tasks.open(TaskDraft(task=TASK, title="kiwifruit", cameras=(CAMERA,), inspectors=("li.wei",)), "chen.min")
-    box = TestBox(wall_ns=face.clock.now().wall_ns)
+    box.wall_ns = face.clock.now().wall_ns
     await enrol(face.hub, box, site)
     began = box.wall_ns
     box.boot()

@@ -12,13 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hub.app import Hub
+from hub.check import _check_projections, check_derived
 from hub.derivation import Redaction, Stretch
-from protocol import kinds
+from protocol import bundle, kinds
 from protocol.derivation import SCALE, Proposal
 from protocol.errors import ForbiddenError, MalformedError, RefusedError
+from protocol.instants import SECOND_NS
 from storage import sidecars
-from storage.verify import run
+from storage.verify import run, verify
 from tests.derivation_parts import CAMERA, FPS, HEIGHT, TASK, WIDTH, Filmed, ended, filmed, lumas
+from tests.hub_parts import BOX, chunks, receipts_until, send
 
 LEFT, TOP, RIGHT, BOTTOM = 2500, 2500, 6000, 7000
 INSIDE = np.s_[HEIGHT * TOP // SCALE + 4 : HEIGHT * BOTTOM // SCALE - 4, WIDTH * LEFT // SCALE + 4 : WIDTH * RIGHT // SCALE - 4]
@@ -150,6 +154,33 @@ async def test_the_verifier_says_derived_never_original(port: Filmed, tmp_path: 
     journal.unlink()
     journal.write_bytes(data[:-1] + bytes((data[-1] ^ 1,)))
     assert (await asyncio.to_thread(verified, folder, trust, "--derived", str(film)))[0] == 1
+
+
+async def test_a_tasks_export_lists_what_was_derived_from_it(port: Filmed) -> None:
+    body, _ = await redacted(port, area())
+    hub, box = port.face.hub, port.box
+    assert await problems(hub) == []
+    sent = len(box.written)
+    _, data = box.segment(seconds=int((port.face.clock.now().wall_ns - box.wall_ns) / SECOND_NS) + 3)
+    await hub.tasks.end(TASK, "chen.min")
+    box.heartbeat()
+    box.seal()
+    await send(hub, box, sent)
+    await hub.blobs.put(BOX, bundle.sha256(data), len(data), chunks(data))
+    await receipts_until(hub, BOX, box.written[-1].record.position)
+    folder = await hub.export.make(TASK, "chen.min")
+    assert verify(folder, port.trust()).faults == ()
+    assert f",derived,done,chen.min,{TASK}," in (await asyncio.to_thread((folder / bundle.CUSTODY).read_bytes)).decode()
+    await hub.blobs.store.delete(body.sha256)
+    assert await problems(hub) == [f"S1 derived file {body.sha256.hex()}: is missing or not what its record names"]
+
+
+async def problems(hub: Hub) -> list[str]:
+    """Check derived files (S1), and that replaying the records gives the tables (S6)."""
+    found: list[str] = []
+    await hub.core.database.read(lambda connection: _check_projections(connection, found))
+    assert [size async for size in check_derived(hub.core.database, hub.blobs.store, found, hash_blobs=True)]
+    return found
 
 
 async def test_proposals_wait_for_a_person(port: Filmed) -> None:
