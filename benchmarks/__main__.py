@@ -1,4 +1,4 @@
-"""Run the benchmarks by name, or all of them: `python -m benchmarks [record|ingest|samples|verify|live|canvas] [--json]`."""
+"""Run the benchmarks by name, or all of them: `python -m benchmarks [record|ingest|log|reingest|samples|verify|live|canvas] [--json]`."""
 
 import argparse
 import subprocess
@@ -7,6 +7,8 @@ import sys
 NAMES = {
     "record": "many cameras against FFmpeg",
     "ingest": "blobs and records at a hub against bare loops",
+    "log": "appends to the log against bare verification; one proof",
+    "reingest": "ninety days of records that come at once",
     "samples": "sample trees and proofs against bare SHA-256",
     "verify": "portwitness-verify against OpenSSL",
     "live": "a hundred viewers against Janus",

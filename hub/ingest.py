@@ -25,7 +25,7 @@ from hub.judging import Accepted, Judgement, Mirror, judge
 from hub.mail import Mail
 from hub.mirrors import HeadProblem, head_problems, held_records, identity_keys, keep_journal, load_mirror, rollback_proof, session_keys
 from hub.projections import project_box
-from hub.sequencer import RecordRow, insert_rows, stage, stage_seal
+from hub.sequencer import RecordRow, insert_rows, stage, stage_seals
 from hub.uploads import Blobs, promote
 from protocol import kinds
 from protocol.errors import EquivocationError, ForbiddenError, MalformedError, PortwitnessError, UnavailableError, VerificationError
@@ -198,10 +198,11 @@ class Ingest:
         keep_tile_roots(connection, JournalLog(str(Issuer.of_box(box)), journal.epoch), before.size, judgement.mirror.size, leaves)
         taken = [signed.record for signed in judgement.signed]
         project_box(connection, taken)
-        for sealing in judgement.seals:
-            row = {"position": sealing.position, "first": sealing.first, "left": sealing.left}
-            connection.execute(insert(seals).values(box=box, epoch=journal.epoch, log_index=None, delivered=False, **row))
-            stage_seal(connection, sealing.record)
+        if judgement.seals:
+            place = {"box": box, "epoch": journal.epoch, "log_index": None, "delivered": False}
+            rows = [place | {"position": one.position, "first": one.first, "left": one.left} for one in judgement.seals]
+            connection.execute(insert(seals), rows)
+            stage_seals(connection, [one.record for one in judgement.seals])
         for denied in head_problems(connection, box, journal.epoch):
             _tell_rollback(connection, box, denied, now)
         found = {record.body.sha256: record.body.size for record in taken if isinstance(record.body, kinds.Segment)}

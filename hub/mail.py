@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
 
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, and_, bindparam, func, select, update
 
 from hub.sequencer import Publication, Sequencer, make_receipts
 from hub.witnesses import Witnessed, Witnesses, prove
@@ -263,9 +263,10 @@ def _replace(waiting: deque[Message], message: Persisted) -> None:
 
 
 def _set_delivered(connection: Connection, box: str, places: list[tuple[int, int]]) -> None:
-    for epoch, position in places:
-        here = and_(seals.c.box == box, seals.c.epoch == epoch, seals.c.position == position)
-        connection.execute(update(seals).where(here).values(delivered=True))
+    here = and_(seals.c.box == box, seals.c.epoch == bindparam("at_epoch"), seals.c.position == bindparam("at_position"))
+    rows = [{"at_epoch": epoch, "at_position": position} for epoch, position in places]
+    if rows:
+        connection.execute(update(seals).where(here).values(delivered=True), rows)
 
 
 def _answer(connection: Connection, box: str, reply: Reply) -> Command | None:

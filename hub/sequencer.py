@@ -9,12 +9,13 @@ its leaf's index and its root that of the log before it.
 import asyncio
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, insert, select, update
 
 from hub.config import HubSettings
 from hub.projections import project_hub
@@ -298,6 +299,7 @@ class Sequencer:
         if connection.execute(select(log_state.c.lease).where(_is(held))).first() is None:
             raise RefusedError("another sequencer writes this log; this one stops", where="port log")
         appending = _Appending(connection, Issuer.of_hub(self.settings.port.id), self.signer, Frontier.decode(held.size, held.frontier))
+        appending.look_up([row for row in rows if row.box is not None])
         for row in rows:
             appending.staged(row)
         for each in asked:
@@ -338,6 +340,8 @@ class _Appending:
     answers: "list[tuple[asyncio.Future[SignedRecord], SignedRecord]]" = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     openings: dict[int, bytes] = field(default_factory=dict)
+    leaves: dict[tuple[str, int, int], bytes] = field(default_factory=dict)  # of staged seals, by their place
+    places: list[dict[str, Any]] = field(default_factory=list)  # where these seals stand in the log
 
     def staged(self, row: Row[Any]) -> None:
         if row.box is not None:
@@ -360,14 +364,22 @@ class _Appending:
         self.openings[position] = opening
         return reveal(signed, opening)
 
+    def look_up(self, rows: Sequence[Row[Any]]) -> None:
+        """Read the leaf hashes of staged seals, with one query for each epoch of a box."""
+        epochs: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for row in rows:
+            epochs[row.box, row.epoch].append(row.position)
+        for (box, epoch), positions in epochs.items():
+            mine = and_(records.c.issuer == str(Issuer.of_box(box)), records.c.epoch == epoch, records.c.position.in_(positions))
+            for found in self.connection.execute(select(records.c.position, records.c.leaf).where(mine)):
+                self.leaves[box, epoch, found.position] = bytes(found.leaf)
+
     def _seal(self, box: str, epoch: int, position: int) -> None:
-        issuer = str(Issuer.of_box(box))
-        mine = and_(records.c.issuer == issuer, records.c.epoch == epoch, records.c.position == position)
-        leaf = bytes(self.connection.execute(select(records.c.leaf).where(mine)).scalar_one())
-        here = and_(seals.c.box == box, seals.c.epoch == epoch, seals.c.position == position)
-        self.connection.execute(update(seals).where(here).values(log_index=self.frontier.size))
+        if (box, epoch, position) not in self.leaves:
+            raise StorageError(f"seal {position} of epoch {epoch} is staged, its record is missing", where=f"journal of {box}")
+        self.places.append({"at_box": box, "at_epoch": epoch, "at_position": position, "log_index": self.frontier.size})
         self.sealed.append((box, epoch, position))
-        self._leaf(leaf, (issuer, epoch, position))
+        self._leaf(self.leaves[box, epoch, position], (str(Issuer.of_box(box)), epoch, position))
 
     def _leaf(self, leaf: bytes, place: tuple[str, int, int]) -> None:
         issuer, epoch, position = place
@@ -376,6 +388,10 @@ class _Appending:
         self.frontier.append(leaf)
 
     def insert(self) -> None:
+        if self.places:
+            here = and_(seals.c.box == bindparam("at_box"), seals.c.epoch == bindparam("at_epoch"))
+            put = update(seals).where(here, seals.c.position == bindparam("at_position")).values(log_index=bindparam("log_index"))
+            self.connection.execute(put, self.places)
         if self.signed:
             insert_rows(self.connection, [_row(signed, signed.record) for signed in self.signed])
         self.connection.execute(insert(leaves), self.rows)
@@ -426,12 +442,15 @@ def _check(body: kinds.Body, subject: str) -> bytes:
     return encoded
 
 
-def stage_seal(connection: Connection, record: Record) -> None:
-    """Leave a box's verified seal for the sequencer."""
-    at = record.at
-    row = {"kind": record.kind, "subject": record.subject, "wall_ns": at.wall_ns, "mono_ns": at.mono_ns, "sync": at.sync}
-    place = {"box": record.issuer.name, "epoch": record.epoch, "position": record.position}
-    connection.execute(insert(staged).values(**row, **place, error_ms=at.error_ms))
+def stage_seals(connection: Connection, found: Sequence[Record]) -> None:
+    """Leave a box's verified seals for the sequencer, in one statement: a box that was away for months brings many."""
+    rows = []
+    for record in found:
+        at = record.at
+        row = {"kind": record.kind, "subject": record.subject, "wall_ns": at.wall_ns, "mono_ns": at.mono_ns, "sync": at.sync}
+        place = {"box": record.issuer.name, "epoch": record.epoch, "position": record.position}
+        rows.append({**row, **place, "error_ms": at.error_ms})
+    connection.execute(insert(staged), rows)
 
 
 def make_receipts(connection: Connection, places: list[tuple[str, int, int]], checkpoint: bytes, size: int) -> list[Receipt]:
