@@ -45,6 +45,14 @@ def pin(pid: int, *cores: int) -> None:
                 os.sched_setaffinity(int(thread.name), set(cores))
 
 
+def _resident(process: psutil.Process) -> int:
+    """Give proportional memory (smaps_rollup), or the resident one of a program that keeps its memory private from this account."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.AccessDenied:
+        return int(process.memory_info().rss)
+
+
 def usage(*pids: int) -> Usage:
     """Read what processes and their children used so far."""
     cpu, pss = 0.0, 0.0
@@ -53,7 +61,7 @@ def usage(*pids: int) -> Usage:
             with contextlib.suppress(psutil.NoSuchProcess):
                 times = process.cpu_times()
                 cpu += times.user + times.system
-                pss += process.memory_full_info().pss / 1e6  # from smaps_rollup
+                pss += _resident(process) / 1e6
     return Usage(cpu, pss)
 
 
