@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.capture import CutRules
+from edge.capture import Capture, CutRules
 from edge.config import MIB, CameraSettings, EdgeSettings, Enrolled
 from edge.configuration import record_configuration
 from edge.courier import Courier, HubAddress
 from edge.forward import Forwarder, Sources
 from edge.journal import Box, Entry, Journal
-from edge.orders import Orders
+from edge.orders import PLANNED, Orders
 from edge.pruning import Pruning
 from edge.recorder import Durable, Recorder
 from edge.recovery import Recovered, Recovery
@@ -145,7 +145,7 @@ class Agent:
         for source in parts.supervision.cameras:
             capture = recorder.add(source, "rtsp", cause="configured", since=recorder.interrupted(f"{box}/{source}"))
             if source in paired:
-                capture.link(paired[source])
+                await self._link(parts, capture, paired[source])
         for stream, row in list(parts.journal.streams.items()):
             source = SourceId(stream.split("/", 1)[1])
             if source in parts.supervision.cameras:
@@ -154,10 +154,15 @@ class Agent:
             if since is not None:
                 capture = recorder.add(source, "whip" if row.origin == "whip" else "rtsp", cause="restart", since=since)
                 if source in paired:
-                    capture.link(paired[source])
+                    await self._link(parts, capture, paired[source])
                 else:
                     capture.close("not paired after a restart")
         await recorder.beat()
+
+    async def _link(self, parts: "_Parts", capture: Capture, task: str) -> None:
+        """Link a capture to a task that it was paired to before."""
+        planned = await parts.records.run(parts.spool.fact, f"{PLANNED}{task}")
+        capture.link(task, int(planned) if planned is not None else None)
 
     async def _serve(self, stack: AsyncExitStack, parts: "_Parts") -> None:
         """Record, and do everything else beside it."""
@@ -264,7 +269,7 @@ class Agent:
             raise RefusedError("this box takes no recorders", where="door")
         capture = parts.recorder.add(source, "whip", cause="recorder connected")
         for task in parts.orders.tasks_of(source) if parts.orders is not None else ():
-            capture.link(task)
+            await self._link(parts, capture, task)
         return await parts.live.take(source, offer, capture)
 
     async def _release(self, source: SourceId) -> bool:

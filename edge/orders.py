@@ -27,6 +27,7 @@ from storage.spool import Changes, PairingRow, Spool
 CUT_LIMIT_S = 4.0  # how long the last segments of a task may wait for a keyframe
 CLAIM_LIMIT_S = 15.0
 QUEUE_LIMIT = 256
+PLANNED = "planned-"  # the fact, and the task: when it is to end, for a box that starts again
 LATE_SEGMENTS = 10_000  # how far back a late pairing hurries video: more than a day
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,8 @@ class Orders:
             raise RefusedError(f"{source} is paired to {others[0]}", where="pairing")
         changes = Changes(replies={order.command: messages.encode(reply)})
         row = PairingRow(task, source, body.by)
+        if body.planned_end_ns is not None:
+            changes.facts[f"{PLANNED}{task}"] = str(body.planned_end_ns).encode()
         if order.state == "paired":
             changes.paired.append(row)
         else:

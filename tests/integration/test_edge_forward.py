@@ -486,4 +486,5 @@ async def test_a_stop_says_when_it_was_to_be_expected(room: Room) -> None:
     assert [(each.state, each.expected_end_ns) for each in found] == [("started", None), ("stopped", planned)]
     paired = [body for _, body in room.place.bodies(kinds.Pairing) if isinstance(body, kinds.Pairing)]
     assert [each.planned_end_ns for each in paired] == [planned, None]
+    assert room.place.spool.fact("planned-T-1") == str(planned).encode()  # a box that starts again knows it, too
     assert check_place(room.place).faults == []
