@@ -37,6 +37,7 @@ SPEAKERS = {
     "pkcs11": ("storage/key_tokens",),
     "psycopg": ("storage/database",),
     "pydantic": ("web/",),
+    "reportlab": ("hub/report_pdf",),
     "pylibsrtp": ("firmware_adapters/webrtc", "simulators/"),
     "segno": ("edge/carriers.py", "hub/", "web/"),
     "sqlite3": ("storage/", "simulators/adversary/"),  # an attacker does not ask storage

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -108,6 +109,9 @@ async def test_a_closed_export_is_whole_and_says_so(hub: Hub, site: SiteCa, auth
             done = await asyncio.to_thread(subprocess.run, line, shell=True, cwd=folder, capture_output=True, text=True, check=False)
             assert done.returncode == 0, (line, done.stderr)
     assert verify(folder.parent / "bundle.zip", trust_of(hub, site, authority)).valid
+    told = json.loads((folder / bundle.REPORT_JSON).read_text())
+    assert (told["valid"], told["faults"]) == (True, [])
+    assert all((folder / name).is_file() for name in bundle.READABLE)
 
 
 async def test_a_time_authority_that_fails_is_named_and_holds_up_no_export(hub: Hub, site: SiteCa, authority: TimeAuthority) -> None:

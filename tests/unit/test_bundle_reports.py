@@ -8,7 +8,7 @@ from io import BytesIO
 import pytest
 from pypdf import PdfReader
 
-from hub.report_blocks import Heading, Table, Told, blocks
+from hub.report_blocks import Block, Heading, Table, Told, blocks
 from hub.report_html import html_report
 from hub.report_pdf import pdf_report
 from protocol import bundle
@@ -110,5 +110,5 @@ def test_hostile_words_stay_words(case: Case) -> None:
 
 
 def test_same_input_same_bytes() -> None:
-    parts = [("en", [Heading("one"), Table(("a",), tuple((str(n),) for n in range(300)), (1,))])]
+    parts: list[tuple[str, list[Block]]] = [("en", [Heading("one"), Table(("a",), tuple((str(n),) for n in range(300)), (1,))])]
     assert pdf_report("t", parts) == pdf_report("t", parts)
