@@ -30,8 +30,9 @@ SPEAKERS = {
     "aiortc": ("firmware_adapters/webrtc", "simulators/"),
     "alembic": ("storage/database", "storage/migrations/"),
     "argon2": ("hub/access",),
-    "av": ("firmware_adapters/", "edge/", "simulators/"),
+    "av": ("firmware_adapters/", "edge/", "hub/redactor", "simulators/"),
     "cbor2": ("protocol/canonical", "protocol/cose_receipts"),  # receipts need a tag and a negative key
+    "cv2": ("hub/redactor",),
     "fastapi": ("web/",),
     "paho": ("edge/bus", "hub/bus"),
     "pkcs11": ("storage/key_tokens",),
