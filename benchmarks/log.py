@@ -2,7 +2,8 @@
 
 Two boxes' journals of heartbeats with a seal after every 255 go to a real hub in this process, its checkers beside it, until the last
 receipt is there; verification alone runs on one thread before and after. Then the proof of a leaf - path, checkpoint, the log's and three
-witnesses' signatures - is measured, and checked in full: leaf hash, path, and all four signatures.
+witnesses' signatures - is measured, and checked in full: leaf hash, path, and all four signatures. Its size in a log of 6.2 million leaves
+is that of a path as long as such a log needs.
 
     python -m benchmarks.log --json
 """
@@ -31,6 +32,7 @@ WARM = 4_096
 PER_SEAL = 256
 BOXES, WITNESSES = 2, 3
 GOAL, GOAL_BYTES, GOAL_CHECK_MS = 0.5, 2048, 1.0
+LARGE = 6_220_000  # leaves: the goal on a proof's size is kept at this length, not at the benchmark's own
 
 
 def write(writer: Writer, count: int) -> None:
@@ -82,7 +84,9 @@ async def proofs(hub: Hub, rounds: int) -> dict[str, float]:
         began = time.perf_counter()
         check(data, leaf, keys)
         times.append((time.perf_counter() - began) * 1000)
-    return {"proof_bytes": len(data), "proof_check_ms": statistics.median(times), "proof_check_p95_ms": sorted(times)[int(rounds * 0.95)]}
+    long = LogProof(LARGE - 1, (bytes(32),) * LARGE.bit_length(), note.encode()).encode()
+    sizes = {"proof_bytes": len(data), "proof_bytes_large": len(long)}
+    return {**sizes, "proof_check_ms": statistics.median(times), "proof_check_p95_ms": sorted(times)[int(rounds * 0.95)]}
 
 
 def check(data: bytes, leaf: bytes, keys: list[NoteKey]) -> None:
@@ -104,7 +108,7 @@ async def measure(rounds: int) -> dict[str, Any]:
     result: dict[str, Any] = {"benchmark": "log", "cores": os.cpu_count(), "rounds": rounds, "load_before": round(load, 2)}
     result |= {name: round(statistics.mean(one[name] for one in found), 3) for name in found[0]}
     result["ratios"] = [round(one["ratio"], 3) for one in found]
-    result["ok"] = result["ratio"] >= GOAL and result["proof_bytes"] <= GOAL_BYTES and result["proof_check_ms"] <= GOAL_CHECK_MS
+    result["ok"] = result["ratio"] >= GOAL and result["proof_bytes_large"] <= GOAL_BYTES and result["proof_check_ms"] <= GOAL_CHECK_MS
     return result
 
 
@@ -117,7 +121,9 @@ def main() -> int:
     result = asyncio.run(measure(args.rounds))
     if not args.json:
         print(f"appends {result['appends_per_second']:.0f}/s, bare verification {result['verified_per_second']:.0f}/s on one thread")
-        print(f"proof {result['proof_bytes']:.0f} B with {WITNESSES} witnesses, checked in {result['proof_check_ms']:.3f} ms")
+        print(
+            f"proof {result['proof_bytes']:.0f} B, {result['proof_bytes_large']:.0f} B in a log of {LARGE}; {result['proof_check_ms']:.3f} ms"
+        )
     print(json.dumps(result))
     return 0 if result["ok"] else 1
 
