@@ -69,7 +69,8 @@ def summary(rates: list[tuple[int, float]], steps: int, facts: dict[str, Any], c
     return {
         "benchmark": "reingest", "records": count, "segments": steps * CAMERAS, "seconds": round(seconds, 2), "per_second": rate(rates),
         "rate_first": rate(rates[:quarter]), "rate_last": rate(rates[-quarter:]), "cores": os.cpu_count(),
-        "cores_used": round(cpu_s / seconds, 2), "cpu_us_per_record": round(cpu_s * 1e6 / count, 1), "virtual_days": round(steps * STEP_NS / DAY_NS, 2), "is_extrapolated": steps < STEPS,
+        "cores_used": round(cpu_s / seconds, 2), "cpu_us_per_record": round(cpu_s * 1e6 / count, 1),
+        "virtual_days": round(steps * STEP_NS / DAY_NS, 2), "is_extrapolated": steps < STEPS,
         "minutes_for_90_days": round(minutes, 2), **facts, "ok": minutes <= GOAL_MINUTES,
     }  # fmt: skip
 
