@@ -16,6 +16,7 @@ from protocol.errors import MalformedError, VerificationError
 from protocol.examination import Exhibits, Faults, Range
 from protocol.identifiers import BoxId, StreamId, TaskId
 from protocol.instants import Interval, iso
+from protocol.ledger import Ledger
 from protocol.linking import FOREVER_NS, Bond, TaskSpan, belongs, check_late, merge, stretches
 from protocol.records import Record, SignedRecord
 
@@ -160,6 +161,7 @@ def expect(exhibits: Exhibits, faults: Faults, about: "Scope | str | None" = Non
             bonds += _bonds(named, box, ranges, exhibits, faults)
     linked = stretches(span, bonds)
     _check_reach(linked, exhibits, faults)
+    _check_accounts(linked, exhibits, faults)
     wanted: dict[str, Piece] = {}
     for stream in sorted(linked):
         found = streams.setdefault(stream, Stream())
@@ -171,6 +173,21 @@ def expect(exhibits: Exhibits, faults: Faults, about: "Scope | str | None" = Non
         wanted |= {piece.name: piece for piece in found.pieces if belongs(piece.interval, stream, linked)}
     late = {bond.stream for bond in bonds if bond.late_from is not None}
     return Expectation(named, facts, span, linked, streams, wanted, late, export_index, by_time=bool(scope and scope.streams))
+
+
+def _check_accounts(linked: Mapping[StreamId, list[Interval]], exhibits: Exhibits, faults: Faults) -> None:
+    """Name every hole and overlap between segments and gaps by the monotonic clock, which no box sets.
+
+    The wall times of segments are a box's own word: by them alone it could stretch what it has over what it lost.
+    """
+    for ranges in exhibits.ranges.values():
+        ledger = Ledger()
+        for range_ in ranges:
+            for signed in range_.records:
+                found = ledger.take(signed.record)
+                if found and signed.record.subject in linked:
+                    for what in found:
+                        faults.add(range_.file, what)
 
 
 def _subject(scope: Scope | None, exhibits: Exhibits, faults: Faults) -> tuple[TaskId | None, kinds.Task | None, TaskSpan]:

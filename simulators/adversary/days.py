@@ -19,7 +19,7 @@ from protocol.reckoning import expect
 from protocol.records import Record, Seen, SignedRecord
 from simulators.adversary.attacks import Attack, Strike, times, verify
 from simulators.cases import TASK, Case, work, write_case
-from simulators.evidence import EPOCH_NS, SITE, MemoryBox, MemoryLog, MemoryPort, fixed_ed25519, fixed_p256
+from simulators.evidence import EPOCH_NS, SEGMENT_NS, SITE, MemoryBox, MemoryLog, MemoryPort, fixed_ed25519, fixed_p256, sample_fields
 from simulators.films import Film, film
 
 WITNESS = "witness.customs.example/w1"
@@ -362,6 +362,40 @@ def remake_everything(strike: Strike) -> None:
 # ---------------------------------------------------------------------------------------------------- boxes that lie
 
 
+def stretch_times(strike: Strike) -> None:
+    """A box loses three seconds and moves the wall times of all later segments over the hole."""
+    port = _port(strike)
+    port.found()
+    box = port.enrol("box-1")
+    box.write(kinds.Recording("started", "configured", "rtsp", 0), "box-1/cam-1")
+    lost = 0
+    for number in range(12):
+        if number == 3:
+            port.open_task(TASK, ("box-1/cam-1",))
+        elif number == 9:
+            port.end_task(TASK)
+        lost = 3 * SECOND_NS if number >= 5 else 0
+        port.now_ns += SEGMENT_NS + (lost if number == 5 else 0)
+        port.beacon()
+        _misdated(port, box, lost)
+    _export(strike, port)
+
+
+def _misdated(port: MemoryPort, box: MemoryBox, early_ns: int) -> None:
+    number, now = box.numbers.get("cam-1", 0), box.at()
+    data = port.video(box.box, "cam-1", number)
+    digest = hashlib.sha256(data).digest()
+    port.store(digest, data)
+    box.numbers["cam-1"] = number + 1
+    start, wall = now.mono_ns - SEGMENT_NS, now.wall_ns - SEGMENT_NS - early_ns
+    facts = sample_fields(data)
+    body = kinds.Segment(number, digest, len(data), start, now.mono_ns, wall, 0, 0, 25, bytes(32), "live", **facts)
+    box.write(body, "box-1/cam-1")
+    box.seal()
+    port.issue(kinds.Stored((digest,)), box.box)
+    port.publish()
+
+
 def claim_pairing(strike: Strike) -> None:
     """A box binds another camera to the task by itself, without any order of the hub."""
     port = _port(strike)
@@ -392,6 +426,7 @@ ATTACKS = (
     Attack("clock-frozen", "day", "the box", clock_frozen, (verify("wall clock"),), _STEADY),
     Attack("clock-year-2000", "day", "the box", clock_year_2000, (verify("belongs to the task"),), _STEADY),
     Attack("clock-slow-lie", "day", "the box", clock_slow_lie, (times("the box's clock, which was wrong by -2.000 s or more"),), _STEADY),
+    Attack("stretch-times", "day", "the box", stretch_times, (verify("by the monotonic clock", "box-1-0.bin"),)),
     Attack(
         "claim-pairing",
         "day",
