@@ -32,6 +32,7 @@ CPU_S = 3600
 FILE_BYTES = 4 << 30
 MAX_PIXELS = 4096 * 2304
 HZ = 90_000
+SLIVER_MS = 0.5  # what is shown for less at an edge, by rounding, is not taken
 CELLS = 4  # a blurred area keeps so many means a side, each of few levels
 LEVEL = 32
 LOOK_MS = 250  # between two looks of the detector
@@ -72,8 +73,9 @@ class Film:
             yield from self._inside(Shown(held.frame, held.start_ms, max(self.length_ms, held.start_ms + 1)))
 
     def _inside(self, shown: Shown) -> Iterator[Shown]:
-        if shown.end_ms > 0 and shown.start_ms < self.length_ms and shown.end_ms > shown.start_ms:
-            yield Shown(shown.frame, max(0.0, shown.start_ms), min(self.length_ms, shown.end_ms))
+        start_ms, end_ms = max(0.0, shown.start_ms), min(self.length_ms, shown.end_ms)
+        if end_ms - start_ms >= SLIVER_MS:
+            yield Shown(shown.frame, start_ms, end_ms)
 
     @property
     def length_ms(self) -> float:
@@ -147,6 +149,7 @@ class _Encoding:
     picture: VideoStream | None = None
     sound: Sound | None = None
     frames: int = 0
+    last: int = -1  # a muxer takes no time twice; segments may overlap by their clocks' jitter
     painted: set[int] = field(default_factory=set)
 
     def run(self, tell: Tell) -> dict[str, Any]:
@@ -188,7 +191,8 @@ class _Encoding:
         for area, box in boxes_during(self.areas, shown.start_ms, shown.end_ms):
             paint(fresh, box.pixels(frame.width, frame.height), area.way)
             self.painted.add(self.areas.index(area))
-        fresh.pts, fresh.time_base = int(shown.start_ms * HZ / 1000), Fraction(1, HZ)
+        self.last = max(self.last + 1, int(shown.start_ms * HZ / 1000))
+        fresh.pts, fresh.time_base = self.last, Fraction(1, HZ)
         self.frames += 1
         for packet in picture.encode(fresh):
             self.sink.mux(packet)

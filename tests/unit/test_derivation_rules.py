@@ -121,6 +121,16 @@ def test_other_pixel_formats_and_reordered_pictures_lose_their_areas_too(tmp_pat
             assert luma[28:68, 36:92].max() <= 24 and luma[:20].max() > 150
 
 
+@pytest.mark.parametrize("start", [40_000_050, 39_999_950, 40_006_000])
+def test_stretches_at_the_edge_of_a_picture_and_overlapping_segments_are_taken(tmp_path: Path, start: int) -> None:
+    source = film(tmp_path / "in.mp4", noise(25))
+    pieces = [(str(source), 0), (str(source), 993_000_000)]
+    done = redact(job(source, tmp_path / "out.mp4", pieces=pieces, start_ns=start, end_ns=1_900_000_000), lambda at, total: None)
+    with av.open(str(tmp_path / "out.mp4")) as made:
+        times = [frame.pts for frame in made.decode(video=0)]
+    assert len(times) == done["frames"] >= 46 and times == sorted(set(times))
+
+
 def test_sound_is_kept_as_it_is_or_left_out(tmp_path: Path) -> None:
     source = film(tmp_path / "in.mp4", noise(50), sound=True)
     with av.open(str(source)) as made:
