@@ -32,14 +32,14 @@ _WORDS = MappingProxyType({
     "verified": ("已核验", "verified"),
     "recovered": ("断电后恢复", "recovered"),
     "failed": ("核验失败", "failed"),
-    "gap": ("间断(有原因)", "gap with its cause"),
+    "gap": ("缺口(有原因)", "gap with its cause"),
     "idle": ("未录制", "not recording"),
     "unexplained": ("无说明", "unexplained"),
     "coverage": ("覆盖情况(精确到毫秒)", "Coverage to the millisecond"),
     "stream": ("视频流", "stream"),
     "period": ("录制时段", "recording periods"),
     "recorded": ("已录", "recorded"),
-    "gaps": ("间断", "gaps"),
+    "gaps": ("缺口", "gaps"),
     "share": ("已录比例", "recorded share"),
     "late": ("补绑定", "late pairing"),
     "from": ("自", "from"),
@@ -48,7 +48,7 @@ _WORDS = MappingProxyType({
     "cause": ("原因", "cause"),
     "segments": ("分段", "Segments"),
     "segments note": (
-        "“不早于/不晚于”由总账检查点、见证和时间戳限定,不取决于执法盒时钟。签名者:会话密钥标识,由执法盒身份密钥认证。",
+        "“不早于/不晚于”由总账检查点、见证和时间戳限定,不取决于边缘盒时钟。签名者:会话密钥标识,由边缘盒身份密钥认证。",
         "Not before and not after are bounded by checkpoints, witnesses and time-stamps, not by the box's clock. Signer: id of the "
         "session key, certified by the box's identity key.",
     ),
@@ -94,7 +94,7 @@ _WORDS = MappingProxyType({
     ),
     "readme": ("仅用通用工具的核验命令见", "Commands for stock tools stand in"),
     "that the port log holds no further task, pairing or revocation record about this task or its boxes (ask an auditor of the log)": (
-        "总账中没有关于该任务或其执法盒的其他任务、绑定或吊销记录(请询问总账审计方)", "",
+        "总账中没有关于该任务或其边缘盒的其他任务、绑定或吊销记录(请询问总账审计方)", "",
     ),
     "what the cameras were shown: a screen filmed by a camera is a true recording of a screen": (
         "摄像机前的场景本身:翻拍屏幕也是对屏幕的真实录像", "",

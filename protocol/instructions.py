@@ -106,7 +106,7 @@ C. 完整核验 / The whole proof
 
 report.html, .pdf   供阅读的报告,由证据推导,不是证据 (如有) / for people: derived, no evidence (where present)
 data/video          视频分段原始字节及 C2PA 清单 / original bytes of the segments, their C2PA manifests
-data/journals       执法盒日志的连续区间 / contiguous ranges of the boxes' journals
+data/journals       边缘盒日志的连续区间 / contiguous ranges of the boxes' journals
 data/log            总账条目、证明、检查点、见证策略 / port log leaves, proofs, checkpoints, witness policy
 data/time           RFC 3161 时间戳及其对象 / RFC 3161 tokens and what they stamp
 data/trust          证书 (声明,须与外部信任核对) / certificates: claims, to be matched with trust from outside

@@ -55,7 +55,7 @@ _ZH = {
     "signer": "签名者",
     "stream": "视频流",
     "recorded": "已录",
-    "gaps": "间断",
+    "gaps": "缺口",
     "unexplained": "无说明",
     "idle": "未录制",
     "late pairing": "补绑定",

@@ -73,7 +73,7 @@ _SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"its times do not lie in the film", "遮盖区域的时间不在所选时段内"),
         (r"an area lies outside of the picture, or is empty", "遮盖区域超出画面或为空"),
         (r"its points are not in the order of time", "遮盖区域的位置点没有按时间排列"),
-        (r"an area lies in no picture: its time falls into a gap", "遮盖区域所在时间没有画面（间断）"),
+        (r"an area lies in no picture: its time falls into a gap", "遮盖区域所在时间没有画面（缺口）"),
         (r"no picture lies in this stretch", "所选时段内没有画面"),
         (r"(\d+) jobs wait already", r"已有 \1 个遮盖任务在等待"),
         (r"proposals need OpenCV, which is not installed here.*", "自动建议需要 OpenCV，本机没有安装"),

@@ -101,7 +101,7 @@ async function enrol(index, record, others, shown) {
   }
   need(mine.every((one) => one.until === null), `enrolment of ${box}`, "a revoked certificate cannot be enrolled again", "已吊销的证书不能再次登记");
   const identity = await checkBox(certificate, others, shown.trust.rootSha256, record.wall);
-  need(identity.box === box && identity.site === shown.trust.site, `enrolment of ${box}`, "certificate is for another box or site", "证书属于其他执法盒或口岸");
+  need(identity.box === box && identity.site === shown.trust.site, `enrolment of ${box}`, "certificate is for another box or site", "证书属于其他边缘盒或口岸");
   known.push({ certificate, index, until: null, imports: identity.imports });
 }
 
@@ -129,7 +129,7 @@ async function examineJournals(files, shown, faults, progress) {
 async function follow({ box, epoch, name }, place, data, shown, faults, progress) {
   const keysFor = (imports) => (shown.signings.get(box) ?? []).filter((one) => one.imports === imports).map((one) => one.certificate.key);
   const identities = keysFor(false);
-  need(identities.length, box, "no enrolment record of this box is shown", "没有出示该执法盒的登记记录");
+  need(identities.length, box, "no enrolment record of this box is shown", "没有出示该边缘盒的登记记录");
   const journal = {
     box, epoch, identities, importers: keysFor(true), frontier: new Frontier(place.first, place.left), session: null, usage: "live", until: 0n,
     lastMono: 0n, counter: null,
@@ -226,7 +226,7 @@ async function takeRecord(journal, { record, leaf }) {
     const head = await checkSeal(record.body.note, journal.box, journal.epoch, journal.session);
     need(head.size === record.position && same(head.root, record.root), `${journal.box} position ${record.position}`, "seal names another tree than its journal", "封印写明的树与日志不同");
     const { counter } = record.body;
-    need(counter === null || journal.counter === null || counter > journal.counter, `${journal.box} position ${record.position}`, "counter went back: the box was rolled back, or runs twice", "计数器倒退:执法盒被回滚或重复运行");
+    need(counter === null || journal.counter === null || counter > journal.counter, `${journal.box} position ${record.position}`, "counter went back: the box was rolled back, or runs twice", "计数器倒退:边缘盒被回滚或重复运行");
     journal.counter = counter ?? journal.counter;
   }
   journal.frontier.append(leaf);

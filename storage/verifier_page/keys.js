@@ -173,7 +173,7 @@ function urnParts(certificate) {
   const names = certificate.extensions.get(OID.names);
   const all = names ? items(only(names.value, 0x30, "certificate").value, "certificate") : [];
   const ours = all.filter((one) => one.tag === 0x86).map((one) => fromUtf8(one.value, "certificate")).filter((text) => text.startsWith("urn:portwitness:"));
-  need(ours.length === 1, "certificate", "does not name one box or site", "没有指明唯一的执法盒或口岸");
+  need(ours.length === 1, "certificate", "does not name one box or site", "没有指明唯一的边缘盒或口岸");
   return ours[0].slice("urn:portwitness:".length).split(":");
 }
 
@@ -212,10 +212,10 @@ export async function checkBox(leaf, others, rootSha256, at) {
   checkUsable(site, at, "site CA certificate");
   await checkIssued(site, root, "site CA certificate");
   checkUsable(leaf, at, "box certificate");
-  need(!authority(leaf), "box certificate", "is an authority, not a box", "是签发机构而不是执法盒");
+  need(!authority(leaf), "box certificate", "is an authority, not a box", "是签发机构而不是边缘盒");
   await checkIssued(leaf, site, "box certificate");
   const parts = urnParts(leaf);
-  need(parts.length === 2 && leaf.name === parts[1], "box certificate", "does not name a box of a site", "没有指明口岸的执法盒");
+  need(parts.length === 2 && leaf.name === parts[1], "box certificate", "does not name a box of a site", "没有指明口岸的边缘盒");
   const extended = leaf.extensions.get(OID.extended);
   const usages = extended ? items(only(extended.value, 0x30, "certificate").value, "certificate").map((one) => toHex(one.value)) : [];
   const imports = usages.includes(IMPORT_SIGNING);

@@ -21,7 +21,7 @@ export function isoTime(wall) {
 }
 
 function boxOf(text) {
-  need(STREAM.test(text), "stream id", "is no stream of a box", "不是执法盒的视频流");
+  need(STREAM.test(text), "stream id", "is no stream of a box", "不是边缘盒的视频流");
   return text.split("/")[0];
 }
 
@@ -166,7 +166,7 @@ async function bondsOf(task, box, ranges, shown, faults) {
       if (record.kind !== "pairing" || record.subject !== task) continue;
       await faults.of(range.file, () => {
         const { body } = record, where = `${body.stream} ${body.state} at position ${record.position}`, order = body.order && toHex(body.order);
-        need(boxOf(body.stream) === box, where, `${box} speaks for another box`, `${box} 代其他执法盒发言`);
+        need(boxOf(body.stream) === box, where, `${box} speaks for another box`, `${box} 代其他边缘盒发言`);
         if (order === null && body.state === "unpaired") return; // the end of the task frees a recorder; it ends no bond
         need(order !== null, where, "names no order", "没有写明指令");
         const told = orders.get(order);
@@ -290,7 +290,7 @@ function nameHole(stream, known, hole, faults) {
   const before = known.pieces.filter((one) => one.start < hole.start);
   const number = seen.length ? seen[0] : before.length ? before[before.length - 1].body.number + 1 : 0, ms = (hole.end - hole.start) / MILLISECOND;
   const [from, to] = [isoTime(hole.start), isoTime(hole.end)];
-  faults.add(`data/video/${stream}/${number}.mp4`, `missing: ${ms} ms from ${from} to ${to} are in neither a segment nor a signed gap`, `缺失:${from} 至 ${to} 的 ${ms} 毫秒既不在分段中,也不在签名的间断中`);
+  faults.add(`data/video/${stream}/${number}.mp4`, `missing: ${ms} ms from ${from} to ${to} are in neither a segment nor a signed gap`, `缺失:${from} 至 ${to} 的 ${ms} 毫秒既不在分段中,也不在签名的缺口中`);
 }
 
 // data/task.json as the records give it: every key in order, two blanks of indent.

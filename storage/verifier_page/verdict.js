@@ -213,7 +213,7 @@ function custodyText(shown) {
 function uncheckedOf(shown, wanted, hashed, segments, times) {
   const names = [...hashed.keys()], some = (form) => names.some((name) => files.parseName(form, name));
   const out = [
-    ["that the port log holds no further task, pairing or revocation record about this task or its boxes (ask an auditor of the log)", "总账中没有关于该任务或其执法盒的其他任务、绑定或吊销记录(请询问总账审计方)"],
+    ["that the port log holds no further task, pairing or revocation record about this task or its boxes (ask an auditor of the log)", "总账中没有关于该任务或其边缘盒的其他任务、绑定或吊销记录(请询问总账审计方)"],
     ["what the cameras were shown: a screen filmed by a camera is a true recording of a screen", "摄像机前的场景本身:翻拍屏幕也是对屏幕的真实录像"],
     ["the picture itself: whether it decodes, and what it shows", "画面本身:能否解码,以及拍到了什么"],
   ];
@@ -232,7 +232,7 @@ function uncheckedOf(shown, wanted, hashed, segments, times) {
   const concealed = [...shown.leaves.values()].filter((one) => one.record.kind === "concealed").length;
   if (concealed) out.push([`what ${concealed} concealed records say: they stand in the log, their bodies are not shown`, `${concealed} 条隐藏记录的内容:它们在总账中,但内容未出示`]);
   const off = segments.flatMap((one) => [one.start.off, one.end.off]).reduce((worst, one) => ((one < 0n ? -one : one) > (worst < 0n ? -worst : worst) ? one : worst), 0n);
-  if (off) out.push([`the box's clock, which was wrong by ${Number(off) / Number(SECOND)} s or more: the times of segments are their intervals`, `执法盒时钟至少偏差 ${Number(off) / Number(SECOND)} 秒:分段的时间以区间为准`]);
+  if (off) out.push([`the box's clock, which was wrong by ${Number(off) / Number(SECOND)} s or more: the times of segments are their intervals`, `边缘盒时钟至少偏差 ${Number(off) / Number(SECOND)} 秒:分段的时间以区间为准`]);
   for (const ranges of shown.ranges.values())
     ranges.slice(0, -1).forEach((before, at) => {
       const boot = ranges[at + 1].records[0]?.record, known = boot?.kind === "boot" ? boot.body.previous_size ?? 0 : 0;
