@@ -127,7 +127,7 @@ def test_stretches_at_the_edge_of_a_picture_and_overlapping_segments_are_taken(t
     pieces = [(str(source), 0), (str(source), 993_000_000)]
     done = redact(job(source, tmp_path / "out.mp4", pieces=pieces, start_ns=start, end_ns=1_900_000_000), lambda at, total: None)
     with av.open(str(tmp_path / "out.mp4")) as made:
-        times = [frame.pts for frame in made.decode(video=0)]
+        times = [frame.pts or 0 for frame in made.decode(video=0)]
     assert len(times) == done["frames"] >= 46 and times == sorted(set(times))
 
 
