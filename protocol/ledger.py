@@ -135,8 +135,9 @@ class Account:
     @classmethod
     def decode(cls, value: Any) -> "Account":  # noqa: ANN401
         """Read what `encode` gave; raises ValueError or TypeError when it is none."""
-        *facts, last, what, origin = value if len(value) > 8 else [*value, None]  # a state of before origins were kept
-        return cls(*facts, Place(*last) if last is not None else None, what, origin)
+        number, is_open, recorded, gaps, count, lost, last, what, *origin = value  # a state of before origins were kept has none
+        place = Place(*last) if last is not None else None
+        return cls(number, is_open, recorded, dict(gaps), count, lost, place, what, origin[0] if origin else None)
 
 
 @dataclass(slots=True)

@@ -141,7 +141,8 @@ class Plan:
 def plan(due: Iterable[Kept], held_bytes: int, share_percent: float, taken_bytes: int = 0) -> Plan:
     """Choose what goes in one pass: when more than `share_percent` of all that is held would go within a day, nothing goes.
 
-    `taken_bytes`: what the day took already. So neither a wrong clock, a wrong class nor a wrong setting empties a store; a person has to confirm that much.
+    `taken_bytes`: what the day took already. So neither a wrong clock, a wrong class nor a wrong setting empties a store; a person has
+    to confirm that much.
     """
     chosen = tuple(due)
     size = taken_bytes + sum(one.size for one in chosen)

@@ -27,7 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one simulator; give the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
-        prog="portwitness-sim", description=__doc__.splitlines()[0], epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="portwitness-sim",
+        description=__doc__.splitlines()[0],
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         fromfile_prefix_chars="@",
     )
     parsers = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))

@@ -10,9 +10,10 @@ import shutil
 import stat
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 from protocol import bundle
@@ -28,6 +29,7 @@ MAX_SMALL_TOTAL = 2 << 30
 MAX_SAMPLED_BYTES = 1 << 30  # of one file whose samples are read
 READ_BYTES = 1 << 20
 THREADS = 2
+SHARE_FILES, SHARE_BYTES = 64, 24 << 20  # of files that one hand takes at a time
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 _ZIP_MODE = (stat.S_IFREG | 0o644) << 16
 _HEADER_BYTES = 30  # of a local file header before its name (APPNOTE 4.3.7)
@@ -226,36 +228,69 @@ def read_member(member: Member, limit: int = MAX_SMALL_BYTES) -> bytes:
         return file.read(member.size)
 
 
+def threads() -> Executor:
+    """Give threads to hash on: they share the interpreter, which costs when samples are many."""
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="hash")
+
+
+def processes() -> Executor:
+    """Give a process for each core to hash on; only for a program that has no threads of its own, since they are forked."""
+    return ProcessPoolExecutor(os.cpu_count() or 1, mp_context=get_context("fork"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One file to hash: where to keep its running hash, and whether its sample tree is asked for."""
+
+    member: Member
+    marks: Sequence[int]
+    is_rooted: bool
+
+
 def hash_all(
     members: Mapping[str, Member],
     small: Mapping[str, bytes],
     marks: Mapping[str, Sequence[int]],
     progress: Callable[[int], None],
     rooted: Collection[str] = (),
+    hands: Callable[[], Executor] = threads,
 ) -> dict[str, Hashed]:
-    """Hash every file, videos with their prefixes at `marks`, on two threads; `progress` takes bytes as they are done.
+    """Hash every file, videos with their prefixes at `marks`, on `hands`; `progress` takes bytes as they are done.
 
     `rooted` names the files whose sample trees are made as well. Raises StorageError.
     """
     hashed = {name: Hashed(len(data), bundle.sha256(data)) for name, data in small.items()}
     rest = [member for name, member in members.items() if name not in small]
-    buffers = [bytearray() for _ in range(THREADS)]
-
-    def one(member: Member) -> tuple[str, Hashed]:
-        if member.name in rooted and member.size <= MAX_SAMPLED_BYTES:
-            buffer = buffers.pop()
-            if len(buffer) < member.size:
-                buffer = bytearray(member.size)
-            result = sample_file(member, marks.get(member.name, ()), buffer)
-            buffers.append(buffer)
-        else:
-            result = hash_file(member, marks.get(member.name, ()))
-        progress(member.size)
-        return member.name, result
-
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="hash") as pool:
-        hashed.update(pool.map(one, rest))
+    orders = [_Order(one, marks.get(one.name, ()), one.name in rooted and one.size <= MAX_SAMPLED_BYTES) for one in rest]
+    shares = list(_shares(orders))
+    if not shares:
+        return hashed
+    with (threads if len(shares) == 1 else hands)() as pool:
+        for share, found in zip(shares, pool.map(_hash_share, shares), strict=True):
+            hashed.update(found)
+            progress(sum(order.member.size for order in share))
     return hashed
+
+
+def _shares(orders: Sequence[_Order]) -> Iterator[list[_Order]]:
+    """Part the files into shares that are worth handing over."""
+    share: list[_Order] = []
+    for order in orders:
+        share.append(order)
+        if len(share) == SHARE_FILES or sum(one.member.size for one in share) >= SHARE_BYTES:
+            yield share
+            share = []
+    if share:
+        yield share
+
+
+def _hash_share(share: Sequence[_Order]) -> list[tuple[str, Hashed]]:
+    """Hash some files with one buffer."""
+    buffer = bytearray(max((order.member.size for order in share if order.is_rooted), default=0))
+    return [
+        (order.member.name, sample_file(order.member, order.marks, buffer) if order.is_rooted else hash_file(order.member, order.marks))
+        for order in share
+    ]
 
 
 def sample_file(member: Member, marks: Sequence[int], buffer: bytearray) -> Hashed:

@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -22,7 +23,7 @@ from protocol.reckoning import Expectation, expect
 from protocol.standing import Covers, check_standing
 from protocol.trust import MAX_TRUST_BYTES, Trust
 from protocol.verdict import Report, SegmentFinding, StreamFinding, judge
-from storage.bundles import hash_all, list_bundle, read_small
+from storage.bundles import hash_all, list_bundle, processes, read_small, threads
 from storage.clips import ClipFinding, judge_clip
 from storage.derivatives import derived_json, derived_text, judge_derived
 from storage.manifests import check_sidecars
@@ -95,15 +96,15 @@ class Look:
     exhibits: Exhibits
 
 
-def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None = None) -> Look:
-    """Verify a bundle as `verify` does; give what its records demand too."""
+def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None = None, hands: Callable[[], Executor] = threads) -> Look:
+    """Verify a bundle as `verify` does; give what its records demand too. `hands`: what files are hashed on."""
     members = list_bundle(path)
     small = read_small(members)
     faults = Faults()
     exhibits = examine(small, trust, faults)
     wanted = expect(exhibits, faults)
     meter = _Meter(sum(member.size for name, member in members.items() if name not in small), progress)
-    hashed = hash_all(members, small, wanted.marks(), meter.add, wanted.rooted())
+    hashed = hash_all(members, small, wanted.marks(), meter.add, wanted.rooted(), hands)
     of_records = Faults(list(faults.found))
     check_standing(exhibits, Covers.of(exhibits), of_records)
     report = check_sidecars(judge(exhibits, wanted, small, hashed, faults), wanted, members)
@@ -319,7 +320,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO) -> int:
+def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO, hands: Callable[[], Executor] = threads) -> int:
     """Run the program with these streams; give the exit status."""
     made = parser()
     options = made.parse_args(arguments)
@@ -335,7 +336,7 @@ def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO) -> int:
 
     try:
         trust = read_trust(options.trust)
-        found = look(options.bundle, trust, show if err.isatty() and not options.quiet else None)
+        found = look(options.bundle, trust, show if err.isatty() and not options.quiet else None, hands)
         if options.clip is not None:
             clip = judge_clip(options.clip, options.proof, found.wanted, found.report.segments, found.faults)
             out.write(_clip_json(clip) if options.json else clip_text(clip, chinese=options.lang == "zh"))
@@ -371,7 +372,7 @@ def _refuse(error: PortwitnessError, out: TextIO, *, as_json: bool) -> int:
 
 def main() -> None:
     """Run `portwitness-verify`."""
-    sys.exit(run(None, sys.stdout, sys.stderr))
+    sys.exit(run(None, sys.stdout, sys.stderr, processes))
 
 
 if __name__ == "__main__":

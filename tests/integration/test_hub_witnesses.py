@@ -145,7 +145,8 @@ async def test_without_quorum_all_goes_on_and_final_receipts_follow_its_return(o
         signed = await hub.log.issue(kinds.View("started", "chen", "live", "v"), "box-1/cam-1")
         assert signed.record.position < hub.log.published_size()  # the log goes on
         await until(lambda: hub.witnesses.mode == "lost", "the loss is not told")
-        assert "no quorum" in await kinds_rung(hub)
+        while "no quorum" not in await kinds_rung(hub):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # the alarm is kept a moment after the mode has changed
         provisional = await receipts_until(hub, BOX, len(box.written) - 1)
         box.check(provisional[-1], hub)  # under the hub's signature: a blob may go
         with pytest.raises(VerificationError, match="no quorum"):

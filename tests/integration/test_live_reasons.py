@@ -102,7 +102,8 @@ async def test_what_the_box_said_before_is_told_at_once(
         client.headers["accept-language"] = language
         async with Watcher(client) as watcher:
             assert watcher.answer.status_code == 503
-            assert watcher.answer.json()["error"] == {"kind": "unavailable", "what": words, "where": f"{BOX}/cam-1", "about": f"{BOX}/cam-1"}
+            stream = f"{BOX}/cam-1"
+            assert watcher.answer.json()["error"] == {"kind": "unavailable", "what": words, "where": stream, "about": stream}
     assert await face.records("view") == []  # nothing was shown
 
 

@@ -1,5 +1,6 @@
 """The witnesses' quorum of the trust file is judged at the checkpoint of a bundle, and cannot be stripped or feigned."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,10 @@ def replace_bytes(path: Path, data: bytes) -> None:
 
 
 def rewrap(folder: Path) -> None:
-    """Make the outer manifests again, as anybody can."""
+    """Make the bag's size and the outer manifests again, as anybody can."""
+    sizes = [path.stat().st_size for path in (folder / "data").rglob("*") if path.is_file()]
+    info = (folder / bundle.BAG_INFO).read_text()
+    replace_bytes(folder / bundle.BAG_INFO, re.sub(r"Payload-Oxum: \S+", f"Payload-Oxum: {sum(sizes)}.{len(sizes)}", info).encode())
     for listing in (bundle.MANIFEST, bundle.TAG_MANIFEST):
         names = bundle.parse_manifest((folder / listing).read_bytes(), listing)
         hashes = {name: bundle.sha256((folder / name).read_bytes()) for name in names}
@@ -74,7 +78,7 @@ def cosigned(case: Case, target: Path, *names: str, spoil: bool = False) -> Path
 def test_a_bundle_with_a_quorum_is_valid(case: Case, tmp_path: Path, names: tuple[str, ...]) -> None:
     report = verify(cosigned(case, tmp_path, *names), asking(case))
     assert report.faults == ()
-    assert not any("witness" in line for line in report.unchecked)
+    assert not any(line.startswith("cosignatures of outside witnesses") for line in report.unchecked)
 
 
 @pytest.mark.parametrize("names", [(), ("customs",), ("notary",)])
