@@ -96,18 +96,28 @@ class Look:
     exhibits: Exhibits
 
 
-def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None = None, hands: Callable[[], Executor] = threads) -> Look:
-    """Verify a bundle as `verify` does; give what its records demand too. `hands`: what files are hashed on."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a bundle is looked at: what files are hashed on, and whether its C2PA manifests go to a C2PA validator."""
+
+    hands: Callable[[], Executor] = threads
+    c2pa: bool = True
+
+
+def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None = None, way: Way | None = None) -> Look:
+    """Verify a bundle as `verify` does; give what its records demand too."""
+    way = way or Way()
     members = list_bundle(path)
     small = read_small(members)
     faults = Faults()
     exhibits = examine(small, trust, faults)
     wanted = expect(exhibits, faults)
     meter = _Meter(sum(member.size for name, member in members.items() if name not in small), progress)
-    hashed = hash_all(members, small, wanted.marks(), meter.add, wanted.rooted(), hands)
+    hashed = hash_all(members, small, wanted.marks(), meter.add, wanted.rooted(), way.hands)
     of_records = Faults(list(faults.found))
     check_standing(exhibits, Covers.of(exhibits), of_records)
-    report = check_sidecars(judge(exhibits, wanted, small, hashed, faults), wanted, members)
+    judged = judge(exhibits, wanted, small, hashed, faults)
+    report = check_sidecars(judged, wanted, members, way.hands, asked=way.c2pa)
     return Look(report, wanted, tuple(of_records.found), exhibits)
 
 
@@ -314,6 +324,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--clip", type=Path, metavar="FILE", help="judge this by the bundle's records: a remuxed segment, sub-clip or frame")
     made.add_argument("--proof", type=Path, metavar="FILE", help="the sample proof (.samples) of a sub-clip or single frame")
     made.add_argument("--derived", type=Path, metavar="FILE", help="judge this by the bundle's records: a redacted copy")
+    made.add_argument("--without-c2pa", action="store_true", help="check C2PA manifests by hash alone, not by a C2PA validator: faster")
     made.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     made.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the table (default: en)")
     made.add_argument("--quiet", action="store_true", help="show no progress")
@@ -336,7 +347,8 @@ def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO, hands: Callab
 
     try:
         trust = read_trust(options.trust)
-        found = look(options.bundle, trust, show if err.isatty() and not options.quiet else None, hands)
+        way = Way(hands, c2pa=not options.without_c2pa)
+        found = look(options.bundle, trust, show if err.isatty() and not options.quiet else None, way)
         if options.clip is not None:
             clip = judge_clip(options.clip, options.proof, found.wanted, found.report.segments, found.faults)
             out.write(_clip_json(clip) if options.json else clip_text(clip, chinese=options.lang == "zh"))
