@@ -8,8 +8,6 @@ no network, only a file, a scanner that types, or a camera for the QR code.
 from dataclasses import dataclass
 from io import BytesIO
 
-import segno
-
 from edge.forward import BEACON
 from edge.journal import Journal
 from edge.worker import Worker
@@ -76,6 +74,8 @@ class Carriers:
     async def picture(self) -> bytes:
         """Give the head as a QR code in SVG."""
         drawn = BytesIO()
+        import segno  # eleven megabytes that a box needs only while somebody looks at its code
+
         segno.make(await self.head(), error="l", micro=False).save(drawn, kind="svg", border=4, scale=3)
         return drawn.getvalue()
 
