@@ -161,9 +161,9 @@ async def open_hub(settings: HubSettings, clock: Clock, signer: Ed25519Signer | 
         await hub.views.close()
 
 
-async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack: AsyncExitStack) -> Hub:
+async def _open_core(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack: AsyncExitStack) -> tuple[Core, Witnesses]:
+    """Open the database and the port log, with its witnesses, its history and its time stamps."""
     database = await stack.enter_async_context(Database(settings.database_url, settings.database.busy_seconds))
-    store = await stack.enter_async_context(open_blobs(settings.blob_url))
     events = Events()
     alarms = Alarms(database, clock, events)
     folder = LogFolder(Path(settings.port.state) / "log")
@@ -172,13 +172,19 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
     witnesses = await stack.enter_async_context(Witnesses(settings, clock, database, alarms, folder, key, policy))
     sequencer.guard = witnesses.guard
     core = Core(settings, clock, database, sequencer, alarms, events, witnesses)
-    mail = Mail(database, clock, sequencer, witnesses)
     history = await stack.enter_async_context(CheckpointHistory(database, clock))
     sequencer.listeners.append(history.published)
     witnesses.listeners.append(history.witnessed)
     await stack.enter_async_context(sequencer)
     stamps = await stack.enter_async_context(TimeStamps(core))
     sequencer.listeners.append(stamps.published)
+    return core, witnesses
+
+
+async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack: AsyncExitStack) -> Hub:
+    core, witnesses = await _open_core(settings, clock, key, stack)
+    mail = Mail(core.database, clock, core.sequencer, witnesses)
+    store = await stack.enter_async_context(open_blobs(settings.blob_url))
     blobs = await stack.enter_async_context(Blobs(core, store))
     ingest = await stack.enter_async_context(Ingest(core, mail, blobs))
     tasks = Tasks(core, mail, Codes(core))

@@ -204,8 +204,13 @@ class Keeping:
         return due
 
     def _page(self, connection: Connection, after: bytes, now_ns: int) -> list[tuple[Kept, Ruling]]:
-        """Rule on the next stored blobs, in the order of their names."""
-        query = select(blobs).where(blobs.c.state == "stored", blobs.c.sha256 > after).order_by(blobs.c.sha256).limit(PAGE)
+        """Rule on the next stored blobs that are older than the shortest class, in the order of their names."""
+        shortest = min((one.days for one in self.classes.values() if one.days is not None), default=None)
+        if shortest is None:
+            return []  # everything is kept for ever
+        young_ns = now_ns - shortest * DAY_NS
+        old = and_(blobs.c.state == "stored", blobs.c.at_ns <= young_ns, blobs.c.sha256 > after)
+        query = select(blobs).where(old).order_by(blobs.c.sha256).limit(PAGE)
         links = _Links(connection)
         out = []
         for row in connection.execute(query).all():
@@ -253,6 +258,7 @@ class _Links:
 
     connection: Connection
     _tasks: dict[str, list[tuple[Link, dict[StreamId, list[Interval]]]]] = field(default_factory=dict)
+    _covers: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def kept(self, sha256: bytes, size: int, at_ns: int) -> Kept:
         """Give what is known of a blob: by all the segments whose bytes it is."""
@@ -261,12 +267,17 @@ class _Links:
         links: dict[str, Link] = {}
         for row in rows:
             since = max(since, row.wall_to)
-            proven = proven and row.position < covered_size(self.connection, row.box, row.epoch)
+            proven = proven and row.position < self._covered(row.box, row.epoch)
             piece = Interval(row.wall_from, row.wall_to)
             for link, parts in self._of(row.stream):
                 if any(piece.overlaps(part) for part in parts.get(StreamId(row.stream), ())):
                     links[link.task] = link
         return Kept(sha256, size, since, proven, links=tuple(links.values()))
+
+    def _covered(self, box: str, epoch: int) -> int:
+        if (box, epoch) not in self._covers:
+            self._covers[box, epoch] = covered_size(self.connection, box, epoch)
+        return self._covers[box, epoch]
 
     def _of(self, stream: str) -> list[tuple[Link, dict[StreamId, list[Interval]]]]:
         if stream not in self._tasks:

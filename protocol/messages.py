@@ -8,8 +8,9 @@ acknowledges; `resend` asks for what is missing.
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
-from protocol import canonical, kinds
+from protocol import canonical
 from protocol.errors import MalformedError
+from protocol.numbered import decode_fields, encode_fields
 
 VERSION = 1
 MAX_MESSAGE_BYTES = 1_048_576
@@ -237,7 +238,7 @@ def pair_command(order_leaf: bytes) -> str:
 
 def encode(message: Message) -> bytes:
     """Give the bytes of a message; raise MalformedError when a field is wrong or the whole is too long."""
-    data = canonical.encode([message.KIND, VERSION, kinds.encode_fields(message)])
+    data = canonical.encode([message.KIND, VERSION, encode_fields(message)])
     if len(data) > MAX_MESSAGE_BYTES:
         raise MalformedError(f"{len(data)} bytes, at most {MAX_MESSAGE_BYTES}", where=message.KIND)
     return data
@@ -253,7 +254,7 @@ def decode(data: bytes) -> Message:
         raise MalformedError(f"{name[:40]!r} is not known", where="message")
     if version != VERSION:
         raise MalformedError(f"version {version!r} is not known (known: {VERSION})", where=name)
-    message: Message = kinds.decode_fields(MESSAGES[name], numbered, name)
+    message: Message = decode_fields(MESSAGES[name], numbered, name)
     return message
 
 

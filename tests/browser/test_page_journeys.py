@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from edge.muxer import Muxer
-from firmware_adapters.abilities import MediaUnit, TrackFormat
 from hub.tasks import TaskDraft
-from simulators.devices.footage import Footage, Synthetic, synthesize
+from simulators.devices.footage import Synthetic, synthesize
+from tests.derivation_parts import segments
 from tests.hub_parts import BOX, TestBox, chunks, enrol, receipts_until, send
 from tests.web_parts import Face, open_face, password_of
 from web.serving import Listener, serve
@@ -69,28 +68,10 @@ async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
         assert found.faults == []
 
 
-def make_segments(footage: Footage, count: int) -> list[bytes]:
-    """Make segments of one run as a box does: self-contained, decode times running on."""
-    muxer = Muxer((TrackFormat(0, "h264", 90_000, (footage.sps, footage.pps)),))
-    units = [
-        MediaUnit(0, unit.nals, unit.pts + number * footage.duration, unit.is_key, 0)
-        for number in range(count + 1)
-        for unit in footage.units
-    ]
-    found, length = [], len(footage.units)
-    for number in range(count):
-        for unit in units[number * length : (number + 1) * length]:
-            muxer.add(unit)
-        part = muxer.take(final=True, following=units[(number + 1) * length])
-        assert part is not None
-        found.append(muxer.init + part.encode())
-    return found
-
-
 async def film(face: Face, folder: Path) -> dict[str, Any]:
     """Put a task with one lane at the hub: two segments of a run, a signed gap, one more segment of the next run."""
     footage = synthesize(Synthetic(width=320, height=180, fps=FPS, seconds=SECONDS, kbit=300, gop=FPS), folder)
-    one, two = await asyncio.to_thread(make_segments, footage, 2)
+    one, two = await asyncio.to_thread(segments, footage, 2)
     box = TestBox()
     await enrol(face.hub, box)
     await face.hub.tasks.open(TaskDraft(task=TASK, title="kiwifruit", cameras=("box-1/cam-1",), inspectors=("li.wei",)), "chen.min")

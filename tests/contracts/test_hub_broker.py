@@ -224,8 +224,10 @@ async def test_a_killed_broker_comes_back_and_serves_again(place: Place) -> None
             await client.subscribe(topic("ack"), qos=1)
             await client.publish(topic("journal"), encode(box.batch()), qos=1)
             async for message in client.messages:
-                if isinstance(decode(payload_of(message)), Persisted):
+                if isinstance(said := decode(payload_of(message)), Persisted):
+                    assert (said.epoch, said.size) == (box.epoch, len(box.written))
                     break
+    assert (place.folder / "broker" / "pid").read_text() != str(pid)
 
 
 async def test_a_report_makes_a_box_known_and_its_will_ends_that(place: Place) -> None:
@@ -331,6 +333,7 @@ async def test_a_box_with_a_renewed_certificate_connects_anew_and_loses_nothing(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+    assert [head.size for head in await place.hub.journals.list()] == [len(box.written)]
 
 
 async def deliver(bus: Bus, message: bytes) -> None:
