@@ -26,7 +26,7 @@ from storage import sidecars
 from storage.clock import SystemClock
 from storage.keys import create_ed25519, create_p256
 from storage.verify import report_json, verify
-from tests.hub_parts import SITE, SiteCa, TestBox, chunks, enrol, running_hub, send, settings_for
+from tests.hub_parts import SITE, SiteCa, TestBox, chunks, enrol, running_hub, send, settings_for, settled
 
 TASK = "T-20261123-0001"
 CAMERA = "box-1/cam-1"
@@ -76,7 +76,7 @@ async def recorded(hub: Hub, site: SiteCa, number: int = 3) -> TestBox:
         await send(hub, box, first)
         first = len(box.written)
         await hub.blobs.put(box.box, hashlib.sha256(data).digest(), len(data), chunks(data))
-        await asyncio.sleep(0)
+    await settled(hub)
     return box
 
 
