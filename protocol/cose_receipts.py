@@ -2,8 +2,9 @@
 
 A receipt is a tagged COSE_Sign1 whose payload, the root, is left out: who checks it rebuilds the root from the leaf and the path, so
 it proves nothing about any other leaf. The format signs neither size nor index: what is proven is that the leaf stands in the tree with
-this root; who wants to know where takes a tlog-proof, whose checkpoint names the size. Protected header: algorithm (1), key id (4), tree algorithm RFC9162_SHA256 (395: 1). Unprotected
-header: verifiable data proofs (396) with one inclusion proof (-1) as [tree size, leaf index, path].
+this root; who wants to know where takes a tlog-proof, whose checkpoint names the size. Protected header: algorithm (1), key id (4), tree
+algorithm RFC9162_SHA256 (395: 1). Unprotected header: verifiable data proofs (396) with one inclusion proof (-1) as [tree size, leaf
+index, path].
 """
 
 from collections.abc import Sequence
