@@ -58,9 +58,14 @@ Guard = Callable[[Checkpoint], Awaitable[None]]
 RecordRow = tuple[str, int, int, bytes, str, str, int, bytes]  # issuer, epoch, position, leaf, kind, subject, wall ns, data
 
 
+_Refused = tuple["asyncio.Future[SignedRecord]", PortwitnessError]
+Decide = Callable[[Connection, int], kinds.Body]  # from the tables as they stand at a log of this size, within one transaction
+
+
 @dataclass(slots=True)
 class _Asked:
-    body: kinds.Body
+    decide: Decide
+    looks: bool  # at the tables: what came before it in the batch must stand in them
     subject: str
     at: Instant
     done: "asyncio.Future[SignedRecord]"
@@ -167,11 +172,21 @@ class Sequencer:
         be logged later.
         """
         _check(body, subject)
-        done: asyncio.Future[SignedRecord] = asyncio.get_running_loop().create_future()
-        self._asked.append(_Asked(body, subject, self.clock.now(), done))
+        return await self._ask(_Asked(lambda _connection, _size: body, False, subject, self.clock.now(), _future()))
+
+    async def decide(self, decide: Decide, subject: str) -> SignedRecord:
+        """Log what `decide` makes of the tables: it looks and the record enters in one transaction, so nothing comes between.
+
+        `decide` is given the connection and the log's size, and raises RefusedError, MalformedError or another PortwitnessError
+        to log nothing; it must only read. Raises that, and what `issue` raises.
+        """
+        return await self._ask(_Asked(decide, True, subject, self.clock.now(), _future()))
+
+    async def _ask(self, asked: _Asked) -> SignedRecord:
+        self._asked.append(asked)
         self._urgent.set()
         self._wake.set()
-        return await done
+        return await asked.done
 
     def wake(self) -> None:
         """Say that something was staged."""
@@ -241,7 +256,9 @@ class Sequencer:
     async def _step(self, asked: list[_Asked]) -> None:
         if self.guard is not None:
             await self.guard(Checkpoint(self.origin, self._held().size, self._held().root))
-        batch, more = await self.database.write(lambda connection: self._commit(connection, asked))
+        batch, refused, more = await self.database.write(lambda connection: self._commit(connection, asked))
+        for done, error in refused:
+            _refuse(done, error)
         if batch is not None:
             self._state = batch.state
             self._unpublished.append(batch)
@@ -289,12 +306,12 @@ class Sequencer:
             raise UnavailableError("another sequencer took the lease", where="port log")
         return _State(row.lease + 1, row.size, bytes(row.root), bytes(row.frontier), bytes(row.checkpoint))
 
-    def _commit(self, connection: Connection, asked: list[_Asked]) -> tuple[_Batch | None, bool]:
-        """Append what was asked and what is staged; tell whether more is staged."""
+    def _commit(self, connection: Connection, asked: list[_Asked]) -> tuple[_Batch | None, list[_Refused], bool]:
+        """Append what was asked and what is staged; give what was refused, and whether more is staged."""
         rows = connection.execute(select(staged).order_by(staged.c.id).limit(BATCH + 1)).all()
         more, rows = len(rows) > BATCH, rows[:BATCH]
         if not rows and not asked:
-            return None, False
+            return None, [], False
         held = self._held()
         if connection.execute(select(log_state.c.lease).where(_is(held))).first() is None:
             raise RefusedError("another sequencer writes this log; this one stops", where="port log")
@@ -303,12 +320,14 @@ class Sequencer:
         for row in rows:
             appending.staged(row)
         for each in asked:
-            appending.answers.append((each.done, appending.own(each.body, each.subject, each.at)))
+            appending.asked(each)
         appending.insert()
         if rows:
             connection.execute(delete(staged).where(staged.c.id.in_([row.id for row in rows])))
+        if appending.frontier.size == held.size:
+            return None, appending.refused, more  # all that was asked
         state = self._advance(connection, held, appending.frontier)
-        return _Batch(state, appending.sealed, appending.signed, appending.answers), more
+        return _Batch(state, appending.sealed, appending.signed, appending.answers), appending.refused, more
 
     def _advance(self, connection: Connection, held: _State, frontier: Frontier) -> _State:
         root, size = frontier.root(), frontier.size
@@ -338,6 +357,8 @@ class _Appending:
     signed: list[SignedRecord] = field(default_factory=list)
     sealed: list[tuple[str, int, int]] = field(default_factory=list)
     answers: "list[tuple[asyncio.Future[SignedRecord], SignedRecord]]" = field(default_factory=list)
+    refused: list[_Refused] = field(default_factory=list)
+    inserted: int = 0  # of `signed`
     rows: list[dict[str, Any]] = field(default_factory=list)
     openings: dict[int, bytes] = field(default_factory=dict)
     leaves: dict[tuple[str, int, int], bytes] = field(default_factory=dict)  # of staged seals, by their place
@@ -350,6 +371,20 @@ class _Appending:
         numbered = canonical.decode(bytes(row.body), limit=2 * canonical.MAX_BYTES)
         at = Instant(row.wall_ns, row.mono_ns, row.sync, row.error_ms)
         self.own(kinds.decode_body(row.kind, numbered), row.subject, at)
+
+    def asked(self, asked: _Asked) -> None:
+        """Append what was asked, or note why not."""
+        if asked.looks:
+            self.insert()
+        try:
+            body = asked.decide(self.connection, self.frontier.size)
+            _check(body, asked.subject)
+        except (StorageError, UnavailableError):
+            raise
+        except PortwitnessError as error:
+            self.refused.append((asked.done, error))
+            return
+        self.answers.append((asked.done, self.own(body, asked.subject, asked.at)))
 
     def own(self, body: kinds.Body, subject: str, at: Instant) -> SignedRecord:
         """Append a record of the hub; one with personal data enters concealed, and is given back with its body."""
@@ -388,17 +423,25 @@ class _Appending:
         self.frontier.append(leaf)
 
     def insert(self) -> None:
+        """Put all that was appended since the last time into the tables."""
+        fresh, self.inserted = self.signed[self.inserted :], len(self.signed)
         if self.places:
             here = and_(seals.c.box == bindparam("at_box"), seals.c.epoch == bindparam("at_epoch"))
             put = update(seals).where(here, seals.c.position == bindparam("at_position")).values(log_index=bindparam("log_index"))
             self.connection.execute(put, self.places)
-        if self.signed:
-            insert_rows(self.connection, [_row(signed, signed.record) for signed in self.signed])
-        self.connection.execute(insert(leaves), self.rows)
+        if fresh:
+            insert_rows(self.connection, [_row(signed, signed.record) for signed in fresh])
+        if self.rows:
+            self.connection.execute(insert(leaves), self.rows)
         if self.openings:
             self.connection.execute(insert(openings), [{"position": at, "opening": data} for at, data in self.openings.items()])
-        for signed in self.signed:
+        for signed in fresh:
             project_hub(self.connection, signed, self.openings.get(signed.record.position))
+        self.places, self.rows, self.openings = [], [], {}
+
+
+def _future() -> "asyncio.Future[SignedRecord]":
+    return asyncio.get_running_loop().create_future()
 
 
 async def _within(happened: asyncio.Event, timeout_s: float) -> bool:
