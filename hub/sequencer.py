@@ -59,14 +59,13 @@ RecordRow = tuple[str, int, int, bytes, str, str, int, bytes]  # issuer, epoch, 
 
 
 _Refused = tuple["asyncio.Future[SignedRecord]", PortwitnessError]
-Decide = Callable[[Connection, int], kinds.Body]  # from the tables as they stand at a log of this size, within one transaction
+Decide = Callable[[Connection, int], tuple[str, kinds.Body]]  # (subject, body), by the tables as they stand at a log of this size
 
 
 @dataclass(slots=True)
 class _Asked:
     decide: Decide
     looks: bool  # at the tables: what came before it in the batch must stand in them
-    subject: str
     at: Instant
     done: "asyncio.Future[SignedRecord]"
 
@@ -172,15 +171,16 @@ class Sequencer:
         be logged later.
         """
         _check(body, subject)
-        return await self._ask(_Asked(lambda _connection, _size: body, False, subject, self.clock.now(), _future()))
+        return await self._ask(_Asked(lambda _connection, _size: (subject, body), False, self.clock.now(), _future()))
 
-    async def decide(self, decide: Decide, subject: str) -> SignedRecord:
+    async def decide(self, decide: Decide) -> SignedRecord:
         """Log what `decide` makes of the tables: it looks and the record enters in one transaction, so nothing comes between.
 
-        `decide` is given the connection and the log's size, and raises RefusedError, MalformedError or another PortwitnessError
-        to log nothing; it must only read. Raises that, and what `issue` raises.
+        `decide` is given the connection and the log's size; it raises RefusedError, MalformedError or another PortwitnessError to
+        log nothing, before it has written anything. It may write only documents that the record names by hash. Raises what it
+        raised, and what `issue` raises.
         """
-        return await self._ask(_Asked(decide, True, subject, self.clock.now(), _future()))
+        return await self._ask(_Asked(decide, True, self.clock.now(), _future()))
 
     async def _ask(self, asked: _Asked) -> SignedRecord:
         self._asked.append(asked)
@@ -377,14 +377,14 @@ class _Appending:
         if asked.looks:
             self.insert()
         try:
-            body = asked.decide(self.connection, self.frontier.size)
-            _check(body, asked.subject)
+            subject, body = asked.decide(self.connection, self.frontier.size)
+            _check(body, subject)
         except (StorageError, UnavailableError):
             raise
         except PortwitnessError as error:
             self.refused.append((asked.done, error))
             return
-        self.answers.append((asked.done, self.own(body, asked.subject, asked.at)))
+        self.answers.append((asked.done, self.own(body, subject, asked.at)))
 
     def own(self, body: kinds.Body, subject: str, at: Instant) -> SignedRecord:
         """Append a record of the hub; one with personal data enters concealed, and is given back with its body."""

@@ -31,21 +31,22 @@ async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
         yield running
 
 
-def numbered(connection: Connection, size: int) -> kinds.Body:
+def numbered(connection: Connection, size: int) -> tuple[str, kinds.Body]:
     """Name the tasks that the tables hold and the log's size, and refuse the fifth."""
     count = connection.execute(select(func.count()).select_from(tasks)).scalar_one()
     if count == 4:
         raise RefusedError("four are enough", where="tasks")
-    return kinds.Task("opened", "chen", "dyw", None, f"after {count} at {size}")
+    return f"T-{count}", kinds.Task("opened", "chen", "dyw", None, f"after {count} at {size}")
 
 
 async def test_each_decision_sees_what_came_before_it_in_the_same_batch(hub: Hub) -> None:
-    asked = [hub.log.decide(numbered, f"T-{number}") for number in range(7)]
+    asked = [hub.log.decide(numbered) for _ in range(7)]
     plain = [hub.log.issue(kinds.BoxState("disk", "full"), f"box-{number}") for number in range(3)]
     answers = await asyncio.gather(*asked, *plain, return_exceptions=True)
     refused = [answer for answer in answers if isinstance(answer, BaseException)]
     assert [str(error) for error in refused] == ["tasks: four are enough"] * 3
     logged = [answer.record for answer in answers[:7] if not isinstance(answer, BaseException)]
+    assert [record.subject for record in logged] == ["T-0", "T-1", "T-2", "T-3"]
     bodies = [(record, record.body) for record in logged if isinstance(record.body, kinds.Task)]
     assert [body.title for _, body in bodies] == [f"after {at} at {record.position}" for at, (record, _) in enumerate(bodies)]
     assert len(bodies) == 4
@@ -54,13 +55,16 @@ async def test_each_decision_sees_what_came_before_it_in_the_same_batch(hub: Hub
 
 
 async def test_a_refused_decision_alone_logs_nothing(hub: Hub) -> None:
-    def refuse(_connection: Connection, _size: int) -> kinds.Body:
+    def refuse(_connection: Connection, _size: int) -> tuple[str, kinds.Body]:
         raise RefusedError("no", where="test")
 
+    def long_named(_connection: Connection, _size: int) -> tuple[str, kinds.Body]:
+        return "x" * 500, kinds.BoxState("disk", "full")
+
     with pytest.raises(RefusedError, match="no"):
-        await hub.log.decide(refuse, "T-1")
+        await hub.log.decide(refuse)
     with pytest.raises(MalformedError, match="subject of 500"):
-        await hub.log.decide(numbered, "x" * 500)
+        await hub.log.decide(long_named)
     assert hub.log.size == 0
-    signed = await hub.log.decide(numbered, "T-1")
+    signed = await hub.log.decide(numbered)
     assert (signed.record.position, hub.log.published_size()) == (0, 1)
