@@ -7,6 +7,7 @@ a full disk raises DiskFullError and changes nothing. One thread uses one open s
 import json
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field, fields
@@ -194,17 +195,41 @@ class Spool:
         with self._errors():
             self._database = _open_database(self.path)
             self._connection = self._database.conn
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", f"cache_size=-{CACHE_KIB}"):
+            self._set_journal()
+            for pragma in ("synchronous=FULL", f"busy_timeout={BUSY_MS}", f"cache_size=-{CACHE_KIB}"):
                 self._rows(f"PRAGMA {pragma}")
-            version = self._rows("PRAGMA user_version")[0][0]
-            if version not in range(SCHEMA_VERSION + 1):
-                raise StorageError(f"schema version {version} is not known", where=str(self.path))
-            if version == 1:
-                with self._database.atomic():
-                    self._migrate_1()
-            if version == 0:  # one that exists is opened without writing: a checker may look while the box runs
-                with self._database.atomic():
-                    self._create()
+            if self._version() != SCHEMA_VERSION:  # one of this version is opened without writing: a checker may look while the box runs
+                self._rows("BEGIN IMMEDIATE")  # of two that open at once, one waits and then finds the other's work
+                try:
+                    self._make()
+                except BaseException:
+                    self._rows("ROLLBACK")
+                    raise
+                self._rows("COMMIT")
+
+    def _set_journal(self) -> None:
+        """Keep a write-ahead log; SQLite does not wait by itself while another sets the same."""
+        for wait_s in (0.01, 0.05, 0.2, 1.0, 0.0):
+            try:
+                self._rows("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or not wait_s:
+                    raise
+                time.sleep(wait_s)
+
+    def _version(self) -> int:
+        version: int = self._rows("PRAGMA user_version")[0][0]
+        if version not in range(SCHEMA_VERSION + 1):
+            raise StorageError(f"schema version {version} is not known", where=str(self.path))
+        return version
+
+    def _make(self) -> None:
+        version = self._version()
+        if version == 0:
+            self._create()
+        elif version == 1:
+            self._migrate_1()
 
     def _create(self) -> None:
         kinds = {"int": int, "str": str, "bytes": bytes, "int | None": int, "str | None": str}

@@ -1,6 +1,8 @@
 """The spool's promises: all of a commit or nothing, on disk when it returns, full disks told apart."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -165,3 +167,21 @@ def test_another_schema_is_refused_by_name(tmp_path: Path) -> None:
         Spool(tmp_path / "spool.db").open()
     with pytest.raises(StorageError, match="not open"):
         made.epochs()
+
+
+def test_many_may_open_a_new_spool_at_once(tmp_path: Path) -> None:
+    def opened(at: int, gate: threading.Barrier) -> int:
+        spool = Spool(tmp_path / str(at) / "spool.db")
+        gate.wait(10)
+        spool.open()
+        try:
+            return len(spool.epochs())
+        finally:
+            spool.close()
+
+    for at in range(8):
+        (tmp_path / str(at)).mkdir()
+        gate = threading.Barrier(5)
+        with ThreadPoolExecutor(5) as threads:
+            found = [threads.submit(opened, at, gate) for _ in range(5)]
+        assert [each.result() for each in found] == [0] * 5
