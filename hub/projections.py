@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, select, update
 
+from hub.inspection.standings import project_step
+from protocol import inspection_kinds as inspection
 from protocol import kinds
 from protocol.certificates import Certificate
 from protocol.concealing import reveal
@@ -159,9 +161,16 @@ def project_hub(connection: Connection, outer: SignedRecord, opening: bytes | No
         other = leaf_hash(body.other)
         place = {"issuer": record.subject, "epoch": body.epoch, "record_position": body.position}
         _insert(connection, schema.equivocations, {"position": position, "other_leaf": other, **place})
-    elif isinstance(body, kinds.TimeToken | kinds.HeadSeen | kinds.PortCheckpoint):
+    else:
+        _project_other(connection, record, body)
+
+
+def _project_other(connection: Connection, record: Record, body: kinds.Body) -> None:
+    if isinstance(body, kinds.TimeToken | kinds.HeadSeen | kinds.PortCheckpoint):
         _project_times(connection, record, body)
     elif isinstance(body, kinds.Keeping | kinds.Disposal | kinds.Derived):
+    elif isinstance(body, inspection.Declaration | inspection.Step | inspection.Hold):
+        project_step(connection, record, body)
         _project_keeping(connection, record, body)
 
 
@@ -267,5 +276,7 @@ HUB_TABLES: Sequence[Table] = (
     schema.disposals,
     schema.derivations,
     schema.concealed,
+    schema.declaration_steps,
+    schema.standings,
     schema.port_heads,
 )

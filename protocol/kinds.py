@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from protocol.errors import MalformedError
+from protocol.inspection_kinds import Declaration, Hold, Step
 from protocol.numbered import decode_fields, encode_fields
 
 GapCause = Literal[
@@ -458,6 +459,7 @@ Body = (
     | AuditReport | Keeping | Rollback | Configuration | Derived | Concealed | PortCheckpoint | Fork
 )  # fmt: skip
 
+    | Declaration | Step | Hold
 KINDS: dict[str, type[Any]] = {kind.KIND: kind for kind in get_args(Body)}
 
 

@@ -77,6 +77,13 @@ openings = Table(  # salts and bodies of concealed records; erasing one leaves i
     Column("opening", LargeBinary, nullable=False),
 )  # fmt: skip
 
+sheets = Table(  # what records of the inspection bind by a salted hash; erasing one leaves the records
+    "sheets", METADATA,
+    Column("commitment", LargeBinary(32), primary_key=True),
+    Column("salt", LargeBinary(32), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)  # fmt: skip
+
 log_state = Table(
     "log_state", METADATA,
     Column("name", String(80), primary_key=True),
@@ -362,6 +369,35 @@ port_heads = Table(  # the newest checkpoint of each port, at a national hub
     Column("size", BigInteger, nullable=False),
     Column("root", LargeBinary(32), nullable=False),
 )  # fmt: skip
+declaration_steps = Table(  # every act, step and hold of a declaration, by the record that says so
+    "declaration_steps", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("declaration", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("act", String(24), nullable=False),  # what was done to it, the state reached, or whether a hold was placed or lifted
+    Column("version", Integer),
+    Column("authority", String(40)),
+    Column("rule", String(80)),
+    Column("sheet", LargeBinary(32), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Index("declaration_steps_declaration", "declaration", "position"),
+)  # fmt: skip
+
+standings = Table(  # where each declaration stands by all its records
+    "standings", METADATA,
+    Column("declaration", String(64), primary_key=True),
+    Column("state", String(24), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("selected", Boolean, nullable=False),
+    Column("held", Boolean, nullable=False),
+    Column("holds", Text, nullable=False),  # JSON list of other authorities
+    Column("lodged_ns", BigInteger, nullable=False),
+    Column("changed_ns", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Index("standings_state", "state", "lodged_ns"),
+    Index("standings_lodged", "lodged_ns"),
+)  # fmt: skip
+
 
 retention_clock = Table(  # working state: retention's own time, and what a day of it has taken
     "retention_clock", METADATA,
@@ -460,4 +496,12 @@ derivations = Table(  # a projection of `derived` records
     Column("size", BigInteger, nullable=False),
     Index("derivations_task", "task", "position"),
     Index("derivations_sha256", "sha256"),
+
+declarants = Table(  # working state, made from sheets: whose a declaration is, and what they call it
+    "declarants", METADATA,
+    Column("declaration", String(64), primary_key=True),
+    Column("enterprise", String(40), nullable=False),
+    Column("reference", String(64), nullable=False),
+    Index("declarants_reference", "enterprise", "reference", unique=True),
+)  # fmt: skip
 )  # fmt: skip

@@ -1,0 +1,276 @@
+"""Take declarations, their amendments and withdrawals, and the steps that decide of them.
+
+Guarantees: each is a record whose guard is judged in the transaction that logs it; a declaration that is sent twice is taken once; what
+was lodged stays readable in every version; an amendment never un-selects.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, insert, select
+
+from hub.core import Core
+from hub.inspection.forms import Form, read_form
+from hub.inspection.standings import standing_of, standing_row
+from hub.inspection.states import Standing, State, after_amendment, check_step
+from protocol.errors import MalformedError, RefusedError
+from protocol.inspection_kinds import Declaration, Hold, Step
+from protocol.instants import SECOND_NS
+from protocol.records import SignedRecord
+from protocol.sheets import SALT_BYTES, Sheet, make_sheet, open_sheet
+from storage.database import insert_new
+from storage.schema import declarants, declaration_steps, sheets, standings
+
+MAX_LISTED = 500
+MAX_REASON = 1000
+Complete = Callable[[Connection, Standing], Standing]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """Where a declaration stands."""
+
+    number: str
+    state: State
+    version: int
+    selected: bool
+    held: bool
+    holds: tuple[str, ...]
+    enterprise: str
+    reference: str
+    lodged_ns: int
+    changed_ns: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of a declaration; `said`: its sheet, None where that was erased."""
+
+    position: int
+    kind: str
+    act: str
+    version: int | None
+    authority: str | None
+    rule: str | None
+    wall_ns: int
+    said: Mapping[str, Any] | None
+
+
+class _KnownError(RefusedError):
+    """The same declaration was lodged before; `number` is its own."""
+
+    def __init__(self, number: str) -> None:
+        super().__init__("was lodged before", where=f"declaration {number}")
+        self.number = number
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """The declarations of one port."""
+
+    core: Core
+
+    async def lodge(self, value: Any, by: str) -> Declared:  # noqa: ANN401 - JSON
+        """Take a declaration; sent again it is the same one.
+
+        Raises FaultsError with all that is wrong, RefusedError when its reference names another declaration of the enterprise.
+        """
+        form = read_form(value, today=self._today())
+        sheet = make_sheet({"form": form.sheet(), "by": by}, os.urandom(SALT_BYTES))
+
+        def decide(connection: Connection, _size: int) -> tuple[str, Declaration]:
+            _refuse_known(connection, form)
+            number = _next_number(connection, self._today())
+            keep(connection, sheet)
+            row = {"declaration": number, "enterprise": form.enterprise, "reference": form.reference}
+            connection.execute(insert(declarants).values(row))
+            return number, Declaration("lodged", 1, State.LODGED, sheet.commitment)
+
+        try:
+            signed = await self.core.sequencer.decide(decide)
+        except _KnownError as error:
+            return await self.get(error.number)
+        return await self._told(signed)
+
+    async def amend(self, number: str, value: Any, by: str, reason: str) -> Declared:  # noqa: ANN401 - JSON
+        """Take a new version of a declaration; raise as `lodge`, and RefusedError once it is released or ended."""
+        form = read_form(value, today=self._today())
+        sheet = make_sheet({"form": form.sheet(), "by": by, "reason": _reason(reason)}, os.urandom(SALT_BYTES))
+
+        def decide(connection: Connection, _size: int) -> tuple[str, Declaration]:
+            row = standing_row(connection, number)
+            state = after_amendment(standing_of(row))
+            _check_same(connection, number, form)
+            keep(connection, sheet)
+            return number, Declaration("amended", row["version"] + 1, state, sheet.commitment)
+
+        return await self._told(await self.core.sequencer.decide(decide))
+
+    async def withdraw(self, number: str, by: str, reason: str) -> Declared:
+        """Take a declaration back; a hold on its goods stays. Raises RefusedError once it is released or ended."""
+        sheet = make_sheet({"by": by, "reason": _reason(reason)}, os.urandom(SALT_BYTES))
+
+        def decide(connection: Connection, _size: int) -> tuple[str, Declaration]:
+            row = standing_row(connection, number)
+            check_step(standing_of(row), State.WITHDRAWN, by)
+            keep(connection, sheet)
+            return number, Declaration("withdrawn", row["version"], State.WITHDRAWN, sheet.commitment)
+
+        return await self._told(await self.core.sequencer.decide(decide))
+
+    async def step(
+        self,
+        number: str,
+        to: State,
+        said: Mapping[str, Any],
+        *,
+        by: str | None = None,
+        rule: str | None = None,
+        complete: Complete | None = None,
+    ) -> Declared:
+        """Let a declaration take a step, decided by a person or a rule; `said`: who, why, and the rule's inputs, as JSON values.
+
+        `complete` adds, in the transaction that logs it, what other parts know of where it stands. Raises RefusedError naming the
+        guard that does not hold, MalformedError for what no sheet can hold.
+        """
+        sheet = make_sheet(dict(said) | ({} if by is None else {"by": by}), os.urandom(SALT_BYTES))
+
+        def decide(connection: Connection, _size: int) -> tuple[str, Step]:
+            now = standing_of(standing_row(connection, number))
+            check_step(now if complete is None else complete(connection, now), to, by)
+            keep(connection, sheet)
+            return number, Step(to, sheet.commitment, rule)
+
+        return await self._told(await self.core.sequencer.decide(decide))
+
+    async def hold(self, number: str, authority: str, by: str, reason: str, *, lift: bool = False) -> Declared:
+        """Place or lift another authority's hold; raise RefusedError when there is nothing to change."""
+        sheet = make_sheet({"by": by, "reason": _reason(reason)}, os.urandom(SALT_BYTES))
+        if not authority.strip() or len(authority) > 40:
+            raise MalformedError("an authority has 1 to 40 characters", where="authority")
+
+        def decide(connection: Connection, _size: int) -> tuple[str, Hold]:
+            holds = json.loads(standing_row(connection, number)["holds"])
+            if (authority in holds) != lift:
+                raise RefusedError(f"{authority} {'does not hold it' if lift else 'holds it already'}", where=f"declaration {number}")
+            keep(connection, sheet)
+            return number, Hold("lifted" if lift else "placed", authority, sheet.commitment)
+
+        return await self._told(await self.core.sequencer.decide(decide))
+
+    async def get(self, number: str) -> Declared:
+        """Give a declaration; raise RefusedError when there is none of this number."""
+        return await self.core.database.read(lambda connection: _declared(connection, number))
+
+    async def list(
+        self, *, state: State | None = None, enterprise: str | None = None, before_ns: int | None = None, limit: int = 100
+    ) -> Sequence[Declared]:
+        """Give declarations, newest first; `before_ns`: lodged earlier than this."""
+        query = select(standings, declarants.c.enterprise, declarants.c.reference)
+        query = query.join(declarants, standings.c.declaration == declarants.c.declaration)
+        wishes = [] if state is None else [standings.c.state == state.value]
+        wishes += [] if enterprise is None else [declarants.c.enterprise == enterprise]
+        wishes += [] if before_ns is None else [standings.c.lodged_ns < before_ns]
+        query = query.where(*wishes).order_by(standings.c.lodged_ns.desc(), standings.c.declaration.desc()).limit(min(limit, MAX_LISTED))
+        rows = await self.core.database.read(lambda connection: connection.execute(query).mappings().all())
+        return [_from_row(row) for row in rows]
+
+    async def history(self, number: str) -> Sequence[Entry]:
+        """Give every record of a declaration, in order, with what its sheet says; raise RefusedError when there is none."""
+        return await self.core.database.read(lambda connection: _history(connection, number))
+
+    async def form(self, number: str, version: int | None = None) -> Form:
+        """Give a declaration as it reads, now or in a version; raise RefusedError when there is none, or it was erased."""
+        entries = [one for one in await self.history(number) if one.act in ("lodged", "amended")]
+        found = [one for one in entries if version in (None, one.version)]
+        if not found or found[-1].said is None:
+            raise RefusedError("is not known in this version, or was erased", where=f"declaration {number}")
+        return Form.model_validate(found[-1].said["form"])
+
+    async def _told(self, signed: SignedRecord) -> Declared:
+        found = await self.get(signed.record.subject)
+        self.core.events.tell("declaration", declaration=found.number, state=found.state.value)
+        return found
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self.core.clock.now().wall_ns // SECOND_NS, UTC).date()
+
+
+def keep(connection: Connection, sheet: Sheet) -> None:
+    """Keep a sheet beside the log, in the transaction that logs the record which binds it."""
+    row = {"commitment": sheet.commitment, "salt": sheet.salt, "data": sheet.data}
+    connection.execute(insert_new(connection, sheets), [row])
+
+
+def said(connection: Connection, commitment: bytes) -> Any | None:  # noqa: ANN401 - JSON
+    """Give what a sheet says; None where it was erased. Raises VerificationError when what is kept is not what was bound."""
+    row = connection.execute(select(sheets).where(sheets.c.commitment == commitment)).first()
+    return None if row is None else open_sheet(commitment, Sheet(bytes(row.salt), bytes(row.data)))
+
+
+def _reason(text: str) -> str:
+    if not text.strip() or len(text) > MAX_REASON:
+        raise MalformedError(f"a reason has 1 to {MAX_REASON} characters", where="reason")
+    return text.strip()
+
+
+def _refuse_known(connection: Connection, form: Form) -> None:
+    mine = and_(declarants.c.enterprise == form.enterprise, declarants.c.reference == form.reference)
+    number = connection.execute(select(declarants.c.declaration).where(mine)).scalar()
+    if number is None:
+        return
+    lodged = next((one for one in _history(connection, number) if one.act == "lodged"), None)
+    if lodged is not None and lodged.said is not None and lodged.said["form"] == form.sheet():
+        raise _KnownError(number)
+    raise RefusedError(f"names declaration {number} already; amend that one, or choose another", where="reference")
+
+
+def _check_same(connection: Connection, number: str, form: Form) -> None:
+    row = connection.execute(select(declarants).where(declarants.c.declaration == number)).one()
+    for name, now, before in (("enterprise", form.enterprise, row.enterprise), ("reference", form.reference, row.reference)):
+        if now != before:
+            raise RefusedError(f"was {before} and cannot become {now[:64]}", where=name)
+
+
+def _next_number(connection: Connection, day: date) -> str:
+    prefix = f"D-{day:%Y%m%d}-"
+    mine = and_(standings.c.declaration > prefix, standings.c.declaration < f"{prefix}:")
+    last = connection.execute(select(standings.c.declaration).where(mine).order_by(standings.c.declaration.desc()).limit(1)).scalar()
+    return f"{prefix}{(int(last.rsplit('-', 1)[1]) if last else 0) + 1:07d}"
+
+
+def _declared(connection: Connection, number: str) -> Declared:
+    row = dict(standing_row(connection, number))
+    mine = connection.execute(select(declarants).where(declarants.c.declaration == number)).one()
+    return _from_row(row | {"enterprise": mine.enterprise, "reference": mine.reference})
+
+
+def _from_row(row: RowMapping | dict[str, Any]) -> Declared:
+    return Declared(
+        number=row["declaration"],
+        state=State(row["state"]),
+        version=row["version"],
+        selected=row["selected"],
+        held=row["held"],
+        holds=tuple(json.loads(row["holds"])),
+        enterprise=row["enterprise"],
+        reference=row["reference"],
+        lodged_ns=row["lodged_ns"],
+        changed_ns=row["changed_ns"],
+        position=row["position"],
+    )
+
+
+def _history(connection: Connection, number: str) -> list[Entry]:
+    standing_row(connection, number)
+    table = declaration_steps
+    rows = connection.execute(select(table).where(table.c.declaration == number).order_by(table.c.position)).all()
+    return [
+        Entry(row.position, row.kind, row.act, row.version, row.authority, row.rule, row.wall_ns, said(connection, bytes(row.sheet)))
+        for row in rows
+    ]
