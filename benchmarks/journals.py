@@ -97,7 +97,7 @@ class Writer:
             digest = hashlib.sha256(b"%d %d" % (camera, self.number)).digest()
             body = kinds.Segment(
                 number=self.number, sha256=digest, size=5_000_000, mono_from=start_mono, mono_to=self.mono_ns, wall_from=start_wall,
-                run=0, media_from=self.number * 900_000, frames=250, config=digest, state="live", sample_root=digest, starts=(0,),
+                run=0, media_from=self.number * 900_000, frames=250, config=None, state="live", sample_root=digest, starts=(0,),
             )  # fmt: skip
             self.add(body, self._stream(camera))
         self.number += 1

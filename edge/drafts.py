@@ -62,7 +62,7 @@ class Draft:
     def entry(self) -> Entry:
         """Give the record of the segment as far as it is durable, and its blob."""
         mono_to = self.bound_to if self.failure is not None or self.mono_to is None else self.mono_to
-        digest, tasks = self.digest.digest(), sorted(self.tasks)
+        digest = self.digest.digest()
         body = kinds.Segment(
             number=self.number,
             sha256=digest,
@@ -73,15 +73,14 @@ class Draft:
             run=self.run,
             media_from=self.media_from,
             frames=self.frames,
-            config=hashlib.sha256(self.init).digest(),
+            config=None,
             state="live",
             lost=self.lost,
             device_from=self.device_from,
-            tasks=tuple(tasks) or None,
             sample_root=self.sample_root,
             starts=self.samples.starts() if self.samples is not None else None,
         )
-        blob = BlobRow(digest, self.stream, self.number, self.size, tasks_text(tasks), self.wall_from, self.mono_from)
+        blob = BlobRow(digest, self.stream, self.number, self.size, tasks_text(self.tasks), self.wall_from, self.mono_from)
         return Entry(self.stream, body, blob)
 
     def row(self, epoch: int) -> DraftRow:

@@ -6,7 +6,6 @@ A power cut in the middle changes nothing of the result.
 """
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -226,7 +225,6 @@ def _hash(data: bytes) -> bytes:
 
 
 def _segment(draft: DraftRow, data: bytes, media: Media, bound: kinds.OpenSegment | None, mono_to: int) -> Entry:
-    tasks = _tasks(draft.tasks)
     digest = _hash(data)
     tree = _sample_tree(draft, data)
     body = kinds.Segment(
@@ -239,13 +237,12 @@ def _segment(draft: DraftRow, data: bytes, media: Media, bound: kinds.OpenSegmen
         run=draft.run,
         media_from=media.first_time,
         frames=media.frames(len(data)),
-        config=_hash(data[: media.head]),
+        config=None,
         state="recovered",
         lost=draft.lost,
         bound=bound.size if bound is not None else 0,
         epoch=draft.epoch,
         device_from=draft.device_from,
-        tasks=tasks or None,
         sample_root=tree.root() if tree is not None else None,
         starts=tree.starts() if tree is not None else None,
     )
@@ -259,7 +256,3 @@ def _sample_tree(draft: DraftRow, data: bytes) -> SampleTree | None:
     except MalformedError as error:
         log.warning("%s: segment %d has no sample root: %s", draft.stream, draft.number, error)
         return None
-
-
-def _tasks(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))

@@ -50,7 +50,6 @@ def _segment(record: Record, body: kinds.Segment) -> tuple[Table, Row]:
         "run": body.run,
         "media_from": body.media_from,
         "frames": body.frames,
-        "config": body.config,
         "state": body.state,
         "bound": body.bound,
     }

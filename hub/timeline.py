@@ -119,7 +119,6 @@ class _Lanes:
             size=row.size,
             run=row.run,
             media_from=row.media_from,
-            config=bytes(row.config),
             kind=row.state,
             state=state,
             detail=detail,

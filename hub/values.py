@@ -63,7 +63,7 @@ class TaskFacts:
 class LaneSegment:
     """One segment on a lane. `state` failed carries the reason in `detail`.
 
-    `run` and `media_from` (90 kHz) let a player place it; `config` is the SHA-256 of its initialisation part.
+    `run` and `media_from` (90 kHz) let a player place it; in a run the initialisation part is one.
     """
 
     sha256: bytes
@@ -73,7 +73,6 @@ class LaneSegment:
     size: int
     run: int
     media_from: int
-    config: bytes
     kind: Literal["live", "recovered"]
     state: SegmentState
     detail: str

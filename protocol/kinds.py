@@ -61,9 +61,11 @@ class Segment:
 
     `mono_from`/`mono_to`: monotonic ns of the epoch `epoch` (None: the record's own) in which it was captured; `wall_from`: its
     start in the box's wall clock. `bound`: bytes that a heartbeat had signed before a crash (recovered ones only).
-    `config`: SHA-256 of the initialisation part (ftyp + moov). `run`: which muxer wrote it; media time is continuous in a run.
+    `run`: which muxer wrote it; in a run the initialisation part (ftyp + moov) is one and media time is continuous.
     `media_from`: decode time of its first video sample in 90 kHz units. `device_from`: the device's own clock at its start.
     `sample_root`: of its sample tree. `starts`: when each further track is first shown against the first one, in 1/705600000 s.
+    Of older records only: `config`, SHA-256 of the initialisation part, and `tasks`, which it was linked to when it closed. The file's
+    hash and the sample root cover the former, and the pairing records decide of the latter.
     """
 
     KIND: ClassVar[str] = "segment"
@@ -76,7 +78,7 @@ class Segment:
     run: int
     media_from: int
     frames: int
-    config: bytes
+    config: bytes | None
     state: Literal["live", "recovered", "imported"]
     lost: int = 0
     bound: int | None = None

@@ -137,7 +137,7 @@ def _recover(port: MemoryPort, source: str, data: bytes, place: tuple[int, tuple
     digest = bundle.sha256(data)
     port.store(digest, data)
     body = kinds.Segment(
-        number, digest, len(data), mono[0], mono[1], begun, 0, 0, 125, bytes(32), "recovered", bound=len(data) // 2, epoch=epoch,
+        number, digest, len(data), mono[0], mono[1], begun, 0, 0, 125, None, "recovered", bound=len(data) // 2, epoch=epoch,
         **sample_fields(data),
     )  # fmt: skip
     box.write(body, stream)

@@ -195,9 +195,9 @@ class MemoryBox:
         self.numbers[source] = number + 1
         digest = hashlib.sha256(data).digest()
         self.port.store(digest, data)
-        state, config, now = ("live" if bound is None else "recovered"), bytes(32), self.at()
+        state, now = ("live" if bound is None else "recovered"), self.at()
         body = kinds.Segment(
-            number, digest, len(data), mono[0], mono[1], now.wall_ns - now.mono_ns + mono[0], 0, 0, 250, config, state, bound=bound,  # type: ignore[arg-type]
+            number, digest, len(data), mono[0], mono[1], now.wall_ns - now.mono_ns + mono[0], 0, 0, 250, None, state, bound=bound,  # type: ignore[arg-type]
             **sample_fields(data),
         )  # fmt: skip
         return self.write(body, StreamId.of(self.box, source))

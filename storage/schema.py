@@ -189,7 +189,6 @@ segments = Table(
     Column("run", BigInteger, nullable=False),
     Column("media_from", BigInteger, nullable=False),
     Column("frames", BigInteger, nullable=False),
-    Column("config", LargeBinary(32), nullable=False),
     Column("state", String(10), nullable=False),
     Column("bound", BigInteger),
     Index("segments_stream", "stream", "wall_from"),

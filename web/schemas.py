@@ -174,7 +174,6 @@ class SegmentPiece(Shape):
     number: int
     run: int
     media_from: int
-    config: str = Field(description="SHA-256 of its initialisation part")
     recovered: bool
     bound: int | None = Field(description="Bytes a heartbeat had signed before a crash")
     why: str = Field(description="What it waits for, or what failed; empty when verified")

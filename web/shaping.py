@@ -104,7 +104,6 @@ def _segment(segment: LaneSegment) -> schemas.SegmentPiece:
         number=segment.number,
         run=segment.run,
         media_from=segment.media_from,
-        config=segment.config.hex(),
         recovered=segment.kind == "recovered",
         bound=segment.bound,
         why=segment.detail,

@@ -389,7 +389,7 @@ def _misdated(port: MemoryPort, box: MemoryBox, early_ns: int) -> None:
     box.numbers["cam-1"] = number + 1
     start, wall = now.mono_ns - SEGMENT_NS, now.wall_ns - SEGMENT_NS - early_ns
     facts = sample_fields(data)
-    body = kinds.Segment(number, digest, len(data), start, now.mono_ns, wall, 0, 0, 25, bytes(32), "live", **facts)
+    body = kinds.Segment(number, digest, len(data), start, now.mono_ns, wall, 0, 0, 25, None, "live", **facts)
     box.write(body, "box-1/cam-1")
     box.seal()
     port.issue(kinds.Stored((digest,)), box.box)

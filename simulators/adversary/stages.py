@@ -111,7 +111,7 @@ def _record(journal: Journal, folder: SegmentFolder, clock: _Told, number: int) 
     clock.mono_ns += 10 * SECOND_NS
     digest = hashlib.sha256(data).digest()
     body = kinds.Segment(
-        number, digest, len(data), start.mono_ns, clock.mono_ns, start.wall_ns, 0, 0, 25, bytes(32), "live", **sample_fields(data)
+        number, digest, len(data), start.mono_ns, clock.mono_ns, start.wall_ns, 0, 0, 25, None, "live", **sample_fields(data)
     )
     row = BlobRow(digest, "box-1/cam-1", number, len(data), "[]", start.wall_ns, start.mono_ns)
     journal.append([Entry("box-1/cam-1", body, row)], seal="interval")

@@ -16,7 +16,7 @@ const KINDS = {
   "boot": "boot_id:b software:s previous_epoch?:i previous_size?:i previous_root?:b clean?:o",
   "session": "key:b until_mono_ns:n usage:/live|import/",
   "recording": "state:/started|stopped/ cause:s origin:/rtsp|whip|import/ next_number:i expected_end_ns?:n at_mono?:n",
-  "segment": "number:i sha256:b size:i mono_from:n mono_to:n wall_from:n run:i media_from:n frames:i config:b state:/live|recovered|imported/ " +
+  "segment": "number:i sha256:b size:i mono_from:n mono_to:n wall_from:n run:i media_from:n frames:i config?:b state:/live|recovered|imported/ " +
     "lost?:i bound?:i epoch?:i device_from?:n tasks?:[s] sample_root?:b starts?:[n]",
   "gap": "cause:/camera lost|camera stalled|recorder lost|frames lost|disk full|disk slow|restart|bytes lost|clock step|operator stop|" +
     "unsupported|starting/ wall_from:n wall_to:n mono_from?:n mono_to?:n detail?:s frames?:i epoch?:i",

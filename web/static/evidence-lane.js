@@ -4,7 +4,7 @@ import { known, several } from "./words.js";
 
 /** @typedef {import("./evidence-state.js").State} State */
 /** @typedef {{issuer: string, epoch: number, position: number}} RecordPlace */
-/** @typedef {{state: State, from_ms: number, to_ms: number, sha256: string, size: number, number: number, run: number, media_from: number, config: string, recovered: boolean, bound: number | null, why: string, record: RecordPlace}} Segment */
+/** @typedef {{state: State, from_ms: number, to_ms: number, sha256: string, size: number, number: number, run: number, media_from: number, recovered: boolean, bound: number | null, why: string, record: RecordPlace}} Segment */
 /** @typedef {{state: State, from_ms: number, to_ms: number, cause: string, detail: string, record: RecordPlace | null}} Gap */
 /** @typedef {{period_ms: number, recorded_ms: number, gap_ms: number, unexplained_ms: number, percent: number}} Coverage */
 /** @typedef {{stream: string, role: string, late: boolean, linked: [number, number][], segments: Segment[], gaps: Gap[], coverage: Coverage}} Lane */
