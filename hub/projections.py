@@ -168,9 +168,9 @@ def _project_other(connection: Connection, record: Record, body: kinds.Body) -> 
     if isinstance(body, kinds.TimeToken | kinds.HeadSeen | kinds.PortCheckpoint):
         _project_times(connection, record, body)
     elif isinstance(body, kinds.Keeping | kinds.Disposal | kinds.Derived):
+        _project_keeping(connection, record, body)
     elif isinstance(body, inspection.Declaration | inspection.Step | inspection.Hold):
         project_step(connection, record, body)
-        _project_keeping(connection, record, body)
 
 
 def _project_port(connection: Connection, record: Record, body: kinds.PortCheckpoint) -> None:

@@ -459,9 +459,9 @@ Body = (
     Boot | Session | Recording | Segment | Gap | Heartbeat | Seal | ClockStep | BoxState | Disposal
     | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access | TimeToken | HeadSeen
     | AuditReport | Keeping | Rollback | Configuration | Derived | Concealed | PortCheckpoint | Fork
+    | Declaration | Step | Hold
 )  # fmt: skip
 
-    | Declaration | Step | Hold
 KINDS: dict[str, type[Any]] = {kind.KIND: kind for kind in get_args(Body)}
 
 

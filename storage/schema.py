@@ -368,6 +368,7 @@ port_heads = Table(  # the newest checkpoint of each port, at a national hub
     Column("size", BigInteger, nullable=False),
     Column("root", LargeBinary(32), nullable=False),
 )  # fmt: skip
+
 declaration_steps = Table(  # every act, step and hold of a declaration, by the record that says so
     "declaration_steps", METADATA,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
@@ -396,7 +397,6 @@ standings = Table(  # where each declaration stands by all its records
     Index("standings_state", "state", "lodged_ns"),
     Index("standings_lodged", "lodged_ns"),
 )  # fmt: skip
-
 
 retention_clock = Table(  # working state: retention's own time, and what a day of it has taken
     "retention_clock", METADATA,
@@ -495,6 +495,7 @@ derivations = Table(  # a projection of `derived` records
     Column("size", BigInteger, nullable=False),
     Index("derivations_task", "task", "position"),
     Index("derivations_sha256", "sha256"),
+)  # fmt: skip
 
 declarants = Table(  # working state, made from sheets: whose a declaration is, and what they call it
     "declarants", METADATA,
@@ -502,5 +503,4 @@ declarants = Table(  # working state, made from sheets: whose a declaration is, 
     Column("enterprise", String(40), nullable=False),
     Column("reference", String(64), nullable=False),
     Index("declarants_reference", "enterprise", "reference", unique=True),
-)  # fmt: skip
 )  # fmt: skip
