@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from protocol import bundle, canonical, kinds, messages
+from protocol import inspection_kinds as inspection
 from protocol.identifiers import HubId, Issuer, SiteId, StreamId
 from protocol.instants import Instant
 from protocol.merkle import leaf_hash
@@ -24,6 +25,7 @@ from simulators.films import Film, film
 FOLDER = Path(__file__).parent / "golden" / "bytes"
 HASH = bytes(range(32))
 STREAM = "box-1/cam-1"
+DECLARATION = "D-20261124-0000001"
 SIGNER = fixed_ed25519(7)
 FILM = film(1, Film(seconds=2, reorders=True))
 AT = Instant(1_795_000_000_123_456_789, 42_000_000_000, "holdover", 12)
@@ -73,6 +75,9 @@ BODIES: dict[str, tuple[str, Any]] = {
     "concealed": (STREAM, kinds.Concealed("view", HASH)),
     "port-checkpoint": ("portwitness.port/testport/hub-1", kinds.PortCheckpoint(b"note")),
     "fork": ("portwitness.port/testport/hub-1", kinds.Fork(b"known", b"other")),
+    "declaration": (DECLARATION, inspection.Declaration("lodged", 1, "lodged", HASH)),
+    "step": (DECLARATION, inspection.Step("selected", HASH, "draw/1")),
+    "hold": (DECLARATION, inspection.Hold("placed", "customs", HASH)),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }
 

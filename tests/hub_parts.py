@@ -1,6 +1,5 @@
 """What the tests of the hub share: a box made of the protocol alone, a clock that is told, and a hub on a database by URL."""
 
-import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -11,7 +10,6 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, func, select
 
 from hub.app import Hub, open_hub
 from hub.config import BlobSettings, DatabaseSettings, HubSettings, LogSettings, MqttSettings, PortSettings
@@ -27,8 +25,8 @@ from protocol.notes import Checkpoint, sign_checkpoint
 from protocol.receipts import verify_receipt
 from protocol.records import Record, SignedRecord
 from protocol.signatures import Ed25519Signer, P256Signer
+from simulators.adversary.premises import settle
 from storage.clock import SystemClock
-from storage.schema import log_state, staged
 
 SITE = SiteId("dayaowan")
 BOX = BoxId("box-1")
@@ -209,17 +207,7 @@ async def receipts_until(hub: Hub, box: BoxId, end: int, epoch: int = 1) -> list
 
 async def settled(hub: Hub) -> None:
     """Wait until nothing waits to be logged and all that is logged is published."""
-
-    def waiting(connection: Connection) -> tuple[int, int | None]:
-        count = connection.execute(select(func.count()).select_from(staged)).scalar_one()
-        return int(count), connection.execute(select(log_state.c.size)).scalar()
-
-    for _ in range(1000):
-        if await hub.core.database.read(waiting) == (0, hub.log.published_size()):
-            return
-        hub.log.wake()
-        await asyncio.sleep(0.01)
-    raise AssertionError("the log does not settle")
+    await settle(hub)
 
 
 async def opened_leaf(hub: Hub, index: int) -> Record:

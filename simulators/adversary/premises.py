@@ -18,7 +18,7 @@ from protocol.trust import Trust
 from simulators.evidence import HUB, SITE, MemoryBox, MemoryPort
 from storage.clock import SystemClock
 from storage.keys import create_ed25519
-from storage.schema import staged
+from storage.schema import blobs, log_state, staged
 
 BOX = BoxId("box-1")
 AUDITOR = "chen.min"
@@ -81,12 +81,16 @@ async def settle(hub: Hub) -> None:
     """Wait until all is logged and published; raise UnavailableError when that takes too long."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _WAIT_S
-    while await hub.core.database.read(_waiting) or hub.log.published_size() != hub.log.size:
+    while await hub.core.database.read(_waiting) != (0, 0, hub.log.published_size()):
         if loop.time() > deadline:
             raise UnavailableError("does not come to rest", where="hub")
         hub.log.wake()
         await asyncio.sleep(0.01)
 
 
-def _waiting(connection: Connection) -> int:
-    return int(connection.execute(select(func.count()).select_from(staged)).scalar_one())
+def _waiting(connection: Connection) -> tuple[int, int, int | None]:
+    """Give how many records wait for the log, how many stored blobs no record names yet, and the size of the log."""
+    records = select(func.count()).select_from(staged)
+    unnamed = select(func.count()).select_from(blobs).where(blobs.c.state == "stored", blobs.c.logged.is_(False))
+    size = connection.execute(select(log_state.c.size)).scalar()
+    return int(connection.execute(records).scalar_one()), int(connection.execute(unnamed).scalar_one()), size

@@ -44,6 +44,9 @@ const KINDS = {
   "concealed": "of:s commitment:b",
   "port-checkpoint": "note:b",
   "fork": "known:b other:b",
+  "declaration": "act:/lodged|amended|withdrawn/ version:i state:s sheet:b",
+  "step": "state:s sheet:b rule?:s",
+  "hold": "state:/placed|lifted/ authority:s sheet:b",
 };
 const PLANS = new Map(
   [...Object.entries(NESTED), ...Object.entries(KINDS)].map(([name, text]) => [

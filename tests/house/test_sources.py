@@ -37,7 +37,7 @@ SPEAKERS = {
     "paho": ("edge/bus", "hub/bus"),
     "pkcs11": ("storage/key_tokens",),
     "psycopg": ("storage/database",),
-    "pydantic": ("web/",),
+    "pydantic": ("web/", "hub/inspection/"),  # what people write in: forms and reference data
     "reportlab": ("hub/report_pdf",),
     "pylibsrtp": ("firmware_adapters/webrtc", "simulators/"),
     "segno": ("edge/carriers.py", "hub/", "web/"),
