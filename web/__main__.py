@@ -22,6 +22,7 @@ from hub.config import HubSettings, load
 from hub.erasing import parse_place
 from hub.export import TimeWish
 from hub.founding import found, open_house, run_hub
+from hub.inspection.rule_commands import add_rules, answer_rule
 from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError
 from protocol.instants import MILLISECOND_NS
 from web.browser_app import browser_app
@@ -246,6 +247,7 @@ def parser() -> argparse.ArgumentParser:
     tokens.add_argument("name", metavar="NAME", help="the person, or the box")
     tokens.add_argument("--label", default="command line")
     tokens.add_argument("--days", type=int, default=90)
+    add_rules(commands)
     return top
 
 
@@ -264,6 +266,8 @@ _EXAMPLES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; give 0 when done, 1 when refused, 2 when the settings or the input are wrong."""
     options = parser().parse_args(arguments)
+    if options.command == "rules":
+        return answer_rule(options)
     try:
         answer = asyncio.run(_COMMANDS[options.command][0](_settings(options.config), options))
     except PortwitnessError as error:

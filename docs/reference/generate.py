@@ -95,7 +95,10 @@ def commands() -> str:
         text = _help(module)
         parts.append(f"\n## {program}\n\n```text\n{text}```\n")
         for name in _subcommands(text):
-            parts.append(f"\n### {program} {name}\n\n```text\n{_help(module, name)}```\n")
+            inner = _help(module, name)
+            parts.append(f"\n### {program} {name}\n\n```text\n{inner}```\n")
+            for rule in _subcommands(inner) if name == "rules" else ():
+                parts.append(f"\n### {program} {name} {rule}\n\n```text\n{_help(module, name, rule)}```\n")
     return "".join(parts)
 
 
