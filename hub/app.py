@@ -34,6 +34,8 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.bus         is_up, state (sync); None when the HTTPS transport serves alone
     hub.enrolment   hub/enrolment.py   class Enrolment(core: Core)
     hub.export      hub/export.py      class Export(core: Core, blobs: Blobs)
+    hub.references  put(category, key, value, by, reason, after) ; retire, get, list, history       managed reference data
+    hub.declarations  lodge(value, by) ; amend, withdraw, step, hold, get, list, history, form    what traders declare
     hub.derivation  propose(stretch, by) ; redact(wish, by) -> Job ; get, decide, cancel(job) ; made(task)   redacted copies
     hub.excerpts    clips(stretch, by) ; derived(task, sha256, by) -> Excerpt ; path(excerpt, by)            parts that verify alone
 
@@ -66,6 +68,8 @@ from hub.excerpts import Excerpts
 from hub.export import Export
 from hub.history import CheckpointHistory
 from hub.ingest import Ingest
+from hub.inspection.declarations import Declarations
+from hub.inspection.references import References
 from hub.journals import Journals
 from hub.keeping import Keeping
 from hub.live import Live, peer_settings
@@ -125,6 +129,8 @@ class Hub:
     export: Export
     derivation: Derivation
     excerpts: Excerpts
+    references: References
+    declarations: Declarations
     bus: Bus | None = None
 
     @property
@@ -225,6 +231,8 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         export=export,
         derivation=derivation,
         excerpts=await stack.enter_async_context(Excerpts(core, export, derivation)),
+        references=References(core),
+        declarations=Declarations(core),
     )
     _wire(hub)
     return hub

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, select, update
 
+from hub.inspection.entries import project_reference
 from hub.inspection.standings import project_step
 from protocol import inspection_kinds as inspection
 from protocol import kinds
@@ -171,6 +172,8 @@ def _project_other(connection: Connection, record: Record, body: kinds.Body) -> 
         _project_keeping(connection, record, body)
     elif isinstance(body, inspection.Declaration | inspection.Step | inspection.Hold):
         project_step(connection, record, body)
+    elif isinstance(body, inspection.Reference):
+        project_reference(connection, record, body)
 
 
 def _project_port(connection: Connection, record: Record, body: kinds.PortCheckpoint) -> None:
@@ -277,5 +280,6 @@ HUB_TABLES: Sequence[Table] = (
     schema.concealed,
     schema.declaration_steps,
     schema.standings,
+    schema.reference_entries,
     schema.port_heads,
 )

@@ -43,3 +43,16 @@ class Hold:
     state: Literal["placed", "lifted"]
     authority: str
     sheet: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An entry of the managed reference data was set or retired; the subject is `category/key`.
+
+    `version` counts from 1; `sheet`: the entry as it now reads, who set it, and why.
+    """
+
+    KIND: ClassVar[str] = "reference"
+    act: Literal["set", "retired"]
+    version: int
+    sheet: bytes

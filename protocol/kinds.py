@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from protocol.errors import MalformedError
-from protocol.inspection_kinds import Declaration, Hold, Step
+from protocol.inspection_kinds import Declaration, Hold, Reference, Step
 from protocol.numbered import decode_fields, encode_fields
 
 GapCause = Literal[
@@ -459,7 +459,7 @@ Body = (
     Boot | Session | Recording | Segment | Gap | Heartbeat | Seal | ClockStep | BoxState | Disposal
     | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access | TimeToken | HeadSeen
     | AuditReport | Keeping | Rollback | Configuration | Derived | Concealed | PortCheckpoint | Fork
-    | Declaration | Step | Hold
+    | Declaration | Step | Hold | Reference
 )  # fmt: skip
 
 KINDS: dict[str, type[Any]] = {kind.KIND: kind for kind in get_args(Body)}

@@ -398,6 +398,20 @@ standings = Table(  # where each declaration stands by all its records
     Index("standings_lodged", "lodged_ns"),
 )  # fmt: skip
 
+reference_entries = Table(  # every version of the managed reference data, by the record that says so
+    "reference_entries", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("category", String(16), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("retired", Boolean, nullable=False),
+    Column("newest", Boolean, nullable=False),
+    Column("sheet", LargeBinary(32), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Index("reference_entries_key", "category", "key", "version", unique=True),
+    Index("reference_entries_newest", "category", "newest", "key"),
+)  # fmt: skip
+
 retention_clock = Table(  # working state: retention's own time, and what a day of it has taken
     "retention_clock", METADATA,
     Column("name", String(16), primary_key=True),

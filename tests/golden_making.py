@@ -78,6 +78,7 @@ BODIES: dict[str, tuple[str, Any]] = {
     "declaration": (DECLARATION, inspection.Declaration("lodged", 1, "lodged", HASH)),
     "step": (DECLARATION, inspection.Step("selected", HASH, "draw/1")),
     "hold": (DECLARATION, inspection.Hold("placed", "customs", HASH)),
+    "reference": ("bay/b-1", inspection.Reference("set", 2, HASH)),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }
 

@@ -15,15 +15,15 @@ from sqlalchemy import Connection, RowMapping, and_, insert, select
 
 from hub.core import Core
 from hub.inspection.forms import Form, read_form
+from hub.inspection.sheets import keep, said
 from hub.inspection.standings import standing_of, standing_row
 from hub.inspection.states import Standing, State, after_amendment, check_step
 from protocol.errors import MalformedError, RefusedError
 from protocol.inspection_kinds import Declaration, Hold, Step
 from protocol.instants import SECOND_NS
 from protocol.records import SignedRecord
-from protocol.sheets import SALT_BYTES, Sheet, make_sheet, open_sheet
-from storage.database import insert_new
-from storage.schema import declarants, declaration_steps, sheets, standings
+from protocol.sheets import SALT_BYTES, make_sheet
+from storage.schema import declarants, declaration_steps, standings
 
 MAX_LISTED = 500
 MAX_REASON = 1000
@@ -199,18 +199,6 @@ class Declarations:
 
     def _today(self) -> date:
         return datetime.fromtimestamp(self.core.clock.now().wall_ns // SECOND_NS, UTC).date()
-
-
-def keep(connection: Connection, sheet: Sheet) -> None:
-    """Keep a sheet beside the log, in the transaction that logs the record which binds it."""
-    row = {"commitment": sheet.commitment, "salt": sheet.salt, "data": sheet.data}
-    connection.execute(insert_new(connection, sheets), [row])
-
-
-def said(connection: Connection, commitment: bytes) -> Any | None:  # noqa: ANN401 - JSON
-    """Give what a sheet says; None where it was erased. Raises VerificationError when what is kept is not what was bound."""
-    row = connection.execute(select(sheets).where(sheets.c.commitment == commitment)).first()
-    return None if row is None else open_sheet(commitment, Sheet(bytes(row.salt), bytes(row.data)))
 
 
 def _reason(text: str) -> str:

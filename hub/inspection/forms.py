@@ -209,16 +209,22 @@ def read_form(value: Any, *, today: date) -> Form:  # noqa: ANN401
     try:
         form = Form.model_validate(value)
     except ValidationError as error:
-        wrong = _true_ones(error.errors(include_url=False, include_input=False))
-        found = [_fault(one) for one in wrong[:MAX_FAULTS]]
-        if len(wrong) > MAX_FAULTS:
-            more = len(wrong) - MAX_FAULTS
-            found.append(Fault("", "more", f"{more} more faults are not listed", f"另有 {more} 处错误未列出"))
-        sound = _pruned(value, [one["loc"] for one in wrong])
+        found = list(faults_of(error))
+        sound = _pruned(value, [one["loc"] for one in _true_ones(error.errors(include_url=False, include_input=False))])
     found += list(_across(sound, today))[:MAX_FAULTS]
     if found or form is None:
         raise FaultsError(tuple(found), "declaration")
     return form
+
+
+def faults_of(error: ValidationError) -> tuple[Fault, ...]:
+    """Give all that a form's reader found wrong; beyond 500 faults the rest is counted."""
+    wrong = _true_ones(error.errors(include_url=False, include_input=False))
+    found = [_fault(one) for one in wrong[:MAX_FAULTS]]
+    if len(wrong) > MAX_FAULTS:
+        more = len(wrong) - MAX_FAULTS
+        found.append(Fault("", "more", f"{more} more faults are not listed", f"另有 {more} 处错误未列出"))
+    return tuple(found)
 
 
 _RULES: Mapping[str, tuple[str, str]] = {

@@ -46,6 +46,7 @@ const KINDS = {
   "fork": "known:b other:b",
   "declaration": "act:/lodged|amended|withdrawn/ version:i state:s sheet:b",
   "step": "state:s sheet:b rule?:s",
+  "reference": "act:/set|retired/ version:i sheet:b",
   "hold": "state:/placed|lifted/ authority:s sheet:b",
 };
 const PLANS = new Map(
