@@ -1,4 +1,4 @@
-"""Run the benchmarks by name, or all of them: `python -m benchmarks [record|ingest|log|reingest|samples|verify|live|canvas] [--json]`."""
+"""Run the benchmarks by name, or all of them: `python -m benchmarks [NAME] [--json]`."""
 
 import argparse
 import subprocess
@@ -11,6 +11,7 @@ NAMES = {
     "reingest": "ninety days of records that come at once",
     "samples": "sample trees and proofs against bare SHA-256",
     "verify": "portwitness-verify against OpenSSL",
+    "edifact": "port messages with every count checked against pydifact",
     "live": "a hundred viewers against Janus",
     "canvas": "the first picture, and from camera to canvas in Chromium",
 }
