@@ -1,13 +1,15 @@
 """Verify a bundle: `portwitness-verify` against `openssl dgst -sha256` of the same bytes, warm, both free to use all cores.
 
 A real port makes the bundle: two boxes, eight cameras at 8 Mbit/s, one task of a minute. `portwitness-verify` also checks every signature,
-proof, gap, name and sample root; OpenSSL hashes only. `ratio_with_c2pa`: the same with each C2PA manifest given to a C2PA validator.
+proof, gap, name and sample root, and has a C2PA validator judge each manifest; OpenSSL hashes only. `ratio` is the program as it is started
+without an option; the others are without C2PA validator, and with one that hashes the boxes of each video too.
 
     python -m benchmarks.verify --json
 """
 
 import argparse
 import asyncio
+import compileall
 import json
 import subprocess
 import sys
@@ -15,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import protocol
+import storage
 from benchmarks.processes import footage_cache, note, scratch
 from simulators.port import Port, PortPlan
 from simulators.rehearsal import Rehearsal, Script
@@ -36,9 +40,9 @@ async def make_bundle(folder: Path, seconds: float) -> tuple[Path, Path]:
 
 
 def timed(*command: str) -> float:
-    """Run a command twice; give the better time."""
+    """Run a command three times; give the best time."""
     best = float("inf")
-    for _ in range(2):
+    for _ in range(3):
         began = time.monotonic()
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         best = min(best, time.monotonic() - began)
@@ -46,16 +50,19 @@ def timed(*command: str) -> float:
 
 
 def compare(bundle: Path, trust: Path) -> dict[str, Any]:
-    """Time both over the same files."""
+    """Time both over the same files; our modules are compiled before, as an installer leaves them."""
+    for room in (protocol, storage):
+        compileall.compile_dir(str(Path(room.__path__[0])), quiet=1)
     files = [str(path) for path in bundle.rglob("*") if path.is_file()]
     size = sum(Path(name).stat().st_size for name in files)
     theirs = timed("openssl", "dgst", "-sha256", *files)
     program = (sys.executable, "-m", "storage.verify", str(bundle), "--trust", str(trust))
-    ours, whole = timed(*program, "--without-c2pa"), timed(*program)
+    ours, without, whole = timed(*program), timed(*program, "--without-c2pa"), timed(*program, "--whole-c2pa")
     ratio = round(theirs / ours, 3)
     return {
         "benchmark": "verify", "mb": round(size / 1e6, 1), "files": len(files), "verify_mb_s": round(size / 1e6 / ours, 1),
-        "openssl_mb_s": round(size / 1e6 / theirs, 1), "ratio": ratio, "ratio_with_c2pa": round(theirs / whole, 3), "ok": ratio >= GOAL,
+        "openssl_mb_s": round(size / 1e6 / theirs, 1), "ratio": ratio,
+        "ratio_without_c2pa": round(theirs / without, 3), "ratio_whole_c2pa": round(theirs / whole, 3), "ok": ratio >= GOAL,
     }  # fmt: skip
 
 

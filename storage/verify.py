@@ -26,7 +26,7 @@ from protocol.verdict import Report, SegmentFinding, StreamFinding, judge
 from storage.bundles import hash_all, list_bundle, processes, read_small, threads
 from storage.clips import ClipFinding, judge_clip
 from storage.derivatives import derived_json, derived_text, judge_derived
-from storage.manifests import check_sidecars
+from storage.manifests import Judged, check_sidecars
 
 VALID, NOT_VALID, UNREADABLE = 0, 1, 2
 _EPILOG = """example:
@@ -98,10 +98,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a bundle is looked at: what files are hashed on, and whether its C2PA manifests go to a C2PA validator."""
+    """How a bundle is looked at: what files are hashed on, and how far its C2PA manifests are judged."""
 
     hands: Callable[[], Executor] = threads
-    c2pa: bool = True
+    c2pa: Judged = "signed"
 
 
 def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None = None, way: Way | None = None) -> Look:
@@ -117,7 +117,7 @@ def look(path: Path, trust: Trust, progress: Callable[[int, int], None] | None =
     of_records = Faults(list(faults.found))
     check_standing(exhibits, Covers.of(exhibits), of_records)
     judged = judge(exhibits, wanted, small, hashed, faults)
-    report = check_sidecars(judged, wanted, members, way.hands, asked=way.c2pa)
+    report = check_sidecars(judged, wanted, members, way.hands, way.c2pa)
     return Look(report, wanted, tuple(of_records.found), exhibits)
 
 
@@ -324,7 +324,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--clip", type=Path, metavar="FILE", help="judge this by the bundle's records: a remuxed segment, sub-clip or frame")
     made.add_argument("--proof", type=Path, metavar="FILE", help="the sample proof (.samples) of a sub-clip or single frame")
     made.add_argument("--derived", type=Path, metavar="FILE", help="judge this by the bundle's records: a redacted copy")
-    made.add_argument("--without-c2pa", action="store_true", help="check C2PA manifests by hash alone, not by a C2PA validator: faster")
+    c2pa = made.add_mutually_exclusive_group()
+    told = "check C2PA manifests by hash alone, not by a C2PA validator"
+    c2pa.add_argument("--without-c2pa", dest="c2pa", action="store_const", const="by hash", default="signed", help=told)
+    told = "let the C2PA validator hash the boxes of each video by its own rule too: slower, and what any other validator does"
+    c2pa.add_argument("--whole-c2pa", dest="c2pa", action="store_const", const="whole", help=told)
     made.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     made.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the table (default: en)")
     made.add_argument("--quiet", action="store_true", help="show no progress")
@@ -347,8 +351,7 @@ def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO, hands: Callab
 
     try:
         trust = read_trust(options.trust)
-        way = Way(hands, c2pa=not options.without_c2pa)
-        found = look(options.bundle, trust, show if err.isatty() and not options.quiet else None, way)
+        found = look(options.bundle, trust, show if err.isatty() and not options.quiet else None, Way(hands, options.c2pa))
         if options.clip is not None:
             clip = judge_clip(options.clip, options.proof, found.wanted, found.report.segments, found.faults)
             out.write(_clip_json(clip) if options.json else clip_text(clip, chinese=options.lang == "zh"))

@@ -73,3 +73,8 @@ def clip(reason: str) -> Sign:
 def times(reason: str) -> Sign:
     """Expect `portwitness-verify` to say so of the times, though nothing is altered."""
     return Sign("portwitness-verify, time intervals", reason)
+
+
+def whole_c2pa(reason: str, where: str = "") -> Sign:
+    """Expect `portwitness-verify --whole-c2pa` to say so."""
+    return Sign("portwitness-verify --whole-c2pa", reason, where)

@@ -9,7 +9,7 @@ from typing import Any
 from hub.gathering import Gathered, gather
 from protocol import bundle
 from protocol.certificates import ROOT_NS, SITE_CA_NS, Authority, Validity, issue_exporter, issue_root, issue_site_ca
-from simulators.adversary.attacks import Attack, Strike, verify
+from simulators.adversary.attacks import Attack, Strike, verify, whole_c2pa
 from simulators.adversary.days import DayPort, chain_of, seed_of, worked
 from simulators.cases import TASK, write_case
 from simulators.evidence import EXPORT_KEY, HUB, SITE, fixed_p256
@@ -80,6 +80,15 @@ def swap_manifests(strike: Strike) -> None:
     _export(strike, port, gathered)
 
 
+def other_boxes(strike: Strike) -> None:
+    """The hub signs a C2PA manifest that states a segment's SHA-256, and C2PA's own hash of another film."""
+    port, gathered, maker = _with_manifests(strike)
+    one, two = sorted(gathered.videos)[:2]
+    lying = _manifest(maker, gathered.videos[two][0].read_bytes(), _definition(_claim(gathered, one)), None, beside=True)
+    gathered.files[bundle.sidecar_name(one)] = lying
+    _export(strike, port, gathered)
+
+
 def bad_parent(strike: Strike) -> None:
     """The hub signs a C2PA manifest whose parent was signed by a stranger: C2PA itself calls it trusted."""
     port, gathered, maker = _with_manifests(strike)
@@ -87,7 +96,7 @@ def bad_parent(strike: Strike) -> None:
     video, claim = gathered.videos[name][0].read_bytes(), _claim(gathered, name)
     parent = _manifest(_stranger(port), video, _definition(claim), None)
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["parent"]}}
-    gathered.files[bundle.sidecar_name(name)] = _manifest(maker, video, _definition(claim, opened), parent)
+    gathered.files[bundle.sidecar_name(name)] = _manifest(maker, video, _definition(claim, opened), parent, beside=True)
     _export(strike, port, gathered)
 
 
@@ -112,29 +121,31 @@ def _definition(claim: sidecars.SegmentClaim, action: dict[str, Any] | None = No
     }
 
 
-def _manifest(maker: sidecars.Maker, video: bytes, definition: dict[str, Any], parent: bytes | None) -> bytes:
-    """Sign a manifest by hand: with a parent, beside the video; without, inside it."""
+def _manifest(maker: sidecars.Maker, video: bytes, definition: dict[str, Any], parent: bytes | None, *, beside: bool = False) -> bytes:
+    """Sign a manifest by hand: beside the video, or inside it."""
     library = importlib.import_module(sidecars.LIBRARY)
     settings = {"version": 1, "verify": {"verify_after_sign": False}, "trust": {"trust_anchors": maker.root.decode()}}
     context = library.Context.from_dict(settings | {"builder": {"thumbnail": {"enabled": False}}})
     mark = library.Signer.from_callback(maker.signer.sign, library.C2paSigningAlg.ES256, maker.chain.decode(), None)
     made = io.BytesIO()
     with mark, library.Builder(json.dumps(definition), context=context) as builder:
-        if parent is None:
-            builder.sign(mark, sidecars.FORMAT, io.BytesIO(video), made)
-            return made.getvalue()
-        builder.set_no_embed()
-        ingredient = {"title": "parent", "relationship": "parentOf", "label": "parent"}
-        builder.add_ingredient(json.dumps(ingredient), sidecars.FORMAT, io.BytesIO(parent))
-        return bytes(builder.sign(mark, sidecars.FORMAT, io.BytesIO(video), made))
+        if beside:
+            builder.set_no_embed()
+        if parent is not None:
+            ingredient = {"title": "parent", "relationship": "parentOf", "label": "parent"}
+            builder.add_ingredient(json.dumps(ingredient), sidecars.FORMAT, io.BytesIO(parent))
+        signed = bytes(builder.sign(mark, sidecars.FORMAT, io.BytesIO(video), made))
+    return signed if beside else made.getvalue()
 
 
 _C2PA = "a verifier without a C2PA library says that it did not judge the manifests; C2PA's own word stays Trusted"
+_BOXES = "without `--whole-c2pa` the verifier says that this hash was not made again; the segment is the recorded one either way"
 
 ATTACKS = (
     Attack("strip-signature", "day", "a copy", strip_signature, (verify("missing: the export record says that it was made", ".p7s"),)),
     Attack("swap-signature", "day", "a copy", swap_signature, (verify("is a signature over other bytes", ".p7s"),)),
     Attack("edit-signature", "day", "a copy", edit_signature, (verify("cms", ".p7s"),)),
-    Attack("swap-manifests", "day", "the hub", swap_manifests, (verify("assertion.bmffHash.mismatch", ".c2pa"),), _C2PA),
+    Attack("swap-manifests", "day", "the hub", swap_manifests, (verify("speaks of another segment", ".c2pa"),), _C2PA),
+    Attack("other-boxes", "day", "the hub", other_boxes, (whole_c2pa("assertion.bmffHash.mismatch", ".c2pa"),), _BOXES),
     Attack("bad-parent", "day", "the hub", bad_parent, (verify("untrusted", ".c2pa"),), _C2PA),
 )

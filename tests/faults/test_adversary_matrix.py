@@ -57,6 +57,8 @@ def asked(attack: Attack, sign: Sign, stage: Path, found: Path) -> Answer:
     trust = stage / ("trust-witnessed.json" if "witness" in sign.reason else "trust.json")
     if sign.detector == "portwitness-verify --clip":
         return ask_verify(stage / "bundle", trust, "--clip", changed_video(stage / "bundle", found))
+    if sign.detector == "portwitness-verify --whole-c2pa":
+        return ask_verify(found, trust, "--whole-c2pa")
     return ask_bounded(found, trust) if attack.name.startswith("bomb-") else ask_verify(found, trust)
 
 

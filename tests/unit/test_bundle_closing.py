@@ -25,10 +25,10 @@ from simulators.cases import TASK, Case, busy_port, write_case
 from simulators.evidence import EXPORT_KEY, MemoryPort
 from simulators.films import Film, film
 from simulators.partners.time_authority import make_keys
-from storage import sidecars
+from storage import manifests, sidecars
 from storage.bundles import write_zip
 from storage.clock import SystemClock
-from storage.verify import report_json, report_text, verify
+from storage.verify import Way, look, report_json, report_text, verify
 
 FOLDER = f"case-{TASK}"
 SIGNATURE, TOKEN = bundle.beside_name(FOLDER, "p7s"), bundle.beside_name(FOLDER, "tsr")
@@ -139,9 +139,24 @@ def test_an_intact_bundle_says_how_it_is_closed(case: Case) -> None:
     assert closing(report)["time_stamp"].startswith("ok, ")
     assert closing(report)["by"] == "li.wei"
     if sidecars.is_available():
-        assert closing(report)["c2pa"].endswith("checked by a C2PA validator")
-        assert not any("C2PA" in line for line in report.unchecked)
+        assert closing(report)["c2pa"].endswith("checked by a C2PA validator, each against the SHA-256 of its file")
+        assert [line for line in report.unchecked if "C2PA" in line] == [f"C2PA manifests: {manifests.BOXES_LEFT}"]
     assert "签名: ok" in report_text(report, chinese=True)
+
+
+def test_how_far_manifests_are_judged_is_asked_for_and_said(case: Case) -> None:
+    pytest.importorskip("c2pa")
+    whole, by_hash = (look(case.folder, case.trust, None, Way(c2pa=judged)).report for judged in ("whole", "by hash"))
+    assert closing(whole)["c2pa"].endswith("checked by a C2PA validator")
+    assert not any("C2PA" in line for line in whole.unchecked)
+    assert closing(by_hash)["c2pa"].endswith("checked by hash alone")
+    assert any("no C2PA validator judged them" in line for line in by_hash.unchecked)
+
+
+def test_a_video_that_was_swapped_under_its_manifest_fails(case: Case, copy: Path) -> None:
+    one, two = sorted(path for path in copy.rglob("*.mp4"))[:2]
+    put(one, two.read_bytes())
+    assert one.relative_to(copy).as_posix() in faulty(copy, case.trust)
 
 
 def test_without_an_export_key_the_report_says_so(tmp_path: Path) -> None:
