@@ -1,29 +1,33 @@
 """Draw two inspectors for each selected declaration, weighted by their load, in integers that all verifiers agree on.
 
-    u_j = the j-th 8 bytes of SHAKE-256("portwitness/inspectors/v1" || 0x00 || seed || declaration id), j: place in the pool's list
-    key = L(u_j) * (1 + load), L(u) = -ln((2u + 1) / 2^65) in units of 2^-80; the smallest key leads, the next assists, ties by id
+    v_j = the j-th 4 bytes of SHAKE-256("portwitness/inspectors/v1" || 0x00 || seed || declaration id), j: place in the pool's list
+    u_j = 1 - (2 v_j + 1) / 2^33, key = -ln(u_j) * (1 + load) in units of 2^-80; the smallest key leads, the next assists, ties by id
 
 Eligible is who is on duty, has every qualification that the goods need, and is recused from none of their parties. A load rises by one
 with each inspection, within the draw too. Guarantees: `minus_log` is less than two units (2^-79) below the true value and never above,
-and it falls strictly as u rises (by nearly 2^16 units a step), so of inspectors with one load the largest u has the smallest key.
+and it rises strictly with v (by nearly 2^48 units a step or more).
 """
 
 import hashlib
 import struct
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter, mul
+from typing import Any
 
 from protocol.drawing.pool import Entry, Inspector, Pool
 from protocol.errors import VerificationError
 
 UNIT_BITS = 80
 ERROR_UNITS = 2
-U_BITS = 64
+V_BITS = 32
 TEAM = 2
 _DOMAIN = b"portwitness/inspectors/v1\0"
 _GUARD = 24  # further bits while reckoning
 _BITS = UNIT_BITS + _GUARD
+_WHOLE = 1 << V_BITS + 1
+_NEVER = 1 << 128
 
 
 def _log(numerator: int, denominator: int) -> int:
@@ -44,14 +48,14 @@ def _log(numerator: int, denominator: int) -> int:
 _LN2 = _log(2, 1)
 
 
-def minus_log(u: int) -> int:
-    """Give -ln((2u + 1) / 2^65) in units of 2^-80, rounded down, for u from 0 to 2^64 - 1.
+def minus_log(v: int) -> int:
+    """Give -ln(1 - (2v + 1) / 2^33) in units of 2^-80, rounded down, for v from 0 to 2^32 - 1.
 
-    With e the bits of 2u + 1 it is ln(2^e / (2u + 1)) + (65 - e) ln 2: less than 66 * 2^8 < 2^15 of the inner units are lacking.
+    With r = 2^33 - 2v - 1 and e its bits it is ln(2^e / r) + (33 - e) ln 2: less than 34 * 2^8 < 2^14 of the inner units are lacking.
     """
-    odd = 2 * u + 1
-    exponent = odd.bit_length()
-    return (U_BITS + 1 - exponent) * _LN2 + _log(1 << exponent, odd) >> _GUARD
+    rest = _WHOLE - 2 * v - 1
+    exponent = rest.bit_length()
+    return (V_BITS + 1 - exponent) * _LN2 + _log(1 << exponent, rest) >> _GUARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,9 @@ class Team:
 
 
 def numbers_of(seed: bytes, name: str, count: int) -> Sequence[int]:
-    """Give the u of each inspector of the pool's list for a declaration."""
-    data = hashlib.shake_256(_DOMAIN + seed + name.encode("ascii")).digest(8 * count)
-    return struct.unpack(f">{count}Q", data)
+    """Give the v of each inspector of the pool's list for a declaration."""
+    data = hashlib.shake_256(_DOMAIN + seed + name.encode("ascii")).digest(4 * count)
+    return struct.unpack(f">{count}I", data)
 
 
 def is_eligible(inspector: Inspector, entry: Entry) -> bool:
@@ -105,13 +109,55 @@ def _standing(declaration: str, names: list[str], gone: Sequence[str]) -> tuple[
 
 
 @dataclass(slots=True)
+class _Able:
+    """Inspectors who are on duty and can do what some goods need: their places, 1 + load of each, and how to pick their numbers."""
+
+    places: list[int]
+    weights: list[int]
+    pick: Any  # an itemgetter
+    most: int  # the largest weight
+
+    @classmethod
+    def of(cls, places: list[int], loads: Sequence[int]) -> "_Able":
+        weights = [1 + loads[at] for at in places]
+        return cls(places, weights, itemgetter(*places) if len(places) > 1 else None, max(weights, default=1))
+
+    def first(self, numbers: Sequence[int], out: set[int], count: int) -> list[int]:
+        """Give the places of the `count` smallest keys among those not in `out`.
+
+        -ln(1 - x) is at least x and at most x / (1 - x): whoever these bounds rule out needs no logarithm.
+        """
+        if self.pick is None:
+            return [at for at in self.places if at not in out]
+        picked = self.pick(numbers)
+        close = self._close(list(map(mul, picked, self.weights)), count + len(out))
+        keys = [(minus_log(picked[spot]) * self.weights[spot], self.places[spot]) for spot in close if self.places[spot] not in out]
+        return [at for _, at in sorted(keys)[:count]]
+
+    def _close(self, lower: list[int], count: int) -> Sequence[int]:
+        """Give the spots that can have one of the `count` smallest keys; `lower` are the bounds below, in 2^-32, and are used up."""
+        found: list[int] = []
+        limit = _NEVER
+        while len(found) < len(lower) and (least := min(lower)) <= limit:
+            spot = lower.index(least)
+            lower[spot] = _NEVER
+            found.append(spot)
+            if len(found) == count:
+                if 2 * least >= 1 << V_BITS:
+                    return range(len(lower))
+                # x is at most (least + 1) / 2^32 as no weight is below 1, and 1 / (1 - x) at most 1 + 2 x
+                limit = least + (2 * least * least >> V_BITS) + 2 * self.most + 2
+        return found
+
+
+@dataclass(slots=True)
 class _Ready:
-    """Inspectors on duty by what they can do, and within that by load: of one load only the largest numbers need a logarithm."""
+    """Who can be drawn, by what they can do, with loads that rise."""
 
     inspectors: tuple[Inspector, ...]
     loads: list[int]
     recused: dict[str, set[int]]
-    groups: dict[tuple[str, ...], dict[int, list[int]]]
+    groups: dict[tuple[str, ...], _Able]
 
     @classmethod
     def of(cls, pool: Pool) -> "_Ready":
@@ -121,49 +167,21 @@ class _Ready:
                 recused.setdefault(party, set()).add(at)
         return cls(pool.inspectors, [one.load for one in pool.inspectors], recused, {})
 
-    def _able(self, needs: tuple[str, ...]) -> dict[int, list[int]]:
-        """Give the places of those on duty and qualified, by load."""
-        if needs not in self.groups:
-            found: dict[int, list[int]] = {}
-            for at, one in enumerate(self.inspectors):
-                if one.duty and set(needs) <= set(one.qualifications):
-                    found.setdefault(self.loads[at], []).append(at)
-            self.groups[needs] = found
-        return self.groups[needs]
-
     def first(self, entry: Entry, numbers: Sequence[int], count: int) -> list[int]:
         """Give the places of the `count` smallest keys among the eligible."""
-        out: set[int] = set()
-        for party in entry.parties:
-            out |= self.recused.get(party, set())
-        keys: list[tuple[int, int]] = []
-        for load, places in self._able(entry.needs).items():
-            free = [at for at in places if at not in out] if out else places
-            for at in _largest(numbers, free, count):
-                keys.append((minus_log(numbers[at]) * (1 + load), at))
-        return [at for _, at in sorted(keys)[:count]]
+        if entry.needs not in self.groups:
+            needs = set(entry.needs)
+            places = [at for at, one in enumerate(self.inspectors) if one.duty and needs <= set(one.qualifications)]
+            self.groups[entry.needs] = _Able.of(places, self.loads)
+        out = {at for party in entry.parties for at in self.recused.get(party, ())}
+        return self.groups[entry.needs].first(numbers, out, count)
 
     def burden(self, places: Sequence[int]) -> None:
         """Add an inspection to the load of these."""
         for at in places:
-            load = self.loads[at]
-            self.loads[at] = load + 1
+            self.loads[at] += 1
             for group in self.groups.values():
-                same = group.get(load, [])
-                spot = bisect_left(same, at)
-                if spot < len(same) and same[spot] == at:
-                    del same[spot]
-                    if not same:
-                        del group[load]
-                    insort(group.setdefault(load + 1, []), at)
-
-
-def _largest(numbers: Sequence[int], places: Sequence[int], count: int) -> list[int]:
-    """Give the places of the `count` largest numbers, of equal ones those that stand first (their ids come first)."""
-    values = [numbers[at] for at in places]
-    found = []
-    for _ in range(min(count, len(values))):
-        spot = values.index(max(values))
-        found.append(places[spot])
-        values[spot] = -1
-    return found
+                spot = bisect_left(group.places, at)
+                if spot < len(group.places) and group.places[spot] == at:
+                    group.weights[spot] += 1
+                    group.most = max(group.most, group.weights[spot])

@@ -12,28 +12,19 @@ or sorts it otherwise, gets another root; `parse` takes no other spelling.
 """
 
 import hashlib
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from protocol.drawing.policy import PARTS
+from protocol.drawing.policy import PARTS, TOKEN
 from protocol.errors import MalformedError
 from protocol.merkle import EMPTY_ROOT
 
 MAX_LINES = 400_000
-_T = r"[A-Za-z0-9][A-Za-z0-9._/:+-]{0,63}"
-_LIST = rf"(?:{_T}(?:,{_T})*)?"
-_N = r"(?:0|[1-9][0-9]{0,18})"
-_PATTERNS = {
-    "H": re.compile(rf"H\t({_N})\t({_N})"),
-    "C": re.compile(rf"C\t({_T})\t({_N})\t({_N})"),
-    "X": re.compile(rf"X\t(declaration|inspector)\t({_T})\t({_N})"),
-    "I": re.compile(rf"I\t({_T})\t([01])\t({_N})\t({_LIST})\t({_LIST})"),
-    "D": re.compile(rf"D\t({_T})\t({_T})\t({_T})\t({_N})\t({_T})\t({_LIST})\t({_LIST})\t({_N})\t({_N})"),
-}
-_ORDER = "HCXID"
+MAX_NUMBER = 2**63
+MAX_LOAD = 2**20
+_WIDTHS = {"H": 3, "C": 4, "X": 4, "I": 6, "D": 10}
 
 
 class Count(NamedTuple):
@@ -133,42 +124,64 @@ def parse_pool(lines: Sequence[str]) -> Pool:
     """Read canonical lines; raise MalformedError naming the line that is not in order."""
     if not 1 <= len(lines) <= MAX_LINES:
         raise MalformedError(f"{len(lines)} lines, expected 1 to {MAX_LINES}", where="pool")
-    parts: dict[str, list[tuple[str, ...]]] = {kind: [] for kind in _ORDER}
-    stage = 0
+    parts: dict[str, list[list[str]]] = {kind: [] for kind in _WIDTHS}
     for number, line in enumerate(lines, 1):
-        kind = line[:1]
-        pattern = _PATTERNS.get(kind)
-        found = pattern.fullmatch(line) if pattern is not None else None
-        if found is None or _ORDER.index(kind) < stage:
-            raise MalformedError(f"line {number} is none, or stands in the wrong place: {line[:80]!r}", where="pool")
-        stage = _ORDER.index(kind)
-        parts[kind].append(found.groups())
+        fields = line.split("\t")
+        if _WIDTHS.get(fields[0]) != len(fields):
+            raise MalformedError(f"line {number} is none: {line[:80]!r}", where="pool")
+        parts[fields[0]].append(fields)
     if len(parts["H"]) != 1:
         raise MalformedError("has not exactly one head", where="pool")
-    head, closes = parts["H"][0]
-    counts = tuple(Count(name, int(arrivals), int(checked)) for name, arrivals, checked in parts["C"])
-    left = tuple(Left("declaration" if kind == "declaration" else "inspector", name, int(at)) for kind, name, at in parts["X"])
-    pool = Pool(int(head), int(closes), counts, left, _inspectors(parts["I"]), _entries(parts["D"]))
+    pool = _read(parts)
+    again = pool.lines()
+    if again != list(lines):
+        number = next(at for at, (mine, line) in enumerate(zip(again, lines, strict=True), 1) if mine != line)
+        raise MalformedError(f"line {number} is in the wrong place, or is another spelling: {lines[number - 1][:80]!r}", where="pool")
     _check(pool)
     return pool
 
 
-def _inspectors(rows: Iterable[tuple[str, ...]]) -> tuple[Inspector, ...]:
-    return tuple(Inspector(who, duty == "1", int(load), _list(able), _list(recused)) for who, duty, load, able, recused in rows)
+def _read(parts: Mapping[str, Sequence[Sequence[str]]]) -> Pool:
+    lists: dict[str, tuple[str, ...]] = {"": ()}
+
+    def listed(text: str) -> tuple[str, ...]:
+        if text not in lists:
+            lists[text] = tuple(text.split(","))
+        return lists[text]
+
+    try:
+        return Pool(
+            int(parts["H"][0][1]),
+            int(parts["H"][0][2]),
+            tuple(Count(name, int(arrivals), int(checked)) for _, name, arrivals, checked in parts["C"]),
+            tuple(Left("declaration" if kind == "declaration" else "inspector", name, int(at)) for _, kind, name, at in parts["X"]),
+            tuple(Inspector(who, duty == "1", int(load), listed(able), listed(out)) for _, who, duty, load, able, out in parts["I"]),
+            tuple(
+                Entry(name, stratum, lane, int(risk), grade, listed(needs), listed(parties), int(position), int(at_ns))
+                for _, name, stratum, lane, risk, grade, needs, parties, position, at_ns in parts["D"]
+            ),
+        )
+    except ValueError as error:
+        raise MalformedError(f"a number is none: {str(error)[:60]}", where="pool") from error
 
 
-def _entries(rows: Iterable[tuple[str, ...]]) -> tuple[Entry, ...]:
-    return tuple(
-        Entry(name, stratum, lane, int(risk), grade, _list(needs), _list(parties), int(position), int(at_ns))
-        for name, stratum, lane, risk, grade, needs, parties, position, at_ns in rows
-    )
-
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(text.split(",")) if text else ()
+def _check_tokens(names: Iterable[str]) -> None:
+    for name in names:
+        if not TOKEN.fullmatch(name):
+            raise MalformedError(f"{name[:70]!r} is no name", where="pool")
 
 
 def _check(pool: Pool) -> None:
+    _check_tokens(one.id for one in pool.entries)
+    _check_tokens({name for one in pool.entries for name in (one.stratum, one.lane, one.grade)})
+    _check_tokens({name for names in {one.needs for one in pool.entries} | {one.parties for one in pool.entries} for name in names})
+    _check_tokens(name for one in pool.inspectors for name in (one.id, *one.qualifications, *one.recusals))
+    _check_tokens([*(one.stratum for one in pool.counts), *(one.id for one in pool.left)])
+    numbers = [pool.number, pool.closes_ns, *(number for one in pool.counts for number in one[1:])]
+    if not 0 <= min(numbers) <= max(numbers) < MAX_NUMBER or any(one.load >= MAX_LOAD or one.load < 0 for one in pool.inspectors):
+        raise MalformedError("a number is out of bounds", where="pool")
+    if any(not (0 <= one.position < MAX_NUMBER and 0 <= one.entered_ns < MAX_NUMBER) for one in pool.entries):
+        raise MalformedError("a position or time is out of bounds", where="pool")
     _check_sorted([one.stratum for one in pool.counts], "stratum")
     _check_sorted([f"{one.kind}\t{one.id}" for one in pool.left], "id left out")
     _check_sorted([one.id for one in pool.inspectors], "inspector")
@@ -180,8 +193,8 @@ def _check(pool: Pool) -> None:
     counted = {one.stratum for one in pool.counts}
     if any(one.checked > one.arrivals for one in pool.counts) or {one.stratum for one in pool.entries} - counted:
         raise MalformedError("a stratum has no count, or more were checked than came", where="pool")
-    if any(one.risk > PARTS for one in pool.entries):
-        raise MalformedError(f"a risk is more than {PARTS}", where="pool")
+    if any(not 0 <= one.risk <= PARTS for one in pool.entries):
+        raise MalformedError(f"a risk is not 0 to {PARTS}", where="pool")
     ids = {"declaration": {one.id for one in pool.entries}, "inspector": {one.id for one in pool.inspectors}}
     for one in pool.left:
         if one.id in ids[one.kind]:

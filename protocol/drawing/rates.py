@@ -6,8 +6,7 @@ part alone never makes an arrival certain (at most `CEILING`) nor excludes one (
 makes certain: a lane, or a rate of 100 %. What a rule makes certain is not counted, so the random share stays a fair sample.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from protocol.drawing.policy import PARTS, Lane, Policy
 from protocol.drawing.pool import Entry
@@ -18,8 +17,7 @@ CEILING = 990_000_000
 Rule = Literal["", "lane", "rate"]
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """What a probability is made of: `total` is what counts; `rule`: what makes it certain, empty for none."""
 
     national: int

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from protocol.drawing.policy import PARTS, Policy
 from protocol.drawing.pool import Count, Entry, Pool
@@ -25,8 +26,7 @@ FIRST_CHAIN = bytes(CHAIN_BYTES)
 MAX_NUMBER = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(NamedTuple):
     """A declaration's draw: what its probability was made of, and why it was selected (empty: it was not).
 
     `why`: rule (a lane or rate makes certain), national (the minimum rate alone chose it), risk (risk and credit did), fall-back.
