@@ -56,3 +56,67 @@ class Reference:
     act: Literal["set", "retired"]
     version: int
     sheet: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DrawPolicy:
+    """The policy of draws from now on (`protocol.drawing.policy`); the subject is its rule version. `sheet`: who set it, with whom, why."""
+
+    KIND: ClassVar[str] = "draw-policy"
+    document: bytes
+    sheet: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DrawCall:
+    """A draw was announced before its pool closes; the subject is the draw. `chain`: the seed of the draw before, 32 zero bytes if none."""
+
+    KIND: ClassVar[str] = "draw-call"
+    number: int
+    closes_ns: int
+    policy: bytes
+    chain: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DrawClosing:
+    """A draw's pool closed: nothing that decides can change any more. `root`: of the pool's lines (`protocol.drawing.pool`)."""
+
+    KIND: ClassVar[str] = "draw-closing"
+    number: int
+    root: bytes
+    entries: int
+    inspectors: int
+    policy: bytes
+    chain: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DrawResult:
+    """A draw was made. `answers`: (name, VRF proof) in the policy's order; `counts`: (stratum, arrivals, checked) after it.
+
+    `outcome`: drawn, or fallen back to everything because too few answered; `result`: root of the lines of the result.
+    """
+
+    KIND: ClassVar[str] = "draw-result"
+    number: int
+    answers: tuple[tuple[str, bytes], ...]
+    missing: tuple[str, ...]
+    outcome: Literal["drawn", "fallen back"]
+    seed: bytes
+    selected: int
+    result: bytes
+    counts: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawAct:
+    """Two persons changed what a draw does; the subject is the draw, of an exclusion before the call the port. `sheet`: what, who, why.
+
+    excluded: a declaration or an inspector stays out of pools until `readmitted`; refused: an inspector steps back from a declaration;
+    overridden: another team, or none, for a declaration.
+    """
+
+    KIND: ClassVar[str] = "draw-act"
+    act: Literal["excluded", "readmitted", "refused", "overridden"]
+    sheet: bytes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from protocol.errors import MalformedError
-from protocol.inspection_kinds import Declaration, Hold, Reference, Step
+from protocol.inspection_kinds import Declaration, DrawAct, DrawCall, DrawClosing, DrawPolicy, DrawResult, Hold, Reference, Step
 from protocol.numbered import decode_fields, encode_fields
 
 GapCause = Literal[
@@ -460,6 +460,7 @@ Body = (
     | Task | Pairing | Stored | View | Export | Enrolment | Equivocation | Access | TimeToken | HeadSeen
     | AuditReport | Keeping | Rollback | Configuration | Derived | Concealed | PortCheckpoint | Fork
     | Declaration | Step | Hold | Reference
+    | DrawPolicy | DrawCall | DrawClosing | DrawResult | DrawAct
 )  # fmt: skip
 
 KINDS: dict[str, type[Any]] = {kind.KIND: kind for kind in get_args(Body)}

@@ -2,8 +2,9 @@
 
 The root's fingerprint, the port log's verifier key, and the witnesses: k of n keys (`witnesses`, `quorum`), or a whole policy
 with groups (`policy`, the text of a c2sp.org/tlog-policy file); and, where there are any, the anchors of the time authorities
-whose tokens count (`time_authorities`, PEM). As a file it is JSON with exactly these keys; a site CA can
-sign it (`sign`), so that a box enrolled by the root's fingerprint alone learns the log's key from its CA and not from the hub.
+whose tokens count (`time_authorities`, PEM), and the keys that answer for draws (`draw_keys`, name to hex). As a file it is JSON with
+exactly these keys; a site CA can sign it (`sign`), so that a box enrolled by the root's fingerprint alone learns the log's key from its
+CA and not from the hub.
 """
 
 import json
@@ -20,7 +21,7 @@ from protocol.timestamps import encode_anchors, parse_anchors
 MAX_TRUST_BYTES = 131_072  # a policy of 32 witnesses with ML-DSA-44 keys
 MAX_SECONDS = 2**34  # the year 2514
 _KEYS = {"site", "hub", "root_sha256", "log", "witnesses", "quorum"}
-_OPTIONAL = {"policy", "time_authorities"}
+_OPTIONAL = {"policy", "time_authorities", "draw_keys"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -41,6 +42,7 @@ class Trust:
     quorum: int = 0
     policy: Policy | None = None
     time_authorities: tuple[bytes, ...] = ()  # DER anchors of RFC 3161 tokens
+    draw_keys: tuple[tuple[str, bytes], ...] = ()  # VRF keys of the parties that answer for draws, by name
 
     def __post_init__(self) -> None:
         if not _SHA256.fullmatch(self.root_sha256):
@@ -82,7 +84,7 @@ class Trust:
         site, hub = SiteId(texts["site"]), HubId(texts["hub"])
         pem = _text(fields["time_authorities"], "time_authorities") if "time_authorities" in fields else ""
         anchors = parse_anchors(pem.encode("utf-8", "replace")) if pem else ()
-        return cls(site, hub, texts["root_sha256"].lower(), NoteKey.parse(texts["log"]), keys, quorum, policy, anchors)
+        return cls(site, hub, texts["root_sha256"].lower(), NoteKey.parse(texts["log"]), keys, quorum, policy, anchors, _draw_keys(fields))
 
     def encode(self) -> bytes:
         """Give the trust file."""
@@ -98,6 +100,8 @@ class Trust:
             fields["policy"] = self.policy.encode().decode("utf-8", "replace")
         if self.time_authorities:
             fields["time_authorities"] = encode_anchors(self.time_authorities)
+        if self.draw_keys:
+            fields["draw_keys"] = {name: key.hex() for name, key in self.draw_keys}
         return (json.dumps(fields, indent=2) + "\n").encode()
 
     def sign(self, signer: Signer) -> bytes:
@@ -141,6 +145,16 @@ def _load(data: bytes) -> dict[str, object]:
     if not isinstance(fields, dict) or set(fields) - _OPTIONAL != _KEYS:
         raise MalformedError(f"keys are not exactly {', '.join(sorted(_KEYS))}", where="trust")
     return fields
+
+
+def _draw_keys(fields: dict[str, object]) -> tuple[tuple[str, bytes], ...]:
+    found = fields.get("draw_keys", {})
+    if not isinstance(found, dict) or len(found) > 64:
+        raise MalformedError("not an object of at most 64 names", where="trust.draw_keys")
+    for name, key in found.items():
+        if not isinstance(key, str) or not _SHA256.fullmatch(key):
+            raise MalformedError(f"the key of {name[:64]} is not 64 lower-case hex digits", where="trust.draw_keys")
+    return tuple((name, bytes.fromhex(key)) for name, key in found.items())
 
 
 def _text(value: object, name: str) -> str:

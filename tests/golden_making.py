@@ -78,6 +78,14 @@ BODIES: dict[str, tuple[str, Any]] = {
     "declaration": (DECLARATION, inspection.Declaration("lodged", 1, "lodged", HASH)),
     "step": (DECLARATION, inspection.Step("selected", HASH, "draw/1")),
     "hold": (DECLARATION, inspection.Hold("placed", "customs", HASH)),
+    "draw-policy": ("draw-rules/1", inspection.DrawPolicy(b"{}", HASH)),
+    "draw-call": ("draw-000007", inspection.DrawCall(7, AT.wall_ns, HASH, HASH[::-1])),
+    "draw-closing": ("draw-000007", inspection.DrawClosing(7, HASH, 100, 9, HASH, HASH[::-1])),
+    "draw-result": (
+        "draw-000007",
+        inspection.DrawResult(7, (("customs", b"pi"),), ("port",), "drawn", HASH, 5, HASH[::-1], (("fruit/AU", 90, 5),)),
+    ),
+    "draw-act": ("draw-000007", inspection.DrawAct("refused", HASH)),
     "reference": ("bay/b-1", inspection.Reference("set", 2, HASH)),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }

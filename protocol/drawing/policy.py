@@ -17,7 +17,7 @@ from protocol.errors import MalformedError
 PARTS = 10**9  # a probability of 1
 MAX_RATE = 950_000_000  # a rate above this and below 1 could not be met without making arrivals certain
 MAX_NAMES = 16
-MAX_ROWS = 2000
+MAX_ROWS = 1000
 TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:+-]{0,63}")
 _FIELDS = {"rules", "log", "witnesses", "needed", "answer_s", "rate", "strata", "lanes", "grades"}
 

@@ -22,6 +22,7 @@ from protocol.errors import MalformedError
 from protocol.merkle import EMPTY_ROOT
 
 MAX_LINES = 400_000
+MAX_COUNTS = 1000  # strata; the result record holds them all
 MAX_NUMBER = 2**63
 MAX_LOAD = 2**20
 _WIDTHS = {"H": 3, "C": 4, "X": 4, "I": 6, "D": 10}
@@ -191,6 +192,8 @@ def _check(pool: Pool) -> None:
     for names in {names for one in pool.entries for names in (one.needs, one.parties)}:
         _check_sorted(names, "name in a list")
     counted = {one.stratum for one in pool.counts}
+    if len(pool.counts) > MAX_COUNTS:
+        raise MalformedError(f"{len(pool.counts)} strata, at most {MAX_COUNTS}", where="pool")
     if any(one.checked > one.arrivals for one in pool.counts) or {one.stratum for one in pool.entries} - counted:
         raise MalformedError("a stratum has no count, or more were checked than came", where="pool")
     if any(not 0 <= one.risk <= PARTS for one in pool.entries):

@@ -122,7 +122,7 @@ export function parseTrust(data) {
   } catch {
     throw new Fault(where, "not JSON", "不是 JSON");
   }
-  const keys = Object.keys(fields ?? {}).filter((one) => one !== "policy" && one !== "time_authorities").sort().join();
+  const keys = Object.keys(fields ?? {}).filter((one) => !["policy", "time_authorities", "draw_keys"].includes(one)).sort().join();
   need(keys === "hub,log,quorum,root_sha256,site,witnesses", where, "is no trust file", "不是信任文件");
   const texts = ["site", "hub", "root_sha256", "log"].every((one) => typeof fields[one] === "string");
   need(texts && SITE_NAME.test(fields.site) && SITE_NAME.test(fields.hub) && /^[0-9a-fA-F]{64}$/.test(fields.root_sha256), where, "a field is none", "字段格式错误");
