@@ -23,6 +23,7 @@ from protocol.reckoning import Expectation, expect
 from protocol.standing import Covers, check_standing
 from protocol.trust import MAX_TRUST_BYTES, Trust
 from protocol.verdict import Report, SegmentFinding, StreamFinding, judge
+from storage import verify_draw
 from storage.bundles import hash_all, list_bundle, processes, read_small, threads
 from storage.clips import ClipFinding, judge_clip
 from storage.derivatives import derived_json, derived_text, judge_derived
@@ -35,6 +36,7 @@ _EPILOG = """example:
   portwitness-verify case-T-20261123-0001.zip --trust trust.json --clip remuxed.mp4
   portwitness-verify case-T-20261123-0001.zip --trust trust.json --clip clip.mp4 --proof clip.samples
   portwitness-verify case-R-20261123T081500-1f2e3d4c --trust trust.json --derived derived-812.mp4
+  portwitness-verify draw draw-000007.json --trust trust.json --lang zh   draw again from a published draw (see draw --help)
 
 exit status: 0 valid, 1 not valid (each fault names its file), 2 unreadable input"""
 _ZH = {
@@ -337,8 +339,11 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO, hands: Callable[[], Executor] = threads) -> int:
     """Run the program with these streams; give the exit status."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["draw"]:
+        return verify_draw.run(given[1:], out, err)
     made = parser()
-    options = made.parse_args(arguments)
+    options = made.parse_args(given)
     if options.proof is not None and options.clip is None:
         made.error("--proof is of a clip: give --clip too")
     if options.clip is not None and options.derived is not None:

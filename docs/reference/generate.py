@@ -34,6 +34,7 @@ PROGRAMS = {
     "portwitness-ca": "storage.authority",
     "portwitness-sim": "simulators",
     "portwitness-verify": "storage.verify",
+    "portwitness-verify draw": "storage.verify_draw",
     "portwitness-clip": "storage.clips",
     "portwitness-monitor": "storage.monitor",
     "portwitness-witness": "storage.witness",
