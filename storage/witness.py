@@ -1,8 +1,9 @@
 """Witness other people's logs: the program `portwitness-witness`, for a party outside of their administration.
 
 It speaks tlog-witness (c2sp.org/tlog-witness) over HTTP or HTTPS and cosigns a checkpoint only when it extends the one it
-cosigned before, which it has flushed to disk before it answers. Needs `protocol` and `storage` alone, so that an outside party
-can read all it runs. Any log in the C2SP formats can be named in its settings.
+cosigned before, which it has flushed to disk before it answers. With a key for it, it answers for draws too: for one pool per
+draw number. Needs `protocol` and `storage` alone, so that an outside party can read all it runs. Any log in the C2SP formats can
+be named in its settings.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from protocol.drawing import vrf
 from protocol.errors import MalformedError, PortwitnessError
 from protocol.instants import Clock
 from protocol.notes import ED25519, NoteKey, cosigner
@@ -28,12 +30,13 @@ from storage.witness_server import Limits, Serving, Witness, serve
 from storage.witness_state import WitnessState, create
 
 PREFIX = ""  # no environment: who runs a witness reads one file and knows all
-_ED25519, _ML_DSA, _STATE = "witness.key", "witness-ml-dsa-44.key", "witness.db"
+_ED25519, _ML_DSA, _STATE, _DRAW = "witness.key", "witness-ml-dsa-44.key", "witness.db", "witness-draw.key"
 _EPILOG = """examples:
   portwitness-witness init --config witness.toml          make keys and an empty memory; print the verifier keys
   portwitness-witness serve --config witness.toml
   portwitness-witness keys --config witness.toml          print the verifier keys again
   portwitness-witness forks --config witness.toml --json  print what a log signed against itself
+  portwitness-witness draw-key --config witness.toml      answer for draws too: make the key for it, or print it again
 
 witness.toml:
   name = "witness.customs.example"
@@ -116,6 +119,19 @@ def initialise(settings: WitnessSettings) -> list[str]:
     return [cosigner(settings.name, one.public).vkey() for one in made]
 
 
+def draw_seed(settings: WitnessSettings) -> bytes | None:
+    """Give the seed of the key that answers for draws; None where none was made."""
+    path = settings.state / _DRAW
+    return read_secret_seed(path) if path.exists() else None
+
+
+def make_draw_key(settings: WitnessSettings) -> str:
+    """Give the public key that answers for draws, in hex; make it when there is none. Raises StorageError."""
+    if draw_seed(settings) is None:
+        write_new(settings.state / _DRAW, os.urandom(vrf.SEED_BYTES).hex().encode() + b"\n")
+    return vrf.public_key(draw_seed(settings) or b"").hex()
+
+
 def open_state(settings: WitnessSettings) -> WitnessState:
     """Give the witness's memory, not opened yet."""
     return WitnessState(settings.state / _STATE)
@@ -129,7 +145,7 @@ def limits(settings: WitnessSettings) -> Limits:
 
 async def run_server(settings: WitnessSettings, clock: Clock, out: TextIO) -> None:
     """Serve until told to stop; say on `out` where."""
-    witness = Witness(settings.name, signers(settings.state), settings.trusted(), open_state(settings), clock)
+    witness = Witness(settings.name, signers(settings.state), settings.trusted(), open_state(settings), clock, draw_seed(settings))
     listen = settings.listen
     where = Serving(listen.host, listen.port, listen.certificate, listen.key)
     async with witness, serve(witness, where, limits(settings)) as url:
@@ -155,6 +171,7 @@ def parser() -> argparse.ArgumentParser:
         "serve": "answer logs until stopped",
         "keys": "print the verifier keys for policies",
         "forks": "print what a log signed against itself: pairs of checkpoints that cannot both stand",
+        "draw-key": "print the public key that answers for draws, in hex; it is made when there is none",
     }
     for name, text in texts.items():
         example = f"example: portwitness-witness {name} --config witness.toml"
@@ -174,6 +191,8 @@ def run(arguments: Sequence[str] | None, out: TextIO, err: TextIO, clock: Clock)
             asyncio.run(run_server(settings, clock, out))
         elif options.command == "forks":
             out.write(_forks(settings, as_json=options.json))
+        elif options.command == "draw-key":
+            out.write(f"{make_draw_key(settings)}\n")
         else:
             made = initialise(settings) if options.command == "init" else _keys(settings)
             out.write("".join(f"{vkey}\n" for vkey in made))

@@ -1,8 +1,8 @@
-"""Answer add-checkpoint over HTTP/1.1, bounded in connections, sizes, times and requests per address.
+"""Answer add-checkpoint and answer-draw over HTTP/1.1, bounded in connections, sizes, times and requests per address.
 
-Guarantees: a head is on disk before its cosignature leaves; two requests for one log are judged one after the other, and the
-compare-and-swap of the state decides between processes; whatever a caller sends, the answer is one of the protocol's, and no
-caller can make the program grow or stop.
+Guarantees: a head is on disk before its cosignature leaves, and a draw's alpha before its answer; two requests for one log are
+judged one after the other, and the compare-and-swap of the state decides between processes; whatever a caller sends, the answer
+is one of the protocol's, and no caller can make the program grow or stop.
 """
 
 import asyncio
@@ -17,6 +17,9 @@ from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 
+from protocol.drawing import vrf
+from protocol.drawing.asking import PATH as DRAW_PATH
+from protocol.drawing.asking import AskDraw, judge_ask
 from protocol.errors import MalformedError, PortwitnessError, StorageError
 from protocol.instants import SECOND_NS, Clock
 from protocol.notes import NoteKey, cosign, cosigner
@@ -39,6 +42,7 @@ class Witness:
     logs: Mapping[str, Sequence[NoteKey]]
     state: WitnessState
     clock: Clock
+    draw_seed: bytes | None = None  # of the key that answers for draws; None: this witness answers for none
     _thread: ThreadPoolExecutor | None = None
 
     async def __aenter__(self) -> "Witness":
@@ -61,6 +65,30 @@ class Witness:
         if self._thread is None:
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "not started")
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self.answer, body))
+
+    async def answer_draw(self, body: bytes) -> Answer:
+        """Answer for a draw, once per log and number."""
+        if self._thread is None or self.draw_seed is None:
+            return refuse(HTTPStatus.NOT_FOUND, "this witness answers for no draws")
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self.draw, body))
+
+    def draw(self, body: bytes) -> Answer:
+        """Judge, keep, prove: in the one thread that uses the state."""
+        try:
+            wanted = judge_ask(AskDraw.parse(body), self.logs, [cosigner(self.name, signer.public) for signer in self.signers])
+        except MalformedError as error:
+            return refuse(HTTPStatus.BAD_REQUEST, str(error))
+        if isinstance(wanted, Answer):
+            return wanted
+        try:
+            kept = self.state.answer_draw(wanted.origin, wanted.number, wanted.alpha, self.clock.now().wall_ns // SECOND_NS)
+        except StorageError as error:
+            _LOG.error("no draw answered: %s", error)
+            return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the memory of this witness cannot be used now")
+        if not kept or self.draw_seed is None:
+            _LOG.error("%s asked for draw %d with a second pool", wanted.origin, wanted.number)
+            return refuse(HTTPStatus.CONFLICT, f"draw {wanted.number}, or a later one, was answered for another pool")
+        return Answer(HTTPStatus.OK, f"{vrf.prove(self.draw_seed, wanted.alpha).pi.hex()}\n".encode())
 
     def answer(self, body: bytes) -> Answer:
         """Judge, keep, sign: in the one thread that uses the state."""
@@ -203,12 +231,13 @@ class _Door:
             return refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many requests; come back in a minute")
         if request.path == "/" and request.method == "GET":
             return Answer(HTTPStatus.OK, "".join(f"{vkey}\n" for vkey in self.witness.vkeys()).encode())
-        if request.path != PATH:
+        ways = {PATH: self.witness.add_checkpoint, DRAW_PATH: self.witness.answer_draw}
+        if request.path not in ways:
             return refuse(HTTPStatus.NOT_FOUND, "nothing is here")
         if request.method != "POST":
             return refuse(HTTPStatus.METHOD_NOT_ALLOWED, "POST only")
         try:
-            return await self.witness.add_checkpoint(request.body)
+            return await ways[request.path](request.body)
         except PortwitnessError as error:
             return refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
 

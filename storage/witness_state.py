@@ -15,7 +15,7 @@ from protocol.errors import DiskFullError, StorageError
 from protocol.witnessing import Head
 from storage.files import MODE_FILE, make_folder, sync_folder
 
-FORMAT = 1
+FORMAT = 2  # 1 had no draws; it is brought up when it is opened
 BUSY_S = 10.0
 MAX_FORKS = 1000  # pieces of evidence kept; the oldest stay, for they began it
 _FULL = "database or disk is full"
@@ -23,6 +23,7 @@ _TABLES = """
 CREATE TABLE heads (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note BLOB NOT NULL, at_s INTEGER NOT NULL);
 CREATE TABLE forks (id INTEGER PRIMARY KEY, origin TEXT NOT NULL, at_s INTEGER NOT NULL, held BLOB NOT NULL, shown BLOB NOT NULL);
 """
+_DRAWS = "CREATE TABLE draws (origin TEXT, number INTEGER, alpha BLOB NOT NULL, at_s INTEGER NOT NULL, PRIMARY KEY (origin, number));"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,9 @@ def create(path: Path) -> None:
     if path.exists():
         raise StorageError("exists already and is not overwritten", where=str(path))
     with _errors(path), closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; BEGIN; {_TABLES} PRAGMA user_version={FORMAT}; COMMIT;")
+        database.executescript(
+            f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; BEGIN; {_TABLES} {_DRAWS} PRAGMA user_version={FORMAT}; COMMIT;"
+        )
     path.chmod(MODE_FILE)
     sync_folder(path.parent)
 
@@ -60,7 +63,7 @@ class WitnessState:
         with _errors(self.path):
             database = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_S)
             database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
-            found = database.execute("PRAGMA user_version").fetchone()[0]
+            found = _brought_up(database)
             whole = database.execute("PRAGMA quick_check").fetchone()[0]
         if found != FORMAT or whole != "ok":
             database.close()
@@ -105,6 +108,18 @@ class WitnessState:
                 values = (origin, at_s, row[0], shown)
                 database.execute("INSERT INTO forks (origin, at_s, held, shown) VALUES (?, ?, ?, ?)", values)
 
+    def answer_draw(self, origin: str, number: int, alpha: bytes, at_s: int) -> bool:
+        """Keep, durably, that a draw is answered for this alpha; False when it, or a later one, was for another. Raises StorageError."""
+        with self._changing() as database:
+            row = database.execute("SELECT alpha FROM draws WHERE origin = ? AND number = ?", (origin, number)).fetchone()
+            if row is not None:
+                return bytes(row[0]) == alpha
+            newest = database.execute("SELECT MAX(number) FROM draws WHERE origin = ?", (origin,)).fetchone()[0]
+            if newest is not None and newest > number:
+                return False
+            database.execute("INSERT INTO draws (origin, number, alpha, at_s) VALUES (?, ?, ?, ?)", (origin, number, alpha, at_s))
+            return True
+
     def forks(self) -> list[Fork]:
         """Give all that was kept, oldest first."""
         with _errors(self.path):
@@ -128,6 +143,15 @@ class WitnessState:
                 if database.in_transaction:
                     database.execute("ROLLBACK")
                 raise
+
+
+def _brought_up(database: sqlite3.Connection) -> int:
+    """Give the state's format, after bringing an older one up to ours."""
+    found: int = database.execute("PRAGMA user_version").fetchone()[0]
+    if found != 1:
+        return found
+    database.executescript(f"BEGIN IMMEDIATE; {_DRAWS} PRAGMA user_version={FORMAT}; COMMIT;")
+    return FORMAT
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from protocol.signatures import Ed25519Signer
 from protocol.witnessing import PATH, AddCheckpoint
 from storage.clock import SystemClock
 from storage.witness import LogSettings as WitnessedLog
-from storage.witness import WitnessSettings, initialise, limits, open_state, signers
+from storage.witness import WitnessSettings, draw_seed, initialise, limits, open_state, signers
 from storage.witness_server import Limits, Serving, Witness, serve
 
 ORIGIN = "example.com/log"
@@ -65,7 +65,7 @@ async def running_witness(settings: WitnessSettings, port: int = 0, bounds: Limi
     """Run a witness on the loopback; its state is made when there is none."""
     if not settings.state.exists():
         await asyncio.to_thread(initialise, settings)
-    witness = Witness(settings.name, signers(settings.state), settings.trusted(), open_state(settings), SystemClock())
+    witness = Witness(settings.name, signers(settings.state), settings.trusted(), open_state(settings), SystemClock(), draw_seed(settings))
     async with witness, serve(witness, Serving("127.0.0.1", port), bounds or limits(settings)) as url:
         yield url, witness
 
