@@ -36,6 +36,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.export      hub/export.py      class Export(core: Core, blobs: Blobs)
     hub.references  put(category, key, value, by, reason, after) ; retire, get, list, history       managed reference data
     hub.declarations  lodge(value, by) ; amend, withdraw, step, hold, get, list, history, form    what traders declare
+    hub.draws       set_policy, call(closes_ns), exclude, refuse, override, list, get, bundle(number)   the double draw
     hub.derivation  propose(stretch, by) ; redact(wish, by) -> Job ; get, decide, cancel(job) ; made(task)   redacted copies
     hub.excerpts    clips(stretch, by) ; derived(task, sha256, by) -> Excerpt ; path(excerpt, by)            parts that verify alone
 
@@ -69,6 +70,7 @@ from hub.export import Export
 from hub.history import CheckpointHistory
 from hub.ingest import Ingest
 from hub.inspection.declarations import Declarations
+from hub.inspection.draws import Draws
 from hub.inspection.references import References
 from hub.journals import Journals
 from hub.keeping import Keeping
@@ -131,6 +133,7 @@ class Hub:
     excerpts: Excerpts
     references: References
     declarations: Declarations
+    draws: Draws
     bus: Bus | None = None
 
     @property
@@ -233,6 +236,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         excerpts=await stack.enter_async_context(Excerpts(core, export, derivation)),
         references=References(core),
         declarations=Declarations(core),
+        draws=await stack.enter_async_context(Draws(core, Declarations(core))),
     )
     _wire(hub)
     return hub

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, select, update
 
+from hub.inspection.draw_tables import DrawBody, project_draw
 from hub.inspection.entries import project_reference
 from hub.inspection.standings import project_step
 from protocol import inspection_kinds as inspection
@@ -172,6 +173,8 @@ def _project_other(connection: Connection, record: Record, body: kinds.Body) -> 
         _project_keeping(connection, record, body)
     elif isinstance(body, inspection.Declaration | inspection.Step | inspection.Hold):
         project_step(connection, record, body)
+    elif isinstance(body, DrawBody):
+        project_draw(connection, record, body)
     elif isinstance(body, inspection.Reference):
         project_reference(connection, record, body)
 
@@ -282,4 +285,7 @@ HUB_TABLES: Sequence[Table] = (
     schema.standings,
     schema.reference_entries,
     schema.port_heads,
+    schema.draws,
+    schema.draw_policies,
+    schema.draw_acts,
 )

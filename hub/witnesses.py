@@ -192,6 +192,16 @@ class Witnesses:
             await _within(self._kept, left_ns / SECOND_NS)
         return self.head.note if self.head.size > index else fallback
 
+    async def cosigned_by(self, name: str) -> bytes:
+        """Give the newest published checkpoint with the cosignature of one witness; raise UnavailableError when it gives none."""
+        peer = next((one for one in self._peers if one.witness.name == name), None)
+        if peer is None or not self._published[0]:
+            raise UnavailableError("is not asked by this hub, or nothing is published yet", where=f"witness {name}")
+        note = self._published[1]
+        signatures = await self._visit(peer, SignedCheckpoint.parse(note).checkpoint, note)
+        shown = parse_note(note)
+        return shown.with_signatures([one for one in signatures if one not in shown.signatures]).encode()
+
     # ---------------------------------------------------------------------------------------------------- before signing
 
     async def guard(self, committed: Checkpoint) -> None:

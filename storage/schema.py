@@ -398,6 +398,50 @@ standings = Table(  # where each declaration stands by all its records
     Index("standings_lodged", "lodged_ns"),
 )  # fmt: skip
 
+draws = Table(  # a projection of `draw-call`, `draw-closing` and `draw-result` records
+    "draws", METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", String(32), nullable=False),
+    Column("state", String(12), nullable=False),  # called, closed, drawn, fallen back
+    Column("closes_ns", BigInteger, nullable=False),
+    Column("policy", LargeBinary(32), nullable=False),
+    Column("chain", LargeBinary(32), nullable=False),
+    Column("called_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger),
+    Column("closed_ns", BigInteger),
+    Column("root", LargeBinary(32)),
+    Column("entries", Integer),
+    Column("inspectors", Integer),
+    Column("drawn_at", BigInteger),
+    Column("seed", LargeBinary(32)),
+    Column("selected", Integer),
+    Column("result", LargeBinary(32)),
+)  # fmt: skip
+
+draw_policies = Table(  # a projection of `draw-policy` records
+    "draw_policies", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("rules", String(128), nullable=False),
+    Column("sheet", LargeBinary(32), nullable=False),
+)  # fmt: skip
+
+draw_acts = Table(  # a projection of `draw-act` records
+    "draw_acts", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("subject", String(128), nullable=False),
+    Column("act", String(12), nullable=False),
+    Column("sheet", LargeBinary(32), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Index("draw_acts_subject", "subject", "position"),
+)  # fmt: skip
+
+draw_documents = Table(  # pools, results and closings' checkpoints, by the hash that a record binds
+    "draw_documents", METADATA,
+    Column("name", LargeBinary(32), primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)  # fmt: skip
+
 reference_entries = Table(  # every version of the managed reference data, by the record that says so
     "reference_entries", METADATA,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
