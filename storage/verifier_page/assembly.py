@@ -1,4 +1,4 @@
-"""Join the sources of `verify.html` into one file: `python -m storage.verifier_page.assembly > verify.html`.
+"""Join the sources of `verify.html` and `draw.html`, each into one file: `python -m storage.verifier_page.assembly [draw] > verify.html`.
 
 Guarantees: concatenation only - imports and the word `export` are taken off, each source stays readable as it is; the page's
 policy lets run what is inside it, by hash, and nothing else: no network, no frames, no evaluation of text.
@@ -8,6 +8,7 @@ import base64
 import hashlib
 import re
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ MODULES = (
     "bytes", "cbor", "trees", "keys", "records", "notes", "files", "media", "examination", "reckoning", "dating", "verdict", "words",
     "page",
 )  # fmt: skip
+DRAW_MODULES = ("bytes", "cbor", "trees", "keys", "records", "notes", "vrf", "chance", "draw", "drawwords", "drawpage")
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=const |let |class |function |async function )", re.MULTILINE)
 _NAME = re.compile(r"^(?:const|let|class|function|async function)\*? (\w+)", re.MULTILINE)
@@ -27,16 +29,26 @@ _NAMESPACE = re.compile(r"^import \* as (\w+) from \"\./(\w+)\.js\";\n", re.MULT
 @cache
 def page() -> bytes:
     """Give `verify.html`; raise StorageError when a source cannot be read."""
-    style, script = _read("page.css"), _script()
+    return _page("page.html", MODULES)
+
+
+@cache
+def draw_page() -> bytes:
+    """Give `draw.html`, which makes a published draw again; raise StorageError when a source cannot be read."""
+    return _page("draw.html", DRAW_MODULES)
+
+
+def _page(template: str, modules: Sequence[str]) -> bytes:
+    style, script = _read("page.css"), _script(modules)
     allowed = f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'; form-action 'none'"
     parts = {"policy": allowed, "style": style, "script": script}
-    return re.sub(r"\{(policy|style|script)\}", lambda found: parts[found[1]], _read("page.html")).encode()
+    return re.sub(r"\{(policy|style|script)\}", lambda found: parts[found[1]], _read(template)).encode()
 
 
-def _script() -> str:
+def _script(modules: Sequence[str]) -> str:
     out = ['"use strict";\n(() => {\n']
     known: dict[str, str] = {}
-    for module in MODULES:
+    for module in modules:
         source = _read(f"{module}.js")
         spaces = {name for name, _ in _NAMESPACE.findall(source)}
         source = _EXPORT.sub("", _IMPORT.sub("", source))
@@ -65,8 +77,8 @@ def _hash(text: str) -> str:
 
 
 def main() -> None:
-    """Write the page to standard output."""
-    sys.stdout.buffer.write(page())
+    """Write a page to standard output."""
+    sys.stdout.buffer.write(draw_page() if sys.argv[1:] == ["draw"] else page())
 
 
 if __name__ == "__main__":

@@ -142,6 +142,7 @@ export function parseTrust(data) {
   return {
     site: fields.site, hub: fields.hub, rootSha256: fields.root_sha256.toLowerCase(), log, policy, asks: policy.quorum !== "none",
     clock: noteKey(`${log.name}/time`, COSIGNATURE, log.raw), authorities: Boolean(fields.time_authorities),
+    drawKeys: Object.entries(fields.draw_keys ?? {}),
   };
 }
 

@@ -49,7 +49,7 @@ const KINDS = {
   "reference": "act:/set|retired/ version:i sheet:b",
   "hold": "state:/placed|lifted/ authority:s sheet:b",
   "draw-policy": "document:b sheet:b",
-  "draw-call": "number:i closes_ns:i policy:b chain:b",
+  "draw-call": "number:i closes_ns:n policy:b chain:b",
   "draw-closing": "number:i root:b entries:i inspectors:i policy:b chain:b",
   "draw-result": "number:i answers:[(s,b)] missing:[s] outcome:/drawn|fallen back/ seed:b selected:i result:b counts:[(s,i,i)]",
   "draw-act": "act:/excluded|readmitted|refused|overridden/ sheet:b",
