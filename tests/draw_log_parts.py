@@ -116,7 +116,16 @@ class Staging:
         proofs = tuple((one, answer.pi) for one, answer in answers.items())
         outcome: Any = "fallen back" if fallen else "drawn"
         tally = tuple((one.stratum, one.arrivals, one.checked) for one in selection.counts)
-        body = DrawResult(number, proofs, missing, outcome, seed, len(chosen), result_hash(selection, teams), tally)
+        body = DrawResult(
+            number,
+            proofs,
+            missing,
+            outcome,
+            seed,
+            len(chosen),
+            result_hash([one.line() for one in selection.drawn], [one.line() for one in teams]),
+            tally,
+        )
         log.add(body, name, self.closed_ns + 10**9)
         self.seed, self.selection, self.teams, self.closing = seed, selection, teams, closing
         final = final_teams(self.pool, selection, seed, self.after(self))

@@ -339,7 +339,7 @@ def _result(policy: Policy, pool: Pool, alpha: bytes, asked: Sequence[Asked]) ->
     missing = tuple(one.name for one in asked if one.pi is None)
     counts = tuple((one.stratum, one.arrivals, one.checked) for one in selection.counts)
     outcome: Any = "fallen back" if fallen else "drawn"
-    bound = result_hash(selection, teams)
+    bound = result_hash(lines["probabilities"], lines["teams"])
     body = DrawResult(pool.number, proofs, missing, outcome, seed, len(chosen), bound, counts)
     return json.dumps(lines).encode(), body
 

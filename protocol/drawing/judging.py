@@ -88,12 +88,12 @@ def judge(bundle: DrawBundle, trust: Trust) -> Judgement:
     chosen = [one.entry for one in selection.selected]
     teams = draw_teams(pool, chosen, seed)
     _compare(bundle.teams, [one.line() for one in teams], "teams")
-    _same(result.result, result_hash(selection, teams), "the result record binds other lines")
+    _same(result.result, result_hash(bundle.probabilities, bundle.teams), "the result record binds other lines")
     _same(result.selected, len(chosen), "the result record counts another number of selected declarations")
     _same(result.counts, tuple(tuple(one) for one in selection.counts), "the result record names other counts")
     acts = _acts(bundle, leaves)
     _check_left(pool, acts, records)
-    final = final_teams(pool, selection, seed, [one for one in acts if one.position > records.result[0]])
+    final = final_teams(pool, selection, seed, [one for one in acts if one.position > records.result[0]], teams)
     _compare(bundle.final, [one.line() for one in final], "final")
     return Judgement(
         number=pool.number,
@@ -272,10 +272,10 @@ def _check_left(pool: Pool, acts: Sequence[Act], records: _Records) -> None:
             raise VerificationError(f"{left.kind} {left.id} was left out without a record of two persons", where="draw pool")
 
 
-def final_teams(pool: Pool, selection: Selection, seed: bytes, acts: Sequence[Act]) -> list[Team]:
+def final_teams(pool: Pool, selection: Selection, seed: bytes, acts: Sequence[Act], drawn: Sequence[Team] | None = None) -> list[Team]:
     """Give the teams after what was done since the draw, in order: who steps back is followed by the next, an override stands.
 
-    Raises VerificationError for one who steps back and was not drawn.
+    `drawn`: the teams as first drawn, where they are known. Raises VerificationError for one who steps back and was not drawn.
     """
     refused: dict[str, list[str]] = {}
     for one in acts:
@@ -284,7 +284,8 @@ def final_teams(pool: Pool, selection: Selection, seed: bytes, acts: Sequence[Ac
     chosen = [one.entry for one in selection.selected]
     if strange := sorted(set(refused) - {entry.id for entry in chosen}):
         raise VerificationError(f"an inspector steps back from {strange[0]}, which was not selected", where="draw acts")
-    teams = {team.id: team for team in draw_teams(pool, chosen, seed, refused)}
+    made = drawn if drawn is not None and not refused else draw_teams(pool, chosen, seed, refused)
+    teams = {team.id: team for team in made}
     for one in acts:
         if one.act == "overridden":
             number = one.said["declaration"]

@@ -12,9 +12,10 @@ or sorts it otherwise, gets another root; `parse` takes no other spelling.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import lt
 from typing import Literal, NamedTuple
 
 from protocol.drawing.policy import PARTS, TOKEN
@@ -25,7 +26,6 @@ MAX_LINES = 400_000
 MAX_COUNTS = 1000  # strata; the result record holds them all
 MAX_NUMBER = 2**63
 MAX_LOAD = 2**20
-_WIDTHS = {"H": 3, "C": 4, "X": 4, "I": 6, "D": 10}
 
 
 class Count(NamedTuple):
@@ -101,7 +101,8 @@ class Pool:
             for one in inspectors
         )
         pool = cls(number, closes_ns, tuple(sorted(known.values())), tuple(sorted(left)), tuple(people), tuple(listed))
-        return parse_pool(pool.lines())
+        _check(pool)
+        return pool
 
     def lines(self) -> list[str]:
         """Give the canonical lines."""
@@ -125,12 +126,11 @@ def parse_pool(lines: Sequence[str]) -> Pool:
     """Read canonical lines; raise MalformedError naming the line that is not in order."""
     if not 1 <= len(lines) <= MAX_LINES:
         raise MalformedError(f"{len(lines)} lines, expected 1 to {MAX_LINES}", where="pool")
-    parts: dict[str, list[list[str]]] = {kind: [] for kind in _WIDTHS}
+    parts: dict[str, list[str]] = {kind: [] for kind in "HCXID"}
     for number, line in enumerate(lines, 1):
-        fields = line.split("\t")
-        if _WIDTHS.get(fields[0]) != len(fields):
+        if line[:1] not in parts:
             raise MalformedError(f"line {number} is none: {line[:80]!r}", where="pool")
-        parts[fields[0]].append(fields)
+        parts[line[:1]].append(line)
     if len(parts["H"]) != 1:
         raise MalformedError("has not exactly one head", where="pool")
     pool = _read(parts)
@@ -142,7 +142,7 @@ def parse_pool(lines: Sequence[str]) -> Pool:
     return pool
 
 
-def _read(parts: Mapping[str, Sequence[Sequence[str]]]) -> Pool:
+def _read(parts: Mapping[str, Sequence[str]]) -> Pool:
     lists: dict[str, tuple[str, ...]] = {"": ()}
 
     def listed(text: str) -> tuple[str, ...]:
@@ -150,64 +150,69 @@ def _read(parts: Mapping[str, Sequence[Sequence[str]]]) -> Pool:
             lists[text] = tuple(text.split(","))
         return lists[text]
 
+    def rows(kind: str) -> Iterator[list[str]]:
+        return (line.split("\t") for line in parts[kind])
+
     try:
+        _, number, closes_ns = next(rows("H"))
         return Pool(
-            int(parts["H"][0][1]),
-            int(parts["H"][0][2]),
-            tuple(Count(name, int(arrivals), int(checked)) for _, name, arrivals, checked in parts["C"]),
-            tuple(Left("declaration" if kind == "declaration" else "inspector", name, int(at)) for _, kind, name, at in parts["X"]),
-            tuple(Inspector(who, duty == "1", int(load), listed(able), listed(out)) for _, who, duty, load, able, out in parts["I"]),
+            int(number),
+            int(closes_ns),
+            tuple(Count(name, int(arrivals), int(checked)) for _, name, arrivals, checked in rows("C")),
+            tuple(Left("declaration" if kind == "declaration" else "inspector", name, int(at)) for _, kind, name, at in rows("X")),
+            tuple(Inspector(who, duty == "1", int(load), listed(able), listed(out)) for _, who, duty, load, able, out in rows("I")),
             tuple(
                 Entry(name, stratum, lane, int(risk), grade, listed(needs), listed(parties), int(position), int(at_ns))
-                for _, name, stratum, lane, risk, grade, needs, parties, position, at_ns in parts["D"]
+                for _, name, stratum, lane, risk, grade, needs, parties, position, at_ns in rows("D")
             ),
         )
     except ValueError as error:
-        raise MalformedError(f"a number is none: {str(error)[:60]}", where="pool") from error
+        raise MalformedError(f"a line has other fields, or a number is none: {str(error)[:60]}", where="pool") from error
 
 
 def _check_tokens(names: Iterable[str]) -> None:
+    matches = TOKEN.fullmatch
     for name in names:
-        if not TOKEN.fullmatch(name):
+        if not matches(name):
             raise MalformedError(f"{name[:70]!r} is no name", where="pool")
 
 
 def _check(pool: Pool) -> None:
-    _check_tokens(one.id for one in pool.entries)
-    _check_tokens({name for one in pool.entries for name in (one.stratum, one.lane, one.grade)})
-    _check_tokens({name for names in {one.needs for one in pool.entries} | {one.parties for one in pool.entries} for name in names})
-    _check_tokens(name for one in pool.inspectors for name in (one.id, *one.qualifications, *one.recusals))
-    _check_tokens([*(one.stratum for one in pool.counts), *(one.id for one in pool.left)])
-    numbers = [pool.number, pool.closes_ns, *(number for one in pool.counts for number in one[1:])]
-    if not 0 <= min(numbers) <= max(numbers) < MAX_NUMBER or any(one.load >= MAX_LOAD or one.load < 0 for one in pool.inspectors):
-        raise MalformedError("a number is out of bounds", where="pool")
-    if any(not (0 <= one.position < MAX_NUMBER and 0 <= one.entered_ns < MAX_NUMBER) for one in pool.entries):
-        raise MalformedError("a position or time is out of bounds", where="pool")
+    ids, strata, lanes, risks, grades, needs, parties, positions, times = zip(*pool.entries, strict=True) if pool.entries else ((),) * 9
+    lists = {*needs, *parties, *(names for one in pool.inspectors for names in (one.qualifications, one.recusals))}
+    _check_tokens(ids)
+    _check_tokens({*strata, *lanes, *grades, *(name for names in lists for name in names)})
+    _check_tokens([*(one.id for one in pool.inspectors), *(one.stratum for one in pool.counts), *(one.id for one in pool.left)])
+    numbers = [pool.number, pool.closes_ns, *(number for one in pool.counts for number in one[1:]), *(one.position for one in pool.left)]
+    _check_bounds([*numbers, *positions, *times], MAX_NUMBER)
+    _check_bounds([one.load for one in pool.inspectors], MAX_LOAD)
+    _check_bounds(risks, PARTS + 1)
     _check_sorted([one.stratum for one in pool.counts], "stratum")
     _check_sorted([f"{one.kind}\t{one.id}" for one in pool.left], "id left out")
     _check_sorted([one.id for one in pool.inspectors], "inspector")
-    _check_sorted([one.id for one in pool.entries], "declaration")
-    for names in {names for one in pool.inspectors for names in (one.qualifications, one.recusals)}:
+    _check_sorted(ids, "declaration")
+    for names in lists:
         _check_sorted(names, "name in a list")
-    for names in {names for one in pool.entries for names in (one.needs, one.parties)}:
-        _check_sorted(names, "name in a list")
-    counted = {one.stratum for one in pool.counts}
     if len(pool.counts) > MAX_COUNTS:
         raise MalformedError(f"{len(pool.counts)} strata, at most {MAX_COUNTS}", where="pool")
-    if any(one.checked > one.arrivals for one in pool.counts) or {one.stratum for one in pool.entries} - counted:
+    if any(one.checked > one.arrivals for one in pool.counts) or {*strata} - {one.stratum for one in pool.counts}:
         raise MalformedError("a stratum has no count, or more were checked than came", where="pool")
-    if any(not 0 <= one.risk <= PARTS for one in pool.entries):
-        raise MalformedError(f"a risk is not 0 to {PARTS}", where="pool")
-    ids = {"declaration": {one.id for one in pool.entries}, "inspector": {one.id for one in pool.inspectors}}
+    known = {"declaration": {*ids}, "inspector": {one.id for one in pool.inspectors}} if pool.left else {}
     for one in pool.left:
-        if one.id in ids[one.kind]:
+        if one.id in known[one.kind]:
             raise MalformedError(f"{one.kind} {one.id} is left out and stands in it too", where="pool")
 
 
+def _check_bounds(numbers: Sequence[int], limit: int) -> None:
+    if numbers and not 0 <= min(numbers) <= max(numbers) < limit:
+        raise MalformedError(f"a number is not from 0 to below {limit}", where="pool")
+
+
 def _check_sorted(names: Sequence[str], noun: str) -> None:
-    for before, name in pairwise(names):
-        if before >= name:
-            raise MalformedError(f"{noun} {name} stands twice or is not sorted", where="pool")
+    if all(map(lt, names, names[1:])):
+        return
+    name = next(name for before, name in pairwise(names) if before >= name)
+    raise MalformedError(f"{noun} {name} stands twice or is not sorted", where="pool")
 
 
 def pool_root(lines: Iterable[str]) -> bytes:

@@ -18,9 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocol.drawing.inspectors import Team
 from protocol.drawing.pool import pool_root
-from protocol.drawing.selection import Selection
 from protocol.errors import MalformedError
 from protocol.merkle import HASH_BYTES
 from protocol.sheets import Sheet
@@ -107,9 +105,9 @@ class DrawBundle:
         return bundle
 
 
-def result_hash(selection: Selection, teams: Sequence[Team]) -> bytes:
+def result_hash(probabilities: Sequence[str], teams: Sequence[str]) -> bytes:
     """Give what the result record binds: the Merkle root of the probabilities' lines and then the teams'."""
-    return pool_root([*(one.line() for one in selection.drawn), *(one.line() for one in teams)])
+    return pool_root([*probabilities, *teams])
 
 
 def _dump(value: Any) -> bytes:  # noqa: ANN401 - JSON

@@ -8,7 +8,7 @@ makes certain: a lane, or a rate of 100 %. What a rule makes certain is not coun
 
 from typing import Literal, NamedTuple
 
-from protocol.drawing.policy import PARTS, Lane, Policy
+from protocol.drawing.policy import PARTS, Policy
 from protocol.drawing.pool import Entry
 from protocol.errors import MalformedError
 
@@ -39,7 +39,10 @@ def national_rate(rate: int, arrivals: int, checked: int) -> int:
 
 def probability(policy: Policy, entry: Entry, arrivals: int, checked: int) -> Parts:
     """Give the probability of an entry, with its parts; raise MalformedError for a lane or grade that the policy does not know."""
-    lane, credit = lane_of(policy, entry), credit_of(policy, entry)
+    lane, credit = policy.lanes.get(entry.lane), policy.grades.get(entry.grade)
+    if lane is None or credit is None:
+        what = f"lane {entry.lane}" if lane is None else f"grade {entry.grade}"
+        raise MalformedError(f"{what} is not in the policy", where=f"pool {entry.id}")
     rate = policy.strata.get(entry.stratum, policy.rate)
     risk = lane.weight * entry.risk // PARTS
     if lane.certain or rate == PARTS:
@@ -52,19 +55,3 @@ def total_of(national: int, risk: int, credit: int, floor: int) -> int:
     """Join the parts as independent chances, 1 - (1 - national)(1 - risk)(1 - credit), rounded up, between floor and ceiling."""
     missed = (PARTS - national) * (PARTS - risk) * (PARTS - credit) // (PARTS * PARTS)
     return min(CEILING, max(floor, PARTS - missed))
-
-
-def lane_of(policy: Policy, entry: Entry) -> Lane:
-    """Give an entry's lane; raise MalformedError when the policy does not know it."""
-    lane = policy.lanes.get(entry.lane)
-    if lane is None:
-        raise MalformedError(f"lane {entry.lane} is not in the policy", where=f"pool {entry.id}")
-    return lane
-
-
-def credit_of(policy: Policy, entry: Entry) -> int:
-    """Give what an entry's credit grade adds; raise MalformedError when the policy does not know it."""
-    part = policy.grades.get(entry.grade)
-    if part is None:
-        raise MalformedError(f"grade {entry.grade} is not in the policy", where=f"pool {entry.id}")
-    return part

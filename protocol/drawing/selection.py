@@ -10,9 +10,9 @@ helps nobody out of an inspection. Guarantees: the same pool, policy and betas g
 """
 
 import hashlib
-import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hmac import digest
 from typing import NamedTuple
 
 from protocol.drawing.policy import PARTS, Policy
@@ -75,7 +75,7 @@ def seed_of(policy: Policy, betas: Mapping[str, bytes]) -> bytes:
 
 def number_of(seed: bytes, name: str) -> int:
     """Give the number u of a declaration, below 2^256."""
-    return int.from_bytes(hmac.digest(seed, name.encode("ascii"), "sha256"), "big")
+    return int.from_bytes(digest(seed, name.encode("ascii"), "sha256"), "big")
 
 
 def select(policy: Policy, pool: Pool, seed: bytes, *, everything: bool = False) -> Selection:
@@ -88,13 +88,10 @@ def select(policy: Policy, pool: Pool, seed: bytes, *, everything: bool = False)
     for entry in pool.entries:
         count = counts[entry.stratum]
         parts = probability(policy, entry, count[0], count[1])
-        if parts.rule:
-            drawn.append(Drawn(entry, parts, "rule"))
+        if parts.rule or everything:
+            drawn.append(Drawn(entry, parts, "rule" if parts.rule else "fall-back"))
             continue
-        if everything:
-            drawn.append(Drawn(entry, parts, "fall-back"))
-            continue
-        u = number_of(seed, entry.id) * PARTS
+        u = int.from_bytes(digest(seed, entry.id.encode(), "sha256"), "big") * PARTS
         chosen = u < parts.national << 256
         count[0] += 1
         count[1] += chosen
