@@ -19,6 +19,7 @@ from protocol.errors import PortwitnessError
 from web import (
     api_derived,
     api_devices,
+    api_draws,
     api_enrolment,
     api_events,
     api_exports,
@@ -39,7 +40,20 @@ from web.presence import Presence
 from web.watching import Watching
 
 STATIC = Path(__file__).parent / "static"
-PAGES = ("/", "/login", "/wall", "/tasks", "/tasks/{task}", "/pair", "/pair/{task}", "/devices", "/alarms", "/people")
+PAGES = (
+    "/",
+    "/login",
+    "/wall",
+    "/tasks",
+    "/tasks/{task}",
+    "/pair",
+    "/pair/{task}",
+    "/devices",
+    "/alarms",
+    "/people",
+    "/draws",
+    "/draws/{number}",
+)
 RECORD_PAGE = "/records/{issuer}/{epoch}/{position}"
 _PARTS = (
     api_sessions,
@@ -55,6 +69,7 @@ _PARTS = (
     api_nation,
     api_people,
     api_enrolment,
+    api_draws,
 )
 _ABOUT = """Instants are Unix milliseconds, hashes lower-case hex. Log in by `POST /api/v1/session` and send the `csrf` it gives as
 `X-CSRF-Token` with every write, or use `Authorization: Bearer <API token>`. Every error has the form `{"error": {kind, what, where}}`,

@@ -7,6 +7,7 @@ import "./pairing-page.js";
 import "./device-list.js";
 import "./alarm-inbox.js";
 import "./people-page.js";
+import "./draw-page.js";
 import "./log-pin.js";
 import { call, remember, whoami } from "./api.js";
 import { changes, whenChanged } from "./changes.js";
@@ -23,12 +24,13 @@ const DOORS = [
   { path: "/pair", word: "nav.pair", roles: ["inspector"] },
   { path: "/tasks", word: "nav.tasks", roles: ["supervisor", "inspector", "administrator"] },
   { path: "/wall", word: "nav.wall", roles: ["inspector"] },
+  { path: "/draws", word: "nav.draws", roles: ["supervisor", "inspector", "administrator"] },
   { path: "/devices", word: "nav.devices", roles: ["supervisor", "administrator"] },
   { path: "/alarms", word: "nav.alarms", roles: ["supervisor", "administrator"] },
   { path: "/people", word: "nav.people", roles: ["administrator"] },
 ];
 
-const WITH_TASK = ["tasks", "pair"];
+const WITH_TASK = ["tasks", "pair", "draws"];
 
 class PortWitness extends HTMLElement {
   constructor() {
@@ -109,7 +111,7 @@ class PortWitness extends HTMLElement {
       return page;
     }
     if ((!door && first !== "pair") || rest.length > (WITH_TASK.includes(first) ? 1 : 0)) return this.forbidden(rest.length ? "" : first);
-    const names = { wall: "live-wall", tasks: rest[0] ? "task-page" : "task-list", pair: "pairing-page", devices: "device-list", alarms: "alarm-inbox", people: "people-page" };
+    const names = { wall: "live-wall", tasks: rest[0] ? "task-page" : "task-list", pair: "pairing-page", devices: "device-list", alarms: "alarm-inbox", people: "people-page", draws: "draw-page" };
     const page = document.createElement(names[/** @type {keyof typeof names} */ (first)] ?? "live-wall");
     if (rest[0]) page.setAttribute("task", decodeURIComponent(rest[0]));
     return page;

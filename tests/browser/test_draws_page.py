@@ -1,0 +1,93 @@
+"""The pages of draws at a real hub in a real Chromium: list, one draw with the parts of each probability, its bundle, its acts."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from protocol.drawing.judging import judge
+from protocol.drawing.published import DrawBundle
+from protocol.trust import Trust
+from tests.browser.test_page_journeys import FLAGS, Desk
+from tests.contracts.test_draws import TWO, drawn, inspectors, policy_for, screen
+from tests.web_parts import open_face
+from web.serving import Listener, serve
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
+    async with open_face(tmp_path) as face, async_playwright() as playwright:
+        serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
+        browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
+        found = Desk(serving.url, face, browser, [])
+        try:
+            yield found
+        finally:
+            await browser.close()
+            face.app.state.closing.set()
+            await serving.stop()
+        assert found.faults == []
+
+
+async def enter(desk: Desk, name: str, path: str, language: str = "en") -> Page:
+    page = await desk.page(name, width=1280, language=language)
+    await page.goto(f"{desk.url}{path}")
+    return page
+
+
+async def test_a_draw_is_shown_with_its_parts_and_taken_away_as_a_bundle(desk: Desk, tmp_path: Path) -> None:
+    hub = desk.face.hub
+    await inspectors(hub)
+    await hub.draws.set_policy(await policy_for(hub), *TWO)
+    numbers = await screen(hub, 3) + await screen(hub, 2, "red", 3)
+    found = await drawn(hub)
+    page = await enter(desk, "chen.min", "/draws")
+    await page.get_by_role("link", name="Draw 1").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Draw 1")).to_be_visible()
+    await page.get_by_role("button", name="Only selected").click()
+    await expect(page.locator("tbody tr")).to_have_count(5)
+    first = await page.locator("tbody tr").first.inner_text()
+    assert numbers[0] in first and "fruit/TH" in first
+    async with page.expect_download() as started:
+        await page.locator("#bundle").click()
+    file = tmp_path / "bundle.json"
+    await (await started.value).save_as(file)
+    trust = replace(Trust(hub.core.site, hub.core.hub_id, "0" * 64, hub.log.key))
+    judged = judge(DrawBundle.parse(file.read_bytes()), trust)
+    totals = {one.entry.id: f"{one.parts.total / 1e7:.2f} %" for one in judged.selection.drawn}
+    for number in numbers:
+        row = page.locator("tbody tr", has_text=number)
+        await expect(row.locator("td").nth(5)).to_have_text(totals[number])
+    async with page.expect_download() as started:
+        await page.get_by_role("link", name="Page that makes a draw again").click()
+    await (await started.value).save_as(tmp_path / "draw.html")
+    assert b"judgeDraw" in await asyncio.to_thread((tmp_path / "draw.html").read_bytes)
+    chosen = judged.final[0]
+    await hub.draws.override(found.number, chosen.id, ["sun.yan"], *TWO)
+    await expect(page.locator(".notice.bad")).to_contain_text("wang.fang, chen.jie: as agreed")
+    await page.click("#language")
+    await expect(page.locator(".notice.bad")).to_contain_text("人工变更")
+    await expect(page.locator("thead")).to_contain_text("国家最低抽查率")
+    assert json.loads(file.read_text())["format"] == "portwitness-draw/1"
+
+
+async def test_a_supervisor_announces_a_draw_and_an_inspector_may_not(desk: Desk) -> None:
+    hub = desk.face.hub
+    page = await enter(desk, "chen.min", "/draws")
+    await page.get_by_role("button", name="Announce a draw").click()
+    await expect(page.locator(".notice.bad")).to_be_visible()
+    await hub.draws.set_policy(await policy_for(hub), *TWO)
+    await page.get_by_role("button", name="Announce a draw").click()
+    await expect(page.locator("tbody tr")).to_contain_text("Announced")
+    other = await enter(desk, "li.wei", "/draws", "zh-CN")
+    await expect(other.locator("tbody tr")).to_contain_text("已公告")
+    await expect(other.get_by_role("button", name="公告抽取")).to_have_count(0)
+    async with asyncio.timeout(5):
+        assert (await hub.draws.list())[0].state == "called"

@@ -1,0 +1,178 @@
+// Draws: the list, and one draw with the parts of each probability, its teams, its two-person acts, and its bundle to take away.
+import { call, mayBe, part } from "./api.js";
+import { whenChanged } from "./changes.js";
+import { fill, h, values } from "./dom.js";
+import { moment, t } from "./words.js";
+
+/** @typedef {{number: number, state: string, closes_ms: number, declarations: number | null, inspectors: number | null, selected: number | null, position: number}} Draw */
+/** @typedef {{national: number, risk: number, credit: number, floor: number, total: number}} Parts */
+/** @typedef {{declaration: string, stratum: string, lane: string, grade: string, parts: Parts, why: string, team: string[], final: string[]}} Drawn */
+/** @typedef {{position: number, act: string, by: string, second: string, reason: string, declaration: string | null, inspector: string | null, members: string[] | null}} Act */
+/** @typedef {Draw & {rules: string, named: string[], needed: number, seed: string | null, total: number, rows: Drawn[], acts: Act[]}} Detail */
+
+const PAGE = 100;
+const PARTS = /** @type {const} */ (["national", "risk", "credit", "floor", "total"]);
+const GOOD = ["drawn"];
+
+/** @param {number} parts */
+function percent(parts) {
+  return `${(parts / 1e7).toFixed(2)} %`;
+}
+
+/** @param {number | null} value */
+function count(value) {
+  return value === null ? "–" : String(value);
+}
+
+/** @param {string} state */
+function badge(state) {
+  return h("span", { class: `badge ${GOOD.includes(state) ? "good" : "off"}` }, h("i"), t(`draw.state-${state.replace(" ", "-")}`));
+}
+
+export class DrawPage extends HTMLElement {
+  constructor() {
+    super();
+    this.said = h("p", { class: "notice hidden", role: "status" });
+    this.body = h("div", { class: "stack" }, h("p", { class: "pulse" }, t("app.loading")));
+    this.offset = 0;
+    this.selected = true;
+    /** @type {(() => void) | null} */
+    this.unhear = null;
+  }
+
+  connectedCallback() {
+    this.number = this.getAttribute("task");
+    this.classList.add("stack");
+    this.style.display = "block";
+    const page = h("a", { class: "button", href: "/api/v1/draws/page", download: "draw.html" }, t("draw.page"));
+    const title = this.number ? t("draw.one", { number: this.number }) : t("nav.draws");
+    const bundle = this.number && h("a", { class: "button primary hidden", id: "bundle", href: `/api/v1/draws/${part(this.number)}/bundle`, download: "" }, t("draw.bundle"));
+    const back = this.number && h("a", { class: "button", href: "/draws" }, t("draw.all"));
+    fill(this, h("div", { class: "page-head" }, h("h1", {}, title), h("div", { class: "row" }, back, page, bundle)), h("p", { class: "soft" }, t("draw.about")), !this.number && mayBe("supervisor") && this.form(), this.said, this.body);
+    this.unhear = whenChanged(["draw"], () => this.refresh());
+    void this.refresh();
+  }
+
+  disconnectedCallback() {
+    this.unhear?.();
+  }
+
+  form() {
+    const field = h("input", { name: "minutes", type: "number", min: "1", max: "10080", value: "10", required: true });
+    /** @param {Event} event */
+    const onsubmit = (event) => {
+      event.preventDefault();
+      const minutes = Number(values(/** @type {HTMLFormElement} */ (event.target))["minutes"]);
+      void this.act(() => call("POST", "draws", { closes_ms: Date.now() + minutes * 60_000 }));
+    };
+    return h("form", { class: "card row align-end", onsubmit }, h("label", {}, h("span", {}, t("draw.closes-in")), field), h("button", { class: "primary" }, t("draw.call")));
+  }
+
+  /** @param {() => Promise<unknown>} work */
+  async act(work) {
+    try {
+      await work();
+      this.said.className = "notice good";
+      this.said.textContent = t("draw.done");
+    } catch (error) {
+      this.said.className = "notice bad";
+      this.said.textContent = error instanceof Error ? error.message : "";
+    }
+    await this.refresh();
+  }
+
+  async refresh() {
+    try {
+      if (this.number) await this.one(this.number);
+      else await this.all();
+    } catch (error) {
+      fill(this.body, h("p", { class: "notice bad" }, error instanceof Error ? error.message : ""));
+    }
+  }
+
+  async all() {
+    /** @type {{draws: Draw[], faults: string[]}} */
+    const answer = await call("GET", "draws");
+    const running = answer.draws[0]?.state === "closed" && answer.faults.length > 0;
+    const heads = ["draw.number", "draw.state", "draw.closes", "draw.declarations", "draw.inspectors", "draw.selected"];
+    const rows = answer.draws.map((one) =>
+      h(
+        "tr",
+        {},
+        h("td", { "data-name": t("draw.number") }, h("a", { href: `/draws/${one.number}` }, t("draw.one", { number: one.number }))),
+        h("td", { "data-name": t("draw.state") }, badge(one.state)),
+        h("td", { "data-name": t("draw.closes") }, moment(one.closes_ms)),
+        ...[one.declarations, one.inspectors, one.selected].map((value, at) => h("td", { "data-name": t(heads[at + 3] ?? "") }, count(value))),
+      ),
+    );
+    fill(
+      this.body,
+      running && h("p", { class: "notice bad" }, t("draw.waiting"), " ", answer.faults.join("; ")),
+      rows.length ? h("div", { class: "card scroll" }, this.table(heads, rows)) : h("div", { class: "empty" }, h("p", {}, t("draw.none"))),
+    );
+  }
+
+  /** @param {string} number */
+  async one(number) {
+    /** @type {Detail} */
+    const draw = await call("GET", `draws/${part(number)}?selected=${this.selected}&offset=${this.offset}&limit=${PAGE}`);
+    const over = draw.seed !== null;
+    this.querySelector("#bundle")?.classList.toggle("hidden", !over);
+    const facts = /** @type {[string, string | Node][]} */ ([
+      ["draw.state", badge(draw.state)],
+      ["draw.closes", moment(draw.closes_ms)],
+      ["draw.rules", draw.rules],
+      ["draw.named", `${draw.named.join(", ")} (${t("draw.needed", { count: draw.needed })})`],
+      ["draw.declarations", count(draw.declarations)],
+      ["draw.inspectors", count(draw.inspectors)],
+      ["draw.selected", count(draw.selected)],
+      ["draw.seed", h("code", {}, draw.seed ?? "–")],
+    ]);
+    const acts = draw.acts.map((one) => h("li", {}, h("strong", {}, t(`draw.act-${one.act}`)), ` ${one.declaration ?? ""} ${one.inspector ?? (one.members ?? []).join(", ")} · ${one.by}, ${one.second}: ${one.reason} (${one.position})`));
+    fill(
+      this.body,
+      h("dl", { class: "card facts" }, ...facts.flatMap(([word, value]) => [h("dt", {}, t(word)), h("dd", {}, value)])),
+      acts.length > 0 && h("div", { class: "notice bad" }, h("p", {}, t("draw.acts")), h("ul", {}, ...acts)),
+      over ? this.rows(draw) : h("p", { class: "soft" }, t("draw.not-over")),
+    );
+  }
+
+  /** @param {Detail} draw */
+  rows(draw) {
+    const heads = ["draw.declaration", ...PARTS.map((name) => `draw.${name}`), "draw.why", "draw.team"];
+    const lines = draw.rows.map((one) =>
+      h(
+        "tr",
+        {},
+        h("td", { "data-name": t("draw.declaration") }, h("strong", {}, one.declaration), h("div", { class: "soft small" }, `${one.stratum} · ${one.lane} · ${one.grade}`)),
+        ...PARTS.map((name) => h("td", { "data-name": t(`draw.${name}`) }, name === "total" ? h("strong", {}, percent(one.parts[name])) : percent(one.parts[name]))),
+        h("td", { "data-name": t("draw.why") }, t(`draw.why-${one.why || "not"}`)),
+        h("td", { "data-name": t("draw.team") }, one.final.join(", ") || "–", one.final.join() !== one.team.join() && h("div", { class: "soft small" }, h("s", {}, one.team.join(", ")))),
+      ),
+    );
+    const more = this.offset + PAGE < draw.total;
+    /** @param {number} by */
+    const turn = (by) => {
+      this.offset = Math.max(0, this.offset + by);
+      void this.refresh();
+    };
+    const toggle = () => {
+      [this.selected, this.offset] = [!this.selected, 0];
+      void this.refresh();
+    };
+    return h(
+      "div",
+      { class: "card stack" },
+      h("div", { class: "row" }, h("button", { onclick: toggle, "aria-pressed": String(this.selected) }, t("draw.only-selected")), h("span", { class: "soft" }, t("draw.shown", { from: draw.total ? this.offset + 1 : 0, to: this.offset + draw.rows.length, total: draw.total }))),
+      h("div", { class: "scroll", tabindex: "0" }, this.table(heads, lines)),
+      h("div", { class: "row" }, this.offset > 0 && h("button", { onclick: () => turn(-PAGE) }, t("draw.before")), more && h("button", { onclick: () => turn(PAGE) }, t("draw.after"))),
+    );
+  }
+
+  /** @param {string[]} heads @param {Node[]} rows */
+  table(heads, rows) {
+    return h("table", { class: "fold" }, h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, t(head))))), h("tbody", {}, ...rows));
+  }
+}
+
+customElements.define("draw-page", DrawPage);
