@@ -1,4 +1,4 @@
-"""Check the hub's invariants on what is kept: journals and log (S3), blobs (S1), numbers (S2), receipts (S5), projections (S6).
+"""Check the hub's invariants on what is kept: journals and log (S3), blobs (S1), numbers (S2), receipts (S5), projections (S6), draws (S7).
 
 Guarantees: changes nothing; may run beside a hub that serves, since it looks at one state of the database; each problem says what
 is wrong and where. Projections are compared with those of a scratch database into which all records are replayed.
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, Table, and_, func, select
 
 from hub.config import HubSettings
 from hub.erasing import opening_of
+from hub.inspection.draw_check import check_draws
 from hub.projections import BOX_TABLES, HUB_TABLES, project_box, project_hub
 from protocol import kinds
 from protocol.errors import MalformedError, PortwitnessError, VerificationError
@@ -86,6 +87,8 @@ def _check_tables(connection: Connection, published: _Published, found: list[str
     _collect(_check_numbers(connection), found, "segments")
     progress("projections")
     _check_projections(connection, found)
+    progress("draws")
+    _collect(check_draws(connection), found, "draws")
     return len(epochs), sum(row.size for row in epochs), size
 
 

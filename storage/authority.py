@@ -34,6 +34,8 @@ from protocol.certificates import (
     issue_site_ca,
     parse_pem,
 )
+from protocol.drawing import vrf
+from protocol.drawing.policy import check_token
 from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError, VerificationError
 from protocol.identifiers import BoxId, HubId, SiteId
 from protocol.instants import SECOND_NS, Clock, iso
@@ -268,6 +270,8 @@ class Commands:
         trust = self._store(options).trust(HubId(options.hub))
         if options.time_authorities is not None:
             trust = replace(trust, time_authorities=parse_anchors(read_file(options.time_authorities, MAX_TRUST_BYTES)))
+        if options.draw_key:
+            trust = replace(trust, draw_keys=tuple(_draw_key(text) for text in options.draw_key))
         if options.out is not None:
             replace_whole(options.out, trust.encode())
         answer: Answer = json.loads(trust.encode())
@@ -376,6 +380,17 @@ _EPILOG = """examples:
 After `init`, move root.key offline: no other command needs it."""
 
 
+def _draw_key(text: str) -> tuple[str, bytes]:
+    """Read NAME=HEX; raise MalformedError for what is no key."""
+    name, _, key = text.partition("=")
+    try:
+        data = bytes.fromhex(key)
+    except ValueError as error:
+        raise MalformedError("is no key in hex", where=f"--draw-key {name[:64]}") from error
+    vrf.check_key(data)
+    return check_token(name, "--draw-key"), data
+
+
 def parser() -> argparse.ArgumentParser:
     """Give the command line of `portwitness-ca`."""
     made = argparse.ArgumentParser(
@@ -414,6 +429,7 @@ def parser() -> argparse.ArgumentParser:
     trust.add_argument("--hub", required=True, help="hub id")
     trust.add_argument("--out", type=Path, help="where to write it")
     trust.add_argument("--time-authorities", type=Path, help="PEM certificates that RFC 3161 tokens must lead to")
+    trust.add_argument("--draw-key", action="append", metavar="NAME=HEX", help="a party's public key that answers for draws; repeatable")
     _hub_commands(commands)
     crl = _command(commands, "crl", "write the list of revoked certificates", "portwitness-ca crl ca/ --out hub-state/keys/crl.pem")
     crl.add_argument("folder", type=Path, help="folder of the key store")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, func, select
 
 from hub.inspection import entries as references
 from hub.inspection.catalogue import Inspector as InspectorEntry
@@ -20,7 +20,7 @@ from hub.inspection.sheets import said
 from hub.inspection.states import State
 from protocol.drawing.policy import PARTS, TOKEN, Policy
 from protocol.drawing.pool import Count, Entry, Inspector, Left, Pool
-from protocol.inspection_kinds import DrawResult
+from protocol.inspection_kinds import DrawResult, Step
 from protocol.instants import SECOND_NS
 from storage.schema import declaration_steps, draws, standings
 
@@ -67,14 +67,28 @@ def counts(connection: Connection, number: int) -> tuple[Count, ...]:
 
 
 def screened(connection: Connection, policy: Policy, closes_ns: int) -> list[Entry]:
-    """Give the declarations that stand screened, by their screening's sheet."""
-    steps, now = declaration_steps, standings
+    """Give the declarations that stand screened, by the sheet of their newest screening; a hold placed since then changes nothing."""
+    steps, now, newest = declaration_steps, standings, _newest_screenings().subquery()
     query = select(steps.c.declaration, steps.c.position, steps.c.wall_ns, steps.c.sheet)
-    query = query.join(now, now.c.position == steps.c.position).where(now.c.state == State.SCREENED.value, steps.c.wall_ns <= closes_ns)
+    query = query.join(newest, newest.c.position == steps.c.position).join(now, now.c.declaration == steps.c.declaration)
+    query = query.where(now.c.state == State.SCREENED.value, steps.c.wall_ns <= closes_ns)
     return [
         entry_of(policy, row.declaration, said(connection, bytes(row.sheet)), row.position, row.wall_ns)
         for row in connection.execute(query).all()
     ]
+
+
+def _newest_screenings() -> Select[tuple[str, int]]:
+    steps = declaration_steps
+    query = select(steps.c.declaration, func.max(steps.c.position).label("position"))
+    return query.where(steps.c.act == State.SCREENED.value, steps.c.kind == Step.KIND).group_by(steps.c.declaration)
+
+
+def screened_at(connection: Connection, number: str) -> int | None:
+    """Give the place of a declaration's newest screening."""
+    query = _newest_screenings().where(declaration_steps.c.declaration == number)
+    row = connection.execute(query).first()
+    return None if row is None else row.position
 
 
 def entry_of(policy: Policy, number: str, words: Mapping[str, Any] | None, position: int, entered_ns: int) -> Entry:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, select
 from hub.core import Core
 from hub.inspection.declarations import Declarations
 from hub.inspection.draw_answers import Answers, Asked
-from hub.inspection.draw_pools import Waiting, gather, undone
+from hub.inspection.draw_pools import Waiting, gather, screened_at, undone
 from hub.inspection.draw_tables import (
     CALLED,
     CLOSED,
@@ -281,11 +281,13 @@ class Draws:
 
     async def _step_all(self) -> None:
         """Let every declaration that was drawn take its step; one that was amended meanwhile takes it once it is screened again."""
-        for waiting in (await self.core.database.read(undone)).values():
+        undecided = await self.core.database.read(undone)
+        places = await self.core.database.read(lambda connection: {number: screened_at(connection, number) for number in undecided})
+        for waiting in undecided.values():
             number = waiting.entry.id
             now = await self.declarations.get(number)
             row = await self.get(waiting.number)
-            same = now.position == waiting.entry.position
+            same = places[number] == waiting.entry.position
             if now.state is not State.SCREENED or not (waiting.is_selected or same):
                 continue
             to = State.SELECTED if waiting.is_selected else self._unselected(waiting)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, insert, update
 
 from hub.app import Hub
 from hub.check import check_hub
@@ -16,6 +17,7 @@ from hub.inspection.draws import Draws, DrawState
 from hub.inspection.states import State
 from protocol.drawing.judging import Judgement, judge
 from protocol.drawing.policy import PARTS, Lane, Named, Policy
+from protocol.drawing.pool import pool_root
 from protocol.drawing.published import DrawBundle
 from protocol.errors import RefusedError, VerificationError
 from protocol.inspection_kinds import DrawClosing
@@ -23,6 +25,7 @@ from protocol.instants import SECOND_NS
 from protocol.notes import ED25519, NoteKey, cosigner
 from protocol.trust import Trust
 from storage.keys import create_ed25519
+from storage.schema import draw_documents, draws
 from storage.witness import initialise, make_draw_key, signers
 from tests.hub_parts import running_hub, settings_for
 from tests.inspection_parts import arriving_soon
@@ -263,3 +266,29 @@ async def test_a_draw_goes_on_after_a_stop_at_any_point(tmp_path: Path, monkeypa
         assert seen == {(await judged(hub, 1)).seed}
         assert len(await hub.draws.list()) == 1
         assert (await check_hub(hub.core.settings)).problems == ()
+
+
+async def test_the_check_names_pools_that_leave_out_or_add(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    settings = settings_for(tmp_path, "")
+    async with running_hub(settings, create_ed25519(tmp_path / "keys" / "log.key")) as hub:
+        await hub.draws.set_policy(await policy_for(hub), *TWO)
+        first, second = await screen(hub, 2)
+        await hub.declarations.hold(second, "maritime", "wang.fang", "papers")
+        found = await drawn(hub)
+        assert found.entries == 2
+        pool = (await judged(hub, 1)).pool
+        short = replace(pool, entries=pool.entries[1:])
+        steered = pool_root(short.lines())
+
+        def steer(connection: Connection) -> None:
+            connection.execute(insert(draw_documents).values(name=steered, data="\n".join(short.lines()).encode()))
+            connection.execute(update(draws).values(root=steered, entries=1))
+
+        assert (await check_hub(settings)).problems == ()
+        await hub.core.database.write(steer)
+        problems = "\n".join((await check_hub(settings)).problems)
+        assert f"declaration {first} was screened in time and is not in the pool" in problems
+        assert "S7 draw-000001" in problems and "S6" in problems
+        await hub.log.issue(DrawClosing(1, steered, 1, 0, (await hub.draws.policy()).hash, bytes(32)), "draw-000001")
+        assert "2 records of draw-closing" in "\n".join((await check_hub(settings)).problems)
