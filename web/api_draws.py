@@ -10,7 +10,7 @@ from hub.inspection.draw_shown import Shown, replay_page, show
 from hub.inspection.draws import DrawState
 from protocol.drawing.judging import Act
 from protocol.drawing.policy import Policy
-from protocol.errors import MalformedError
+from protocol.errors import MalformedError, RefusedError
 from protocol.instants import MILLISECOND_NS
 from web import draw_schemas as schemas
 from web import shaping
@@ -42,9 +42,14 @@ async def get_page(caller: Anyone) -> Response:
 
 @router.get("/policy", summary="Get the draw policy")
 async def get_policy(caller: Anyone, hub: TheHub) -> schemas.PolicyAnswer:
-    """Give the policy in force, and the hub's own key for draws."""
-    policy = await hub.draws.policy()
-    return schemas.PolicyAnswer(text=policy.encode().decode(), sha256=policy.hash.hex(), key=(await hub.draws.answers.own_key()).hex())
+    """Give the policy in force, or while there is none the one that is shipped; and the hub's own key for draws."""
+    in_force = True
+    try:
+        policy = await hub.draws.policy()
+    except RefusedError:
+        policy, in_force = await hub.draws.proposal(), False
+    key = await hub.draws.answers.own_key()
+    return schemas.PolicyAnswer(in_force=in_force, text=policy.encode().decode(), sha256=policy.hash.hex(), key=key.hex())
 
 
 @router.post("/policy", status_code=201, summary="Set the draw policy")

@@ -120,8 +120,9 @@ class PolicyAsk(TwoAsk):
 
 
 class PolicyAnswer(Shape):
-    """The draw policy in force."""
+    """The draw policy in force, or the one that is shipped while none is."""
 
+    in_force: bool
     text: str
     sha256: str
     key: str = Field(description="the hub's own public key for draws, in hex")

@@ -56,7 +56,7 @@ def _check(connection: Connection, row: dict[str, Any], earlier: dict[str, int])
     if row["drawn_at"] is not None:
         policy = policy_of(connection, bytes(row["policy"]), row["called_at"])[1]
         yield from _check_result(connection, row, policy, pool)
-        stepped = drawn_steps(connection, row["drawn_at"])
+        stepped = drawn_steps(connection, row["drawn_at"], [one.id for one in pool.entries])
         earlier |= {one.id: row["number"] for one in pool.entries if one.id not in stepped}
 
 

@@ -6,7 +6,7 @@ does not say is taken at its strictest.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,10 +22,14 @@ from protocol.drawing.policy import PARTS, TOKEN, Policy
 from protocol.drawing.pool import Count, Entry, Inspector, Left, Pool
 from protocol.inspection_kinds import DrawResult, Step
 from protocol.instants import SECOND_NS
-from storage.schema import declaration_steps, draws, standings
+from protocol.sheets import Sheet, open_sheet
+from storage.schema import declaration_steps, draws, sheets, standings
 
 S = State
 WORKING = (S.SELECTED, S.HELD, S.DISPATCHED, S.POSITIONED, S.PAIRED, S.INSPECTING, S.SAMPLED, S.LAB_PENDING, S.TREATMENT, S.RE_INSPECT)
+
+_ENDED = (S.WITHDRAWN.value, S.REJECTED.value, S.ARCHIVED.value)
+CHUNK = 500  # names in one query
 
 
 def token(text: str) -> str:
@@ -69,13 +73,21 @@ def counts(connection: Connection, number: int) -> tuple[Count, ...]:
 def screened(connection: Connection, policy: Policy, closes_ns: int) -> list[Entry]:
     """Give the declarations that stand screened, by the sheet of their newest screening; a hold placed since then changes nothing."""
     steps, now, newest = declaration_steps, standings, _newest_screenings().subquery()
-    query = select(steps.c.declaration, steps.c.position, steps.c.wall_ns, steps.c.sheet)
-    query = query.join(newest, newest.c.position == steps.c.position).join(now, now.c.declaration == steps.c.declaration)
+    query = select(steps.c.declaration, steps.c.position, steps.c.wall_ns, steps.c.sheet, sheets.c.salt, sheets.c.data)
+    query = (
+        query.outerjoin(sheets, sheets.c.commitment == steps.c.sheet)
+        .join(newest, newest.c.position == steps.c.position)
+        .join(now, now.c.declaration == steps.c.declaration)
+    )
     query = query.where(now.c.state == State.SCREENED.value, steps.c.wall_ns <= closes_ns)
     return [
-        entry_of(policy, row.declaration, said(connection, bytes(row.sheet)), row.position, row.wall_ns)
+        entry_of(policy, row.declaration, _opened(row.sheet, row.salt, row.data), row.position, row.wall_ns)
         for row in connection.execute(query).all()
     ]
+
+
+def _opened(commitment: bytes, salt: bytes | None, data: bytes | None) -> Any | None:  # noqa: ANN401 - JSON
+    return None if salt is None or data is None else open_sheet(bytes(commitment), Sheet(bytes(salt), bytes(data)))
 
 
 def _newest_screenings() -> Select[tuple[str, int]]:
@@ -161,13 +173,15 @@ class Waiting:
         return bool(self.why)
 
 
-def undone(connection: Connection, limit: int = 50) -> dict[str, Waiting]:
-    """Give what was drawn and has not taken its step yet, of the last draws."""
+def undone(connection: Connection, settled: Container[int] = (), limit: int = 50) -> dict[str, Waiting]:
+    """Give what was drawn and has not taken its step yet, of the last draws but those that are `settled`."""
     found: dict[str, Waiting] = {}
     rows = connection.execute(select(draws).where(draws.c.drawn_at.is_not(None)).order_by(draws.c.number.desc()).limit(limit)).mappings()
     for row in rows.all():
-        stepped = drawn_steps(connection, row["drawn_at"])
+        if row["number"] in settled:
+            continue
         pool = pool_of(connection, bytes(row["root"]))
+        stepped = drawn_steps(connection, row["drawn_at"], [entry.id for entry in pool.entries])
         waiting = [entry for entry in pool.entries if entry.id not in stepped and entry.id not in found]
         if not waiting:
             continue
@@ -189,10 +203,12 @@ def result_of(connection: Connection, name: bytes) -> tuple[dict[str, tuple[dict
     return parts, teams
 
 
-def drawn_steps(connection: Connection, drawn_at: int) -> set[str]:
-    """Give the declarations that took a step by rule of a draw since its result, or ended."""
-    ended = (S.WITHDRAWN.value, S.REJECTED.value, S.ARCHIVED.value)
-    steps = select(declaration_steps.c.declaration).where(declaration_steps.c.position > drawn_at)
-    by_draw = steps.where(declaration_steps.c.rule.like("draw/%"))
-    gone = select(standings.c.declaration).where(standings.c.state.in_(ended))
-    return {*connection.execute(by_draw).scalars(), *connection.execute(gone).scalars()}
+def drawn_steps(connection: Connection, drawn_at: int, numbers: Sequence[str]) -> set[str]:
+    """Give those of some declarations that took a step by rule of a draw since its result, or ended."""
+    steps = select(declaration_steps.c.declaration).where(declaration_steps.c.position > drawn_at, declaration_steps.c.rule.like("draw/%"))
+    found = set(connection.execute(steps).scalars())
+    rest = [number for number in numbers if number not in found]
+    for start in range(0, len(rest), CHUNK):
+        gone = standings.c.declaration.in_(rest[start : start + CHUNK]), standings.c.state.in_(_ENDED)
+        found |= set(connection.execute(select(standings.c.declaration).where(*gone)).scalars())
+    return found

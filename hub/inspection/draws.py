@@ -13,6 +13,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +21,7 @@ from sqlalchemy import Connection, select
 
 from hub.core import Core
 from hub.inspection.declarations import Declarations
-from hub.inspection.draw_answers import Answers, Asked
+from hub.inspection.draw_answers import OWN, Answers, Asked
 from hub.inspection.draw_pools import Waiting, gather, screened_at, undone
 from hub.inspection.draw_tables import (
     CALLED,
@@ -40,7 +41,7 @@ from hub.inspection.sheets import keep
 from hub.inspection.states import State
 from protocol.drawing.inspectors import draw_teams
 from protocol.drawing.judging import Act, check_act, final_teams
-from protocol.drawing.policy import Policy
+from protocol.drawing.policy import Lane, Named, Policy
 from protocol.drawing.pool import Pool, pool_root
 from protocol.drawing.published import Closed, DrawBundle, Leaf, result_hash
 from protocol.drawing.selection import FIRST_CHAIN, Selection, alpha_of, everything_falls_back, seed_of
@@ -60,6 +61,7 @@ RULE = "draw/1"
 LOOK_S = 1.0
 MAX_AHEAD_NS = 7 * 86_400 * SECOND_NS
 PORT = "port"
+PROPOSAL = Path(__file__).with_name("draw-policy.json")
 _LOG = logging.getLogger(__name__)
 
 
@@ -88,6 +90,7 @@ class Draws:
     _task: asyncio.Task[None] | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _settled: set[int] = field(default_factory=set)  # draws whose declarations have all taken their step
 
     async def __aenter__(self) -> "Draws":
         self._task = asyncio.create_task(self._run(), name="draws")
@@ -121,6 +124,14 @@ class Draws:
     async def policy(self) -> Policy:
         """Give the policy in force; raise RefusedError when none was set."""
         return (await self.core.database.read(newest_policy))[1]
+
+    async def proposal(self) -> Policy:
+        """Give the policy that is shipped, with the hub's own key alone: unverified figures to begin with."""
+        value = json.loads(await asyncio.to_thread(PROPOSAL.read_bytes))
+        lanes = {name: Lane(**lane) for name, lane in value["lanes"].items()}
+        own = Named(OWN, await self.answers.own_key())
+        rates = {"strata": value["strata"], "lanes": lanes, "grades": value["grades"]}
+        return Policy(value["rules"], self.core.sequencer.origin, (own,), 1, value["answer_s"], value["rate"], **rates)
 
     async def call(self, closes_ns: int) -> DrawState:
         """Announce a draw; its pool closes at a time ahead. Raises RefusedError while another is not over, or without a policy."""
@@ -281,7 +292,7 @@ class Draws:
 
     async def _step_all(self) -> None:
         """Let every declaration that was drawn take its step; one that was amended meanwhile takes it once it is screened again."""
-        undecided = await self.core.database.read(undone)
+        undecided = await self.core.database.read(lambda connection: undone(connection, self._settled))
         places = await self.core.database.read(lambda connection: {number: screened_at(connection, number) for number in undecided})
         for waiting in undecided.values():
             number = waiting.entry.id
@@ -294,6 +305,10 @@ class Draws:
             said = {"draw": waiting.number, "result": row.drawn_at, "why": waiting.why, "parts": dict(waiting.parts)}
             members = {"inspectors": list(waiting.members)} if waiting.is_selected else {}
             await self.declarations.step(number, to, said | members, rule=RULE)
+        unsettled = {waiting.number for waiting in undecided.values()}
+        over = select(draws.c.number).where(draws.c.drawn_at.is_not(None)).order_by(draws.c.number.desc()).limit(50)
+        numbers = await self.core.database.read(lambda connection: connection.execute(over).scalars().all())
+        self._settled = {number for number in numbers if number not in unsettled}
 
     def _unselected(self, waiting: Waiting) -> State:
         """Give where an entry goes that was not selected: the lane decides whether its documents are checked."""

@@ -24,6 +24,13 @@ function count(value) {
   return value === null ? "–" : String(value);
 }
 
+/** The one spelling of a JSON value: sorted names, no blanks. @param {any} value @returns {string} */
+function canonical(value) {
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
+  if (value !== null && typeof value === "object") return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join()}}`;
+  return JSON.stringify(value);
+}
+
 /** @param {string} state */
 function badge(state) {
   return h("span", { class: `badge ${GOOD.includes(state) ? "good" : "off"}` }, h("i"), t(`draw.state-${state.replace(" ", "-")}`));
@@ -34,6 +41,7 @@ export class DrawPage extends HTMLElement {
     super();
     this.said = h("p", { class: "notice hidden", role: "status" });
     this.body = h("div", { class: "stack" }, h("p", { class: "pulse" }, t("app.loading")));
+    this.policy = h("form", { class: "card stack", onsubmit: (/** @type {Event} */ event) => this.setPolicy(event) });
     this.offset = 0;
     this.selected = true;
     /** @type {(() => void) | null} */
@@ -48,7 +56,8 @@ export class DrawPage extends HTMLElement {
     const title = this.number ? t("draw.one", { number: this.number }) : t("nav.draws");
     const bundle = this.number && h("a", { class: "button primary hidden", id: "bundle", href: `/api/v1/draws/${part(this.number)}/bundle`, download: "" }, t("draw.bundle"));
     const back = this.number && h("a", { class: "button", href: "/draws" }, t("draw.all"));
-    fill(this, h("div", { class: "page-head" }, h("h1", {}, title), h("div", { class: "row" }, back, page, bundle)), h("p", { class: "soft" }, t("draw.about")), !this.number && mayBe("supervisor") && this.form(), this.said, this.body);
+    fill(this, h("div", { class: "page-head" }, h("h1", {}, title), h("div", { class: "row" }, back, page, bundle)), h("p", { class: "soft" }, t("draw.about")), !this.number && mayBe("supervisor") && this.form(), !this.number && mayBe("administrator") && this.policy, this.said, this.body);
+    if (!this.number && mayBe("administrator")) void this.drawPolicy();
     this.unhear = whenChanged(["draw"], () => this.refresh());
     void this.refresh();
   }
@@ -66,6 +75,31 @@ export class DrawPage extends HTMLElement {
       void this.act(() => call("POST", "draws", { closes_ms: Date.now() + minutes * 60_000 }));
     };
     return h("form", { class: "card row align-end", onsubmit }, h("label", {}, h("span", {}, t("draw.closes-in")), field), h("button", { class: "primary" }, t("draw.call")));
+  }
+
+  async drawPolicy() {
+    /** @type {{in_force: boolean, text: string, key: string}} */
+    const known = await call("GET", "draws/policy");
+    const text = h("textarea", { name: "text", rows: "14", required: true, spellcheck: "false", class: "mono" });
+    text.value = JSON.stringify(JSON.parse(known.text), null, 1);
+    fill(
+      this.policy,
+      h("h2", {}, t("draw.policy")),
+      h("p", { class: known.in_force ? "soft" : "notice" }, t(known.in_force ? "draw.policy-in-force" : "draw.policy-shipped")),
+      h("p", { class: "soft small" }, t("draw.own-key"), " ", h("code", {}, known.key)),
+      h("label", {}, h("span", {}, t("draw.policy-text")), text),
+      h("div", { class: "row align-end" }, h("label", {}, h("span", {}, t("draw.second")), h("input", { name: "second", required: true, maxlength: "40", autocapitalize: "none" })), h("label", { class: "grow" }, h("span", {}, t("draw.reason")), h("input", { name: "reason", required: true, maxlength: "1000" })), h("button", { class: "primary" }, t("draw.set-policy"))),
+    );
+  }
+
+  /** @param {Event} event */
+  setPolicy(event) {
+    event.preventDefault();
+    const given = values(this.policy);
+    void this.act(async () => {
+      await call("POST", "draws/policy", { text: canonical(JSON.parse(given["text"] ?? "")), second: given["second"], reason: given["reason"] });
+      await this.drawPolicy();
+    });
   }
 
   /** @param {() => Promise<unknown>} work */
