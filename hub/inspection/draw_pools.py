@@ -15,7 +15,16 @@ from sqlalchemy import Connection, Select, func, select
 
 from hub.inspection import entries as references
 from hub.inspection.catalogue import Inspector as InspectorEntry
-from hub.inspection.draw_tables import body_at, exclusions, pool_of, result_lines
+from hub.inspection.draw_tables import (
+    acts_of,
+    body_at,
+    changed_teams,
+    draw_row,
+    exclusions,
+    final_of,
+    pool_of,
+    result_lines,
+)
 from hub.inspection.sheets import said
 from hub.inspection.states import State
 from protocol.drawing.policy import PARTS, TOKEN, Policy
@@ -146,15 +155,29 @@ def on_list(connection: Connection, at_ns: int) -> list[Inspector]:
 
 
 def open_inspections(connection: Connection) -> dict[str, int]:
-    """Count the inspections that are open, by inspector: what selected declarations' steps say of who was drawn."""
-    steps, now = declaration_steps, standings
-    query = select(steps.c.sheet).join(now, now.c.declaration == steps.c.declaration)
+    """Count the inspections that are open, by inspector: of each selected declaration the team as it stands now."""
+    steps, now, changed = declaration_steps, standings, changed_teams(connection)
+    query = select(steps.c.declaration, steps.c.sheet).join(now, now.c.declaration == steps.c.declaration)
     query = query.where(steps.c.act == State.SELECTED.value, now.c.state.in_([state.value for state in WORKING]))
     loads: dict[str, int] = {}
-    for sheet in connection.execute(query).scalars().all():
-        for who in (said(connection, bytes(sheet)) or {}).get("inspectors", ()):
+    for row in connection.execute(query).all():
+        words = said(connection, bytes(row.sheet)) or {}
+        for who in changed.get((words.get("draw", 0), row.declaration), words.get("inspectors", ())):
             loads[who] = loads.get(who, 0) + 1
     return loads
+
+
+def team_of(connection: Connection, number: str) -> tuple[str, ...]:
+    """Give who inspects a declaration now, lead first; nobody where it was not selected by a draw."""
+    steps = declaration_steps
+    mine = select(steps.c.sheet).where(steps.c.declaration == number, steps.c.act == State.SELECTED.value)
+    sheet = connection.execute(mine.order_by(steps.c.position.desc()).limit(1)).scalar()
+    words = (said(connection, bytes(sheet)) or {}) if sheet is not None else {}
+    if "draw" not in words:
+        return ()
+    row = draw_row(connection, words["draw"])
+    final = final_of(connection, row) if acts_of(connection, row["name"]) else {}
+    return final.get(number, tuple(words.get("inspectors", ())) if not final else ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hub.inspection.draw_pools import result_of
-from hub.inspection.draw_tables import acts_of, draw_row, policy_of, pool_of
-from protocol.drawing.judging import Act, final_teams
+from hub.inspection.draw_tables import acts_of, draw_row, final_of, policy_of, pool_of
+from protocol.drawing.judging import Act
 from protocol.drawing.policy import Policy
-from protocol.drawing.selection import select
 from storage.verifier_page.assembly import draw_page
 
 
@@ -57,10 +56,7 @@ def show(connection: Connection, number: int, *, selected: bool, offset: int, li
         return Shown(row, policy, (), 0, acts)
     pool = pool_of(connection, bytes(row["root"]))
     parts, teams = result_of(connection, bytes(row["result"]))
-    final = dict(teams)
-    if acts:
-        selection = select(policy, pool, bytes(row["seed"]), everything=row["state"] == "fallen back")
-        final = {team.id: team.members for team in final_teams(pool, selection, bytes(row["seed"]), acts)}
+    final = final_of(connection, row) if acts else teams
     wanted = [one for one in pool.entries if not selected or parts[one.id][1]]
     rows = [
         DrawnRow(one.id, one.stratum, one.lane, one.grade, *parts[one.id], teams.get(one.id, ()), final.get(one.id, ()))

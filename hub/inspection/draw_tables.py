@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from hub.inspection.sheets import said
-from protocol.drawing.judging import Act
+from protocol.drawing.judging import Act, final_teams
 from protocol.drawing.policy import Policy
 from protocol.drawing.pool import Left, Pool, parse_pool
+from protocol.drawing.selection import select as select_drawn
 from protocol.errors import RefusedError, StorageError
 from protocol.inspection_kinds import DrawAct, DrawCall, DrawClosing, DrawPolicy, DrawResult
 from protocol.records import Record, read_again
@@ -150,3 +151,18 @@ def acts_of(connection: Connection, name: str) -> Sequence[Act]:
     rows = connection.execute(select(draw_acts).where(draw_acts.c.subject == name).order_by(draw_acts.c.position)).all()
     found = [(row.position, row.act, said(connection, bytes(row.sheet))) for row in rows]
     return [Act(position, act, words) for position, act, words in found if words is not None]
+
+
+def final_of(connection: Connection, row: Row) -> dict[str, tuple[str, ...]]:
+    """Give the teams of a draw that is over, by declaration, after what two persons changed of them."""
+    policy = policy_of(connection, bytes(row["policy"]), row["called_at"])[1]
+    pool = pool_of(connection, bytes(row["root"]))
+    selection = select_drawn(policy, pool, bytes(row["seed"]), everything=row["state"] == FALLEN_BACK)
+    return {team.id: team.members for team in final_teams(pool, selection, bytes(row["seed"]), acts_of(connection, row["name"]))}
+
+
+def changed_teams(connection: Connection) -> dict[tuple[int, str], tuple[str, ...]]:
+    """Give the teams of every draw in which two persons changed one since, by draw and declaration."""
+    names = select(draw_acts.c.subject).where(draw_acts.c.act.in_(("refused", "overridden"))).distinct()
+    rows = connection.execute(select(draws).where(draws.c.name.in_(names), draws.c.drawn_at.is_not(None))).mappings().all()
+    return {(row["number"], number): team for row in rows for number, team in final_of(connection, dict(row)).items()}

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, select
 from hub.core import Core
 from hub.inspection.declarations import Declarations
 from hub.inspection.draw_answers import OWN, Answers, Asked
-from hub.inspection.draw_pools import Waiting, gather, screened_at, undone
+from hub.inspection.draw_pools import Waiting, gather, screened_at, team_of, undone
 from hub.inspection.draw_tables import (
     CALLED,
     CLOSED,
@@ -38,7 +38,7 @@ from hub.inspection.draw_tables import (
     result_lines,
 )
 from hub.inspection.sheets import keep
-from hub.inspection.states import State
+from hub.inspection.states import STEPS, State
 from protocol.drawing.inspectors import draw_teams
 from protocol.drawing.judging import Act, check_act, final_teams
 from protocol.drawing.policy import Lane, Named, Policy
@@ -164,8 +164,21 @@ class Draws:
         return await self._after(number, "refused", words)
 
     async def override(self, number: int, declaration: str, members: Sequence[str], by: str, second: str, reason: str) -> int:
-        """Put another team, or none, in the place of the one that was drawn; it stands in the record for ever."""
-        return await self._after(number, "overridden", _two(by, second, reason) | {"declaration": declaration, "members": list(members)})
+        """Put another team, or none, in the place of the one that was drawn; it stands in the record for ever.
+
+        A declaration that was not drawn is selected by it, where it can still be; none that was selected is un-selected.
+        """
+        words = _two(by, second, reason) | {"declaration": declaration, "members": list(members)}
+        position = await self._after(number, "overridden", words)
+        standing = await self.declarations.get(declaration)
+        if members and not standing.selected and State.SELECTED in STEPS[standing.state]:
+            told = _two(by, second, reason) | {"draw": number, "override": position, "inspectors": list(members)}
+            await self.declarations.step(declaration, State.SELECTED, told, by=by)
+        return position
+
+    async def team(self, declaration: str) -> tuple[str, ...]:
+        """Give who inspects a declaration now, lead first; nobody where it was not selected by a draw."""
+        return await self.core.database.read(lambda connection: team_of(connection, declaration))
 
     async def _after(self, number: int, act: Any, words: dict[str, Any]) -> int:  # noqa: ANN401 - a literal of the record
         made = await self.core.database.read(lambda connection: _made(connection, number))

@@ -286,9 +286,12 @@ def final_teams(pool: Pool, selection: Selection, seed: bytes, acts: Sequence[Ac
         raise VerificationError(f"an inspector steps back from {strange[0]}, which was not selected", where="draw acts")
     made = drawn if drawn is not None and not refused else draw_teams(pool, chosen, seed, refused)
     teams = {team.id: team for team in made}
+    known = {entry.id for entry in pool.entries} if any(one.act == "overridden" for one in acts) else set()
     for one in acts:
         if one.act == "overridden":
             number = one.said["declaration"]
+            if number not in known:
+                raise VerificationError(f"{number} is overridden and was not in the pool", where="draw acts")
             if one.said["members"]:
                 teams[number] = Team(number, tuple(one.said["members"]))
             else:

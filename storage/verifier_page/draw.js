@@ -339,6 +339,7 @@ function finalTeams(pool, chosen, seed, acts, first) {
   const teams = new Map((refused.size ? drawTeams(pool, chosen.map((one) => one.entry), seed, refused) : first).map((one) => [one.id, one]));
   for (const { act, said } of acts) {
     if (act !== "overridden") continue;
+    need(pool.entries.some((one) => one.id === said.declaration), "draw acts", `${said.declaration} is overridden and was not in the pool`, `${said.declaration} 不在抽取池中却被变更`);
     if (said.members.length) teams.set(said.declaration, { id: said.declaration, members: said.members });
     else teams.delete(said.declaration);
   }

@@ -181,12 +181,16 @@ async def test_exclusions_refusals_and_overrides_are_shown_for_ever(hub: Hub) ->
         await hub.draws.refuse(found.number, kept, "sun.yan", *TWO)
     await hub.draws.refuse(found.number, kept, lead, *TWO)
     assert lead not in (await judged(hub, found.number)).final[0].members
+    assert await hub.draws.team(kept) == (await judged(hub, found.number)).final[0].members
     await hub.draws.override(found.number, kept, ["sun.yan", "li.wei"], *TWO)
     last = await judged(hub, found.number)
     assert last.final[0].members == ("sun.yan", "li.wei")
     assert [one.act for one in last.acts] == ["excluded", "refused", "overridden"]
+    assert await hub.draws.team(kept) == ("sun.yan", "li.wei") and await hub.draws.team(out) == ()
     await hub.draws.exclude("declaration", out, *TWO, readmit=True)
-    assert [one.id for one in (await judged(hub, (await drawn(hub)).number)).teams] == [out]
+    again = await judged(hub, (await drawn(hub)).number)
+    assert [one.id for one in again.teams] == [out]
+    assert {one.id: one.load for one in again.pool.inspectors}["sun.yan"] == 1
     assert (await check_hub(hub.core.settings)).problems == ()
 
 
@@ -292,3 +296,20 @@ async def test_the_check_names_pools_that_leave_out_or_add(tmp_path: Path) -> No
         assert "S7 draw-000001" in problems and "S6" in problems
         await hub.log.issue(DrawClosing(1, steered, 1, 0, (await hub.draws.policy()).hash, bytes(32)), "draw-000001")
         assert "2 records of draw-closing" in "\n".join((await check_hub(settings)).problems)
+
+
+async def test_an_override_selects_what_was_not_drawn_and_unselects_nothing(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    async with running_hub(settings_for(tmp_path, ""), create_ed25519(tmp_path / "keys" / "log.key")) as hub:
+        await inspectors(hub)
+        lanes = LANES | {"green": Lane(1, 0)}
+        await hub.draws.set_policy(await policy_for(hub, rate=1, lanes=lanes), *TWO)
+        (free,) = await screen(hub, 1)
+        (kept,) = await screen(hub, 1, "red", 1)
+        found = await drawn(hub)
+        assert (await hub.declarations.get(free)).state is State.DIRECT_RELEASE
+        await hub.draws.override(found.number, free, ["li.wei", "sun.yan"], *TWO)
+        await hub.draws.override(found.number, kept, [], *TWO)
+        assert [(await hub.declarations.get(one)).state for one in (free, kept)] == [State.SELECTED, State.SELECTED]
+        assert await hub.draws.team(free) == ("li.wei", "sun.yan") and await hub.draws.team(kept) == ()
+        assert [one.id for one in (await judged(hub, found.number)).final] == [free]

@@ -165,6 +165,16 @@ def test_refusals_and_overrides_of_two_persons_stand_and_are_shown() -> None:
     assert len(found.final) == len(found.teams) - 1
 
 
+def test_an_act_on_what_was_not_in_the_pool_or_not_drawn_is_refused() -> None:
+    staging = Staging()
+    staging.make()
+    spared = next(one.entry.id for one in staging.selection.drawn if not one.why)
+    with pytest.raises(VerificationError, match="was not in the pool"):
+        Staging(after=after(("overridden", TWO | {"declaration": "D-none", "members": ["i-0001"]}))).make()
+    with pytest.raises(VerificationError, match="was not selected"):
+        Staging(after=after(("refused", TWO | {"declaration": spared}))).make()
+
+
 @pytest.mark.parametrize(
     ("said", "match"),
     [
