@@ -29,6 +29,7 @@ from storage.witness_state import WitnessState
 
 MAX_HEAD_BYTES = 8192
 MAX_ADDRESSES = 4096  # remembered for the rate; the least recent go first
+DRAW_PACE_S = 0.25  # an answer for a draw leaves this long after it was asked for, however long proving took
 ATTEMPTS = 3  # judgements of one request while other processes move the head
 _LOG = logging.getLogger(__name__)
 
@@ -67,10 +68,13 @@ class Witness:
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self.answer, body))
 
     async def answer_draw(self, body: bytes) -> Answer:
-        """Answer for a draw, once per log and number."""
+        """Answer for a draw, once per log and number; each answer takes the same time, for proving does not."""
         if self._thread is None or self.draw_seed is None:
             return refuse(HTTPStatus.NOT_FOUND, "this witness answers for no draws")
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self.draw, body))
+        until_ns = self.clock.monotonic_ns() + int(DRAW_PACE_S * SECOND_NS)
+        answer = await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self.draw, body))
+        await asyncio.sleep(max(0, until_ns - self.clock.monotonic_ns()) / SECOND_NS)
+        return answer
 
     def draw(self, body: bytes) -> Answer:
         """Judge, keep, prove: in the one thread that uses the state."""
@@ -78,17 +82,19 @@ class Witness:
             wanted = judge_ask(AskDraw.parse(body), self.logs, [cosigner(self.name, signer.public) for signer in self.signers])
         except MalformedError as error:
             return refuse(HTTPStatus.BAD_REQUEST, str(error))
-        if isinstance(wanted, Answer):
-            return wanted
+        seed = self.draw_seed
+        if isinstance(wanted, Answer) or seed is None:
+            return wanted if isinstance(wanted, Answer) else refuse(HTTPStatus.NOT_FOUND, "this witness answers for no draws")
+        asked = wanted.origin, wanted.number, wanted.alpha
         try:
-            kept = self.state.answer_draw(wanted.origin, wanted.number, wanted.alpha, self.clock.now().wall_ns // SECOND_NS)
+            pi = self.state.answer_draw(asked, self.clock.now().wall_ns // SECOND_NS, lambda: vrf.prove(seed, wanted.alpha).pi)
         except StorageError as error:
             _LOG.error("no draw answered: %s", error)
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the memory of this witness cannot be used now")
-        if not kept or self.draw_seed is None:
+        if pi is None:
             _LOG.error("%s asked for draw %d with a second pool", wanted.origin, wanted.number)
             return refuse(HTTPStatus.CONFLICT, f"draw {wanted.number}, or a later one, was answered for another pool")
-        return Answer(HTTPStatus.OK, f"{vrf.prove(self.draw_seed, wanted.alpha).pi.hex()}\n".encode())
+        return Answer(HTTPStatus.OK, f"{pi.hex()}\n".encode())
 
     def answer(self, body: bytes) -> Answer:
         """Judge, keep, sign: in the one thread that uses the state."""

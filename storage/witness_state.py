@@ -6,7 +6,7 @@ signed against itself is kept, bounded in number. One thread uses one open state
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,10 @@ _TABLES = """
 CREATE TABLE heads (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note BLOB NOT NULL, at_s INTEGER NOT NULL);
 CREATE TABLE forks (id INTEGER PRIMARY KEY, origin TEXT NOT NULL, at_s INTEGER NOT NULL, held BLOB NOT NULL, shown BLOB NOT NULL);
 """
-_DRAWS = "CREATE TABLE draws (origin TEXT, number INTEGER, alpha BLOB NOT NULL, at_s INTEGER NOT NULL, PRIMARY KEY (origin, number));"
+_DRAWS = (
+    "CREATE TABLE draws (origin TEXT, number INTEGER, alpha BLOB NOT NULL, pi BLOB NOT NULL, at_s INTEGER NOT NULL, "
+    "PRIMARY KEY (origin, number));"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +111,23 @@ class WitnessState:
                 values = (origin, at_s, row[0], shown)
                 database.execute("INSERT INTO forks (origin, at_s, held, shown) VALUES (?, ?, ?, ?)", values)
 
-    def answer_draw(self, origin: str, number: int, alpha: bytes, at_s: int) -> bool:
-        """Keep, durably, that a draw is answered for this alpha; False when it, or a later one, was for another. Raises StorageError."""
+    def answer_draw(self, asked: tuple[str, int, bytes], at_s: int, prove: Callable[[], bytes]) -> bytes | None:
+        """Give the answer to (origin, number, alpha), kept durably before it is given; None when this draw, or a later one, was another's.
+
+        `prove` is called once for each draw: asked again, the answer that is kept is given, so that nobody can time it twice.
+        """
+        origin, number, alpha = asked
         with self._changing() as database:
-            row = database.execute("SELECT alpha FROM draws WHERE origin = ? AND number = ?", (origin, number)).fetchone()
+            row = database.execute("SELECT alpha, pi FROM draws WHERE origin = ? AND number = ?", (origin, number)).fetchone()
             if row is not None:
-                return bytes(row[0]) == alpha
+                return bytes(row[1]) if bytes(row[0]) == alpha else None
             newest = database.execute("SELECT MAX(number) FROM draws WHERE origin = ?", (origin,)).fetchone()[0]
             if newest is not None and newest > number:
-                return False
-            database.execute("INSERT INTO draws (origin, number, alpha, at_s) VALUES (?, ?, ?, ?)", (origin, number, alpha, at_s))
-            return True
+                return None
+            pi = prove()
+            values = (origin, number, alpha, pi, at_s)
+            database.execute("INSERT INTO draws (origin, number, alpha, pi, at_s) VALUES (?, ?, ?, ?, ?)", values)
+            return pi
 
     def forks(self) -> list[Fork]:
         """Give all that was kept, oldest first."""

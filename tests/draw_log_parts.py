@@ -82,6 +82,8 @@ class Staging:
     before_call: Callable[[DrawLog], None] = lambda _: None
     closed_pool: Pool | None = None  # what the closing binds, when it is another one
     closing_number: int | None = None
+    closing_policy: Policy | None = None
+    lines: list[str] | None = None  # of the pool, when they stand in another order
     called_ns: int = 10**15 - 10**9
     closed_ns: int = 10**15 + 1
     early: int = 0  # leaves that the closing's checkpoint holds more or less than it should
@@ -97,14 +99,15 @@ class Staging:
         log.add(DrawPolicy(policy.encode(), hashlib.sha256(b"").digest()), policy.rules, 1)
         self.before_call(log)
         closed = self.closed_pool or self.pool
-        root = pool_root(closed.lines())
+        root = pool_root(self.lines or closed.lines())
         number = self.pool.number
         name = f"draw-{number:06d}"
         log.add(DrawCall(number, self.pool.closes_ns, policy.hash, self.chain), name, self.called_ns)
         counts = len(closed.entries), len(closed.inspectors)
         while len(log.records) < 350:  # what else a port logs meanwhile
             log.records.append(b"other %d" % len(log.records))
-        closing = log.add(DrawClosing(self.closing_number or number, root, *counts, policy.hash, self.chain), name, self.closed_ns)
+        other = (self.closing_policy or policy).hash
+        closing = log.add(DrawClosing(self.closing_number or number, root, *counts, other, self.chain), name, self.closed_ns)
         alpha = self.alpha or alpha_of(number, root, policy.hash, self.chain)
         answers = {one: vrf.prove(self.seeds[one], alpha) for one in SEEDS if one in self.answering}
         seed = seed_of(policy, {one: answer.beta for one, answer in answers.items()})
@@ -133,7 +136,7 @@ class Staging:
         shown = [at for at, one in enumerate(log.records) if at >= start and not one.startswith(b"other")]
         return DrawBundle(
             policy.encode().decode(),
-            tuple(self.pool.lines()),
+            tuple(self.lines or self.pool.lines()),
             tuple(one.line() for one in selection.drawn),
             tuple(one.line() for one in teams),
             tuple(one.line() for one in final),

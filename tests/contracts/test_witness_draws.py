@@ -122,10 +122,12 @@ def test_an_older_memory_is_brought_up(port: Port) -> None:
         database.executescript("DROP TABLE draws; PRAGMA user_version=1;")
     state = open_state(port.settings)
     state.open()
-    assert state.answer_draw(ORIGIN, 3, b"a", 1) and not state.answer_draw(ORIGIN, 3, b"b", 1)
+    assert state.answer_draw((ORIGIN, 3, b"a"), 1, lambda: b"pi") == b"pi"
+    assert state.answer_draw((ORIGIN, 3, b"b"), 1, lambda: b"other") is None
     state.close()
     state.open()
-    assert state.answer_draw(ORIGIN, 3, b"a", 2) and not state.answer_draw(ORIGIN, 2, b"a", 2)
+    assert state.answer_draw((ORIGIN, 3, b"a"), 2, lambda: b"not made again") == b"pi"
+    assert state.answer_draw((ORIGIN, 2, b"a"), 2, lambda: b"pi") is None
     state.close()
 
 

@@ -1,5 +1,6 @@
 """Show that a published draw is judged by recomputation, and that a hub that steers it is found out."""
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +12,12 @@ from protocol.drawing.inspectors import Team
 from protocol.drawing.judging import Act, Judgement, judge
 from protocol.drawing.policy import PARTS, Named
 from protocol.drawing.pool import Count, Left, Pool, pool_root
-from protocol.drawing.published import DrawBundle
+from protocol.drawing.published import DrawBundle, Leaf
 from protocol.drawing.selection import FIRST_CHAIN, alpha_of
 from protocol.errors import MalformedError, PortwitnessError, VerificationError
+from protocol.inspection_kinds import DrawResult
+from protocol.merkle import consistency_proof, inclusion_proof
+from protocol.records import read
 from protocol.signatures import Ed25519Signer
 from tests.draw_log_parts import DrawLog, Staging, changed
 from tests.drawing_parts import SEEDS, make_entries, make_inspectors, make_policy, make_pool
@@ -83,6 +87,7 @@ STEERED: dict[str, tuple[Any, str]] = {
         lambda: Staging(pool=other_pool(inspectors=(EASY, *POOL.inspectors[1:])), closed_pool=POOL),
         "not the one that the closing bound",
     ),
+    "other policy": (lambda: Staging(closing_policy=make_policy(PARTS // 50)), "call and closing name two policies"),
     "wrong counts": (lambda: Staging(pool=make_pool(counts=(Count("fruit/AU", 100, 50),))), "counts of fruit/AU do not go on"),
     "another draw number": (lambda: Staging(closing_number=2), "another draw number"),
     "answers to another pool": (
@@ -106,6 +111,34 @@ STEERED: dict[str, tuple[Any, str]] = {
 def test_a_hub_that_steers_is_found_out(case: str) -> None:
     make, match = STEERED[case]
     refused(make(), match)
+
+
+def test_a_pool_in_another_order_is_refused() -> None:
+    with pytest.raises(MalformedError, match="not sorted"):
+        judged(Staging(lines=[*POOL.lines()[:-2], *POOL.lines()[-2:][::-1]]))
+
+
+def test_nobody_answers_twice() -> None:
+    staging = Staging()
+    bundle = staging.make()
+    at, last = len(staging.log.records) - 1, read(staging.log.records[-1]).record
+    assert isinstance(last.body, DrawResult)
+    twice = replace(last.body, answers=(last.body.answers[0], *last.body.answers))
+    staging.log.records[at] = replace(last, body=twice).sign(staging.log.signer).data
+    leaves = [
+        Leaf(one.index, staging.log.records[one.index], tuple(inclusion_proof(one.index, at + 1, staging.log.node)))
+        for one in bundle.leaves
+    ]
+    consistency = tuple(consistency_proof(staging.closing + 1, at + 1, staging.log.node))
+    steered = changed(
+        bundle, leaves=tuple(leaves), checkpoint=staging.log.note(at + 1), closing=replace(bundle.closing, consistency=consistency)
+    )
+    with pytest.raises(VerificationError, match="each once"):
+        judge(steered, staging.log.trust())
+
+
+def test_the_draw_comes_out_as_it_always_did() -> None:
+    assert hashlib.sha256(Staging().make().encode()).hexdigest() == "ee15b458e2aa88e960feacee82a56cf9f8964cfcd5a9295ee2dcc1d4839cf13e"
 
 
 def test_a_key_that_the_verifier_does_not_know_is_refused() -> None:
