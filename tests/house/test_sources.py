@@ -41,6 +41,9 @@ SPEAKERS = {
     "reportlab": ("hub/report_pdf",),
     "pylibsrtp": ("firmware_adapters/webrtc", "simulators/"),
     "segno": ("edge/carriers.py", "hub/", "web/"),
+    "pyxform": ("hub/inspection/procedures/spreadsheets",),
+    "openpyxl": ("hub/inspection/procedures/spreadsheets",),
+    "yaml": ("hub/inspection/procedures/",),
     "sqlite3": ("storage/", "simulators/adversary/"),  # an attacker does not ask storage
     "sqlite_utils": ("storage/spool",),
 }
