@@ -36,6 +36,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.export      hub/export.py      class Export(core: Core, blobs: Blobs)
     hub.references  put(category, key, value, by, reason, after) ; retire, get, list, history       managed reference data
     hub.declarations  lodge(value, by) ; amend, withdraw, step, hold, get, list, history, form    what traders declare
+    hub.procedures  in_force(name, day) ; propose, publish, reject, withdraw, versions, get, by_hash     operating procedures
     hub.draws       set_policy, call(closes_ns), exclude, refuse, override, list, get, bundle(number)   the double draw
     hub.derivation  propose(stretch, by) ; redact(wish, by) -> Job ; get, decide, cancel(job) ; made(task)   redacted copies
     hub.excerpts    clips(stretch, by) ; derived(task, sha256, by) -> Excerpt ; path(excerpt, by)            parts that verify alone
@@ -71,6 +72,7 @@ from hub.history import CheckpointHistory
 from hub.ingest import Ingest
 from hub.inspection.declarations import Declarations
 from hub.inspection.draws import Draws
+from hub.inspection.publishing import Procedures
 from hub.inspection.references import References
 from hub.journals import Journals
 from hub.keeping import Keeping
@@ -134,6 +136,7 @@ class Hub:
     references: References
     declarations: Declarations
     draws: Draws
+    procedures: Procedures
     bus: Bus | None = None
 
     @property
@@ -165,6 +168,8 @@ async def open_hub(settings: HubSettings, clock: Clock, signer: Ed25519Signer | 
         await hub.views.reconcile()
         await hub.pairings.reconcile()
         await hub.tasks.reconcile()
+        if settings.inspection.shipped:
+            await hub.procedures.publish_shipped()
         bus = await _start_bus(hub, stack)
         yield replace(hub, bus=bus)
         await hub.views.close()
@@ -237,6 +242,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         references=References(core),
         declarations=Declarations(core),
         draws=await stack.enter_async_context(Draws(core, Declarations(core))),
+        procedures=Procedures(core),
     )
     _wire(hub)
     return hub

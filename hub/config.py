@@ -211,6 +211,14 @@ class NationalSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InspectionSettings:
+    """What the hub does of an inspection by itself."""
+
+    shipped: bool = setting("Whether the operating procedures that ship with the hub are published at the first start.", default=True)
+    automatic: bool = setting("Whether declarations are accepted and screened by rule; else people do it, by the API.", default=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubSettings:
     """All settings of a hub."""
 
@@ -228,6 +236,7 @@ class HubSettings:
     live: LiveSettings = LiveSettings()
     ice: tuple[IceSettings, ...] = setting("STUN and TURN servers; none by default.", default=())
     tasks: TaskSettings = TaskSettings()
+    inspection: InspectionSettings = InspectionSettings()
     time_authority: TimeAuthoritySettings = TimeAuthoritySettings()
     retention: RetentionSettings = RetentionSettings()
     retention_classes: tuple[RetentionClassSettings, ...] = setting("Retention classes; none: the table that is shipped.", default=())

@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Table, delete, select, update
 
 from hub.inspection.draw_tables import DrawBody, project_draw
 from hub.inspection.entries import project_reference
+from hub.inspection.published import project_procedure
+from hub.inspection.rule_tables import project_rule
 from hub.inspection.standings import project_step
 from protocol import inspection_kinds as inspection
 from protocol import kinds
@@ -21,6 +23,7 @@ from protocol.concealing import reveal
 from protocol.merkle import leaf_hash
 from protocol.notes import SignedCheckpoint
 from protocol.records import Record, SignedRecord
+from protocol.rule_kinds import ProcedureAct, RuleAct
 from storage import schema
 from storage.database import insert_new, upsert
 
@@ -177,6 +180,10 @@ def _project_other(connection: Connection, record: Record, body: kinds.Body) -> 
         project_draw(connection, record, body)
     elif isinstance(body, inspection.Reference):
         project_reference(connection, record, body)
+    elif isinstance(body, ProcedureAct):
+        project_procedure(connection, record, body)
+    elif isinstance(body, RuleAct):
+        project_rule(connection, record, body)
 
 
 def _project_port(connection: Connection, record: Record, body: kinds.PortCheckpoint) -> None:
@@ -288,4 +295,6 @@ HUB_TABLES: Sequence[Table] = (
     schema.draws,
     schema.draw_policies,
     schema.draw_acts,
+    schema.procedure_acts,
+    schema.rule_acts,
 )

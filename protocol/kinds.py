@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 from protocol.errors import MalformedError
 from protocol.inspection_kinds import Declaration, DrawAct, DrawCall, DrawClosing, DrawPolicy, DrawResult, Hold, Reference, Step
 from protocol.numbered import decode_fields, encode_fields
+from protocol.rule_kinds import ProcedureAct, RuleAct
 
 GapCause = Literal[
     "camera lost", "camera stalled", "recorder lost", "frames lost", "disk full", "disk slow", "restart", "bytes lost",
@@ -461,6 +462,7 @@ Body = (
     | AuditReport | Keeping | Rollback | Configuration | Derived | Concealed | PortCheckpoint | Fork
     | Declaration | Step | Hold | Reference
     | DrawPolicy | DrawCall | DrawClosing | DrawResult | DrawAct
+    | ProcedureAct | RuleAct
 )  # fmt: skip
 
 KINDS: dict[str, type[Any]] = {kind.KIND: kind for kind in get_args(Body)}

@@ -456,6 +456,39 @@ reference_entries = Table(  # every version of the managed reference data, by th
     Index("reference_entries_newest", "category", "newest", "key"),
 )  # fmt: skip
 
+procedure_acts = Table(  # what was done with each version of each operating procedure
+    "procedure_acts", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("act", String(12), nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("effective", String(10), nullable=False),
+    Column("until", String(10)),
+    Column("rule", String(80)),
+    Column("sheet", LargeBinary(32), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Index("procedure_acts_key", "key", "version"),
+    Index("procedure_acts_sha256", "sha256"),
+)  # fmt: skip
+
+procedure_documents = Table(  # procedures as canonical JSON, by the hash that a record binds
+    "procedure_documents", METADATA,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)  # fmt: skip
+
+rule_acts = Table(  # what was done with each version of each targeting rule; the rule stands in the sheet of its proposal
+    "rule_acts", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("act", String(12), nullable=False),
+    Column("sheet", LargeBinary(32), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Index("rule_acts_key", "key", "version"),
+)  # fmt: skip
+
 retention_clock = Table(  # working state: retention's own time, and what a day of it has taken
     "retention_clock", METADATA,
     Column("name", String(16), primary_key=True),

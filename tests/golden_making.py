@@ -9,6 +9,7 @@ from typing import Any
 
 from protocol import bundle, canonical, kinds, messages
 from protocol import inspection_kinds as inspection
+from protocol import rule_kinds as ruling
 from protocol.identifiers import HubId, Issuer, SiteId, StreamId
 from protocol.instants import Instant
 from protocol.merkle import leaf_hash
@@ -86,6 +87,8 @@ BODIES: dict[str, tuple[str, Any]] = {
         inspection.DrawResult(7, (("customs", b"pi"),), ("port",), "drawn", HASH, 5, HASH[::-1], (("fruit/AU", 90, 5),)),
     ),
     "draw-act": ("draw-000007", inspection.DrawAct("refused", HASH)),
+    "procedure": ("fruit", ruling.ProcedureAct("published", 2, HASH, "2026-12-01", HASH[::-1], "2027-11-30", "shipped/1")),
+    "rule": ("durian-vietnam", ruling.RuleAct("proposed", 3, HASH)),
     "reference": ("bay/b-1", inspection.Reference("set", 2, HASH)),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hub.app import Hub, open_hub
-from hub.config import BlobSettings, DatabaseSettings, HubSettings, LogSettings, MqttSettings, PortSettings
+from hub.config import BlobSettings, DatabaseSettings, HubSettings, InspectionSettings, LogSettings, MqttSettings, PortSettings
 from hub.erasing import revealed
 from protocol import kinds
 from protocol.certificates import Authority, Certificate, Identity, Validity, issue_box, issue_root, issue_site_ca
@@ -165,6 +165,7 @@ def settings_for(state: Path, url: str = "", **changes: Any) -> HubSettings:
         "log": LogSettings(batch_ms=10, stored_ms=20),
         "blobs": BlobSettings(),
         "mqtt": MqttSettings(broker="none"),
+        "inspection": InspectionSettings(shipped=False, automatic=False),  # a log that begins empty, and moves by the test's hand
     }
     return HubSettings(**(tables | changes))
 

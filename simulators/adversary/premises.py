@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from hub.access import PersonDraft
 from hub.app import Hub, open_hub
-from hub.config import DatabaseSettings, HubSettings, LogSettings, MqttSettings, PortSettings
+from hub.config import DatabaseSettings, HubSettings, InspectionSettings, LogSettings, MqttSettings, PortSettings
 from protocol import kinds
 from protocol.errors import UnavailableError
 from protocol.identifiers import BoxId
@@ -33,6 +33,7 @@ def hub_settings(state: Path) -> HubSettings:
         database=DatabaseSettings(url=""),
         log=LogSettings(batch_ms=10, stored_ms=20),
         mqtt=MqttSettings(broker="none"),
+        inspection=InspectionSettings(shipped=False, automatic=False),
     )
 
 
