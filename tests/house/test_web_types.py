@@ -22,7 +22,7 @@ def test_types_hold(tmp_path: Path) -> None:
     if compiler is None:
         pytest.skip("no TypeScript compiler (npm install --global typescript)")
     config = tmp_path / "tsconfig.json"
-    config.write_text(json.dumps({"compilerOptions": OPTIONS, "include": [str(STATIC / "*.js")]}))
+    config.write_text(json.dumps({"compilerOptions": OPTIONS, "include": [str(STATIC / "**" / "*.js")]}))
     done = subprocess.run([compiler, "-p", str(config)], capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -41,15 +41,15 @@ def test_both_languages_say_the_same_things_with_the_same_places() -> None:
 
 def test_every_word_that_a_page_speaks_is_there() -> None:
     known = words("en")
-    spoken = {key for file in STATIC.glob("*.js") for key in SPOKEN.findall(file.read_text())}
-    groups = {group for file in STATIC.glob("*.js") for group in MADE.findall(file.read_text())}
+    spoken = {key for file in STATIC.rglob("*.js") for key in SPOKEN.findall(file.read_text())}
+    groups = {group for file in STATIC.rglob("*.js") for group in MADE.findall(file.read_text())}
     assert len(spoken) > 100
     assert spoken <= set(known), spoken - set(known)
     assert all(any(key.startswith(group) for key in known) for group in groups)
 
 
 def test_pages_load_nothing_from_elsewhere_and_make_no_markup_of_text() -> None:
-    for file in [*STATIC.glob("*.js"), *STATIC.glob("*.html"), *STATIC.glob("*.css")]:
+    for file in [*STATIC.rglob("*.js"), *STATIC.rglob("*.html"), *STATIC.rglob("*.css")]:
         text = file.read_text().replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://", text), file.name
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text), file.name
