@@ -1,9 +1,9 @@
 """Read records and check their signatures in a process of its own: `python -m hub.checker`, started by `hub.checkers`.
 
 Guarantees: a record it lets pass parses as `protocol.records.read` demands, stands where it was said to stand, is neither boot
-nor session, and its signature holds under the one key that was named; it stops at the first that does not and says nothing of
-it, so whoever asked judges that one itself. Knows no files, no network and no secret; ends when its input ends, so it never
-outlives a hub that was killed.
+nor session, and its signature holds under the one key that was named, as does that of a seal's own checkpoint; it stops at the
+first that does not and says nothing of it, so whoever asked judges that one itself. Knows no files, no network and no secret;
+ends when its input ends, so it never outlives a hub that was killed.
 
 A question and its answer are canonical CBOR behind four bytes of length.
 """
@@ -17,7 +17,8 @@ from typing import BinaryIO, NamedTuple
 from protocol import canonical
 from protocol.errors import MalformedError, VerificationError
 from protocol.identifiers import Issuer
-from protocol.kinds import Boot, Session
+from protocol.journals import verify_seal
+from protocol.kinds import Boot, Seal, Session
 from protocol.merkle import HASH_BYTES
 from protocol.records import SignedRecord, read
 from protocol.signatures import PublicKey
@@ -59,6 +60,8 @@ def check(question: Question) -> list[Head]:
             if (record.issuer, record.epoch, record.position) != (question.issuer, question.epoch, position) or not _plain(signed):
                 break
             signed.envelope.verify(key)
+            if isinstance(record.body, Seal):
+                verify_seal(record.body, record.issuer.name, record.epoch, key)
             heads.append(Head(signed.leaf, record.root, record.kind, record.subject, record.at.wall_ns, record.at.mono_ns))
     except (MalformedError, VerificationError):
         return heads  # whoever asked finds the same fault, and names it

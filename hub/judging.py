@@ -131,7 +131,7 @@ class _Walk:
                 break
             signed = read_again(each) if head.kind != kinds.Heartbeat.KIND else None
             try:
-                self.step(Accepted(each, head, signed))
+                self.step(Accepted(each, head, signed), note_checked=True)
             except (MalformedError, VerificationError):  # found again, and named, by who takes it from here
                 break
             count += 1
@@ -148,23 +148,23 @@ class _Walk:
         self.step(Accepted(data, head, None if isinstance(record.body, kinds.Heartbeat) else signed))
         return signed.envelope, key
 
-    def step(self, accepted: Accepted) -> None:
+    def step(self, accepted: Accepted, *, note_checked: bool = False) -> None:
         journal, signed = self.journal, accepted.signed
         if signed is None:
             journal.frontier.append(accepted.head.leaf)
             journal.last_mono_ns = accepted.head.mono_ns
         elif isinstance(signed.record.body, kinds.Seal):
-            self._seal(signed)
+            self._seal(signed, note_checked=note_checked)
         else:
             journal.take(signed)
         self.accepted.append(accepted)
 
-    def _seal(self, signed: SignedRecord) -> None:
+    def _seal(self, signed: SignedRecord, *, note_checked: bool) -> None:
         journal, record = self.journal, signed.record
         if len(signed.data) > MAX_ENTRY_BYTES:
             raise MalformedError(f"seal of {len(signed.data)} bytes, at most {MAX_ENTRY_BYTES}", where=f"position {record.position}")
         sealing, frontier = Sealing(record.position, journal.sealed, self.sealed_frontier, record), journal.frontier.encode()
-        journal.take(signed)
+        journal.take(signed, note_checked=note_checked)
         self.seals.append(sealing)
         self.sealed_frontier = frontier
 

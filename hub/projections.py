@@ -25,7 +25,7 @@ from protocol.notes import SignedCheckpoint
 from protocol.records import Record, SignedRecord
 from protocol.rule_kinds import ProcedureAct, RuleAct
 from storage import schema
-from storage.database import insert_new, upsert
+from storage.database import insert_many, insert_new, upsert
 
 Row = dict[str, Any]
 Rows = list[tuple[Table, Row]]
@@ -100,7 +100,8 @@ def project_box(connection: Connection, records: Iterable[Record]) -> None:
         for table, row in box_rows(record):
             rows[table].append(row)
     for table, found in rows.items():
-        connection.execute(insert_new(connection, table), found)
+        names = tuple(found[0])
+        insert_many(connection, table, names, [tuple(row.values()) for row in found], leave_known=True)
     _summarize(connection, rows)
 
 
@@ -115,26 +116,28 @@ def _summarize(connection: Connection, rows: dict[Table, list[Row]]) -> None:
         _raise_to(summary, "longest_segment_ns", row["wall_to"] - row["wall_from"])
     for row in rows.get(schema.gaps, ()):
         _raise_to(changed.setdefault(row["stream"], {}), "longest_gap_ns", row["wall_to"] - row["wall_from"])
-    for stream, summary in changed.items():
-        _keep_summary(connection, stream, summary)
+    if changed:
+        _keep_summaries(connection, changed)
 
 
 def _raise_to(summary: Row, name: str, value: int) -> None:
     summary[name] = max(value, summary.get(name, value))
 
 
-def _keep_summary(connection: Connection, stream: str, found: Row) -> None:
-    known = connection.execute(select(schema.streams).where(schema.streams.c.stream == stream)).mappings().first()
-    row: Row = {"stream": stream, "box": stream.split("/", 1)[0], "origin": "rtsp", "last_number": None}
-    row |= {"longest_segment_ns": 0, "longest_gap_ns": 0}
-    row |= dict(known or {})
-    if "origin" in found:
-        row["origin"] = found["origin"]
-    for name in ("last_number", "longest_segment_ns", "longest_gap_ns"):
-        if name in found:
-            row[name] = found[name] if row[name] is None else max(row[name], found[name])
-    if known is None or row != dict(known):
-        upsert(connection, schema.streams, row)
+def _keep_summaries(connection: Connection, changed: dict[str, Row]) -> None:
+    query = select(schema.streams).where(schema.streams.c.stream.in_(changed))
+    known = {row["stream"]: dict(row) for row in connection.execute(query).mappings()}
+    for stream, found in changed.items():
+        row: Row = {"stream": stream, "box": stream.split("/", 1)[0], "origin": "rtsp", "last_number": None}
+        row |= {"longest_segment_ns": 0, "longest_gap_ns": 0}
+        row |= known.get(stream, {})
+        if "origin" in found:
+            row["origin"] = found["origin"]
+        for name in ("last_number", "longest_segment_ns", "longest_gap_ns"):
+            if name in found:
+                row[name] = found[name] if row[name] is None else max(row[name], found[name])
+        if row != known.get(stream):
+            upsert(connection, schema.streams, row)
 
 
 def project_hub(connection: Connection, outer: SignedRecord, opening: bytes | None = None) -> None:

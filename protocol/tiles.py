@@ -78,9 +78,15 @@ def new_tiles(old: int, new: int) -> Iterator[Tile]:
 
 
 def node_reader(read_tile: TileReader) -> NodeReader:
-    """Give a node reader over tiles; a node inside a tile is recomputed from at most 256 hashes."""
+    """Give a node reader over tiles; a node inside a tile is recomputed, once, from at most 256 hashes."""
+    known: dict[tuple[int, int], bytes] = {}
 
     def read(level: int, index: int) -> bytes:
+        if (level, index) not in known:
+            known[level, index] = compute(level, index)
+        return known[level, index]
+
+    def compute(level: int, index: int) -> bytes:
         tile_level, inner = divmod(level, TILE_HEIGHT)
         first = index << inner
         tile_index, offset = divmod(first, TILE_WIDTH)

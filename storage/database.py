@@ -160,12 +160,18 @@ def insert_new(connection: Connection, table: Table) -> Insert:
     return postgresql.insert(table).on_conflict_do_nothing()
 
 
-def insert_many(connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows given as tuples, past the statement's per-value work: for the one table that grows by every record."""
+def insert_many(
+    connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]], *, leave_known: bool = False
+) -> None:
+    """Insert rows given as tuples, past the statement's per-value work: for tables that grow by every record.
+
+    `leave_known`: rows whose key is there already stay as they are.
+    """
     quote = connection.dialect.identifier_preparer.quote
     mark = "?" if connection.dialect.name == _SQLITE else "%s"
     columns, marks = ", ".join(map(quote, names)), ", ".join([mark] * len(names))
-    connection.exec_driver_sql(f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({marks})", list(rows))  # noqa: S608 - names of ours
+    rest = " ON CONFLICT DO NOTHING" if leave_known else ""
+    connection.exec_driver_sql(f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({marks}){rest}", list(rows))  # noqa: S608 - names of ours
 
 
 def upsert(connection: Connection, table: Table, row: dict[str, Any]) -> None:
