@@ -11,9 +11,9 @@ import hashlib
 import hmac
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, get_args
 
 from argon2 import PasswordHasher
@@ -23,6 +23,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hub.alarms import ring
 from hub.core import Core
+from hub.inspection.catalogue import check_key
 from hub.lockout import DAY_NS, MINUTE_NS, NAME_FREE, Guess, Lanes, Limits, Standing, check, count_failure, count_success, forget_name
 from hub.sequencer import stage
 from protocol import kinds
@@ -31,8 +32,9 @@ from protocol.identifiers import PersonId
 from storage.schema import api_tokens, logins, people
 
 T = TypeVar("T")
-Role = Literal["supervisor", "inspector", "administrator"]
+Role = Literal["supervisor", "inspector", "administrator", "trader", "partner"]
 ROLES: tuple[Role, ...] = get_args(Role)
+PARTIES: Mapping[Role, str] = {"trader": "enterprise", "partner": "partner"}  # whom these act for, by category of the reference data
 LEAST_PASSWORD = 10
 MOST_PASSWORD = 256
 LONGEST_SESSION_NS = 7 * DAY_NS
@@ -45,13 +47,14 @@ MOST_WAITING_OF_ADDRESS = 16  # ... from one address: it cannot keep all others 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody the hub knows."""
+    """Somebody the hub knows; `party`: the enterprise or partner that a trader or a partner acts for, and sees alone."""
 
     name: PersonId
     display: str
     role: Role
     disabled: bool
     created_ns: int
+    party: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class PersonDraft:
     role: Role
     display: str = ""
     password: str | None = None
+    party: str | None = None
 
 
 @dataclass(slots=True)
@@ -196,41 +200,52 @@ class Access:
     async def add(self, draft: PersonDraft, by: str) -> tuple[Person, str | None]:
         """Add a person; give them, and the generated password if none was told.
 
-        Raises MalformedError for a bad name, role or password, RefusedError when the name is taken.
+        Raises MalformedError for a bad name, role, party or password, RefusedError when the name is taken.
         """
         name = PersonId(draft.name)
         if draft.role not in ROLES:
             raise MalformedError(f"{draft.role!r} is none of {', '.join(ROLES)}", where="role")
+        _check_party(draft.role, draft.party)
         password = draft.password or generate_password()
         _check_password(password)
         hashed = await self._hash(password)
-        person = Person(name, draft.display or name, draft.role, False, self._now())
+        person = Person(name, draft.display or name, draft.role, False, self._now(), draft.party)
 
         def put(connection: Connection) -> None:
             if connection.execute(select(people.c.name).where(people.c.name == name)).first() is not None:
                 raise RefusedError(f"person {name} is already known", where="name")
-            row = {"name": name, "display": person.display, "role": person.role, "disabled": False, "created_ns": person.created_ns}
-            connection.execute(insert(people).values(row | {"password": hashed}))
-            self._record(connection, name, "added", by=by, detail=person.role)
+            row = {"name": name, "display": person.display, "role": person.role, "party": person.party, "disabled": False}
+            connection.execute(insert(people).values(row | {"created_ns": person.created_ns, "password": hashed}))
+            self._record(connection, name, "added", by=by, detail=" of ".join(filter(None, (person.role, person.party))))
 
         await self._write(put)
         return person, None if draft.password else password
 
     async def change(
-        self, name: str, by: str, *, role: Role | None = None, display: str | None = None, disabled: bool | None = None
+        self,
+        name: str,
+        by: str,
+        *,
+        role: Role | None = None,
+        party: str | None = None,
+        display: str | None = None,
+        disabled: bool | None = None,
     ) -> Person:
-        """Change what is given; raise RefusedError when nobody would be left to administer."""
+        """Change what is given; a party is kept only while the role acts for one.
+
+        Raises MalformedError for a role without its party, RefusedError when nobody would be left to administer.
+        """
 
         def put(connection: Connection) -> Person:
             before = _known_person(connection, name)
-            after = Person(
-                before.name,
-                before.display if display is None else display,
-                role or before.role,
-                before.disabled if disabled is None else disabled,
-                before.created_ns,
+            after = replace(
+                before,
+                display=before.display if display is None else display,
+                role=role or before.role,
+                disabled=before.disabled if disabled is None else disabled,
+                party=_party_after(before, role or before.role, party),
             )
-            row = {"role": after.role, "display": after.display, "disabled": after.disabled}
+            row = {"role": after.role, "party": after.party, "display": after.display, "disabled": after.disabled}
             connection.execute(update(people).where(people.c.name == before.name).values(row))
             _keep_an_administrator(connection)
             if after.disabled:
@@ -418,7 +433,23 @@ def _holding(connection: Connection, keys: list[bytes], now_ns: int) -> dict[byt
 
 
 def _person(row: Any) -> Person:  # noqa: ANN401 - a row
-    return Person(PersonId(row.name), row.display, row.role, bool(row.disabled), row.created_ns)
+    return Person(PersonId(row.name), row.display, row.role, bool(row.disabled), row.created_ns, row.party)
+
+
+def _check_party(role: Role, party: str | None) -> None:
+    category = PARTIES.get(role)
+    if category is None and party is not None:
+        raise MalformedError(f"is not for the role {role}", where="party")
+    if category is not None and party is None:
+        raise MalformedError(f"is needed: {'an' if category == 'enterprise' else 'a'} {category} that the {role} acts for", where="party")
+    if category is not None and party is not None:
+        check_key(category, party)
+
+
+def _party_after(before: Person, role: Role, party: str | None) -> str | None:
+    kept = before.party if party is None and role == before.role else party
+    _check_party(role, kept)
+    return kept
 
 
 def _known_person(connection: Connection, name: str) -> Person:
@@ -435,5 +466,5 @@ def _keep_an_administrator(connection: Connection) -> None:
 
 
 def _difference(before: Person, after: Person) -> str:
-    pairs = [("role", before.role, after.role), ("display", before.display, after.display), ("disabled", before.disabled, after.disabled)]
+    pairs = [(name, getattr(before, name), getattr(after, name)) for name in ("role", "party", "display", "disabled")]
     return ", ".join(f"{name} {old} -> {new}" for name, old, new in pairs if old != new) or "nothing"

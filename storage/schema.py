@@ -510,6 +510,7 @@ people = Table(
     Column("password", Text, nullable=False),  # argon2id
     Column("disabled", Boolean, nullable=False),
     Column("created_ns", BigInteger, nullable=False),
+    Column("party", String(64)),  # the enterprise or partner that somebody acts for
 )  # fmt: skip
 
 logins = Table(

@@ -32,6 +32,11 @@ PEOPLE: tuple[tuple[str, Role], ...] = (
     ("wang.fang", "inspector"),
     ("admin", "administrator"),
 )
+OUTSIDE: tuple[tuple[str, Role, str], ...] = (
+    ("shen.mao", "trader", "91210200MA0SIM001X"),
+    ("gu.hai", "trader", "4403960001"),
+    ("port.desk", "partner", "customs-1"),
+)
 HOST = "http://hub.test"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)  # tests log in often
 
@@ -115,6 +120,8 @@ async def open_face(state: Path, signer: Ed25519Signer | None = None, **changes:
         hub.access.hasher = CHEAP
         for name, role in PEOPLE:
             await hub.access.add(PersonDraft(name, role, name.title(), password_of(name)), "hub:hub-1")
+        for name, role, party in OUTSIDE:
+            await hub.access.add(PersonDraft(name, role, name.title(), password_of(name), party), "hub:hub-1")
         face = Face(hub, browser_app(hub, secure=False, closing=asyncio.Event()), clock)
         try:
             yield face

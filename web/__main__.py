@@ -114,18 +114,19 @@ async def user(settings: HubSettings, options: argparse.Namespace) -> Answer:
         by = str(house.core.issuer)
         if options.act == "list":
             people = await house.access.people()
-            return {"people": [{"name": one.name, "role": one.role, "disabled": one.disabled} for one in people]}
+            return {"people": [{"name": one.name, "role": one.role, "party": one.party, "disabled": one.disabled} for one in people]}
         name = _need(options.name, "NAME")
         if options.act == "add":
             told = await asyncio.to_thread(_password_from, options.password_file)
-            draft = PersonDraft(name, _need(options.role, "--role"), options.display, told)
+            draft = PersonDraft(name, _need(options.role, "--role"), options.display, told, options.party)
             person, password = await house.access.add(draft, by)
-            return {"name": person.name, "role": person.role, "password": password}
+            return {"name": person.name, "role": person.role, "party": person.party, "password": password}
         if options.act == "password":
             told = await asyncio.to_thread(_password_from, options.password_file)
             return {"name": name, "password": await house.access.set_password(name, by, told)}
-        person = await house.access.change(name, by, role=options.role, disabled={"disable": True, "enable": False}.get(options.act))
-        return {"name": person.name, "role": person.role, "disabled": person.disabled}
+        disabled = {"disable": True, "enable": False}.get(options.act)
+        person = await house.access.change(name, by, role=options.role, party=options.party, disabled=disabled)
+        return {"name": person.name, "role": person.role, "party": person.party, "disabled": person.disabled}
 
 
 async def token(settings: HubSettings, options: argparse.Namespace) -> Answer:
@@ -231,6 +232,7 @@ def parser() -> argparse.ArgumentParser:
     people.add_argument("act", choices=("list", "add", "role", "password", "disable", "enable"))
     people.add_argument("name", nargs="?", metavar="NAME")
     people.add_argument("--role", choices=ROLES)
+    people.add_argument("--party", help="the enterprise or partner that a trader or a partner acts for, by its key in the reference data")
     people.add_argument("--display", default="", help="the name people read")
     people.add_argument("--password-file", type=Path, metavar="FILE", help="read the password from here; else one is generated")
     made["export"].add_argument("task", metavar="TASK", nargs="?", help="the task; without one, streams over a time")

@@ -18,14 +18,14 @@ async def list_people(caller: Overseeing, hub: TheHub) -> schemas.PeopleAnswer:
 @router.post("/people", status_code=201, summary="Add a person")
 async def add(ask: schemas.PersonAsk, caller: Administrator, hub: TheHub) -> schemas.PersonAnswer:
     """Add a person; a generated password is given this once."""
-    draft = PersonDraft(ask.name, ask.role, ask.display, ask.password)
+    draft = PersonDraft(ask.name, ask.role, ask.display, ask.password, ask.party)
     return shaping.person(*await hub.access.add(draft, caller.person))
 
 
 @router.patch("/people/{name}", summary="Change a person")
 async def change(name: str, ask: schemas.PersonChange, caller: Administrator, hub: TheHub) -> schemas.PersonAnswer:
-    """Change role, name or state, or give a fresh password; their sessions end where it matters."""
-    person = await hub.access.change(name, caller.person, role=ask.role, display=ask.display, disabled=ask.disabled)
+    """Change role and party, name or state, or give a fresh password; their sessions end where it matters."""
+    person = await hub.access.change(name, caller.person, role=ask.role, party=ask.party, display=ask.display, disabled=ask.disabled)
     password = await hub.access.set_password(name, caller.person) if ask.new_password else None
     return shaping.person(person, password)
 

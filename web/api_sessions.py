@@ -39,5 +39,10 @@ async def log_out(request: Request, response: Response, hub: TheHub) -> None:
 def _shape(session: Session) -> schemas.SessionAnswer:
     person = session.person
     return schemas.SessionAnswer(
-        person=person.name, name=person.display, role=person.role, csrf=session.csrf, expires_ms=shaping.ms(session.expires_ns)
+        person=person.name,
+        name=person.display,
+        role=person.role,
+        csrf=session.csrf,
+        expires_ms=shaping.ms(session.expires_ns),
+        party=person.party,
     )

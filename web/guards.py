@@ -1,7 +1,7 @@
 """Find out who asks and whether they may: cookie session with CSRF token, or API token.
 
 Guarantees: a write by cookie needs the token that only our own pages can read, bound to that session; every API route names
-the roles that may use it.
+the roles that may use it; traders and partners come from outside and reach only routes that name them, for their own party.
 """
 
 import hmac
@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, Request
 
-from hub.access import Role, Session, key_of
+from hub.access import PARTIES, Role, Session, key_of
 from hub.app import Hub
 from hub.values import TaskFacts
 from protocol.errors import ForbiddenError
@@ -21,7 +21,9 @@ from web.answering import SESSION
 SUPERVISOR: Role = "supervisor"
 INSPECTOR: Role = "inspector"
 ADMINISTRATOR: Role = "administrator"
-ALL_ROLES: tuple[Role, ...] = (SUPERVISOR, INSPECTOR, ADMINISTRATOR)
+TRADER: Role = "trader"
+PARTNER: Role = "partner"
+ALL_ROLES: tuple[Role, ...] = (SUPERVISOR, INSPECTOR, ADMINISTRATOR)  # the inside ones: others reach only what names them
 CSRF_HEADER = "x-csrf-token"
 _READS = ("GET", "HEAD", "OPTIONS")
 
@@ -51,16 +53,22 @@ class Caller:
     role: Role
     way: Literal["session", "token"]
     key: bytes = field(default=b"", repr=False, compare=False)  # by which `hub.access` tells whether the login still holds
+    party: str | None = None  # the enterprise or partner that a trader or partner acts for
 
     def may_see(self, task: TaskFacts) -> bool:
-        """Tell whether a task is open to them: an inspector sees their own."""
-        return self.role != INSPECTOR or str(self.person) in task.inspectors
+        """Tell whether a task is open to them: an inspector sees their own, who comes from outside none."""
+        return self.role in (SUPERVISOR, ADMINISTRATOR) or (self.role == INSPECTOR and str(self.person) in task.inspectors)
 
     def need(self, task: TaskFacts) -> TaskFacts:
         """Give the task back; raise ForbiddenError when it is not theirs."""
         if not self.may_see(task):
             raise ForbiddenError("not your task", where=f"task {task.task}")
         return task
+
+    def need_party(self, party: str, where: str) -> None:
+        """Check that something of a party is theirs, where they act for one; raise ForbiddenError otherwise."""
+        if self.role in PARTIES and self.party != party:
+            raise ForbiddenError("belongs to another party", where=where)
 
 
 def hub_of(request: Request) -> Hub:
@@ -107,10 +115,10 @@ async def caller_of(request: Request) -> Caller:
         person = await hub_of(request).access.by_token(token.strip())
         if person is None:
             raise ForbiddenError("log in first", where=SESSION)
-        return Caller(person.name, person.role, "token", key_of(token.strip()))
+        return Caller(person.name, person.role, "token", key_of(token.strip()), person.party)
     session = await session_of(request)
     key = key_of(request.cookies[cookies_of(request).session])
-    return Caller(session.person.name, session.person.role, "session", key)
+    return Caller(session.person.name, session.person.role, "session", key, session.person.party)
 
 
 def need_role(*roles: Role) -> Callable[[Request], Awaitable[Caller]]:
@@ -130,4 +138,6 @@ Anyone = Annotated[Caller, Depends(need_role(*ALL_ROLES))]
 Supervisor = Annotated[Caller, Depends(need_role(SUPERVISOR))]
 Inspecting = Annotated[Caller, Depends(need_role(SUPERVISOR, INSPECTOR))]
 Overseeing = Annotated[Caller, Depends(need_role(SUPERVISOR, ADMINISTRATOR))]
+Trading = Annotated[Caller, Depends(need_role(TRADER, SUPERVISOR, ADMINISTRATOR))]
+Partnering = Annotated[Caller, Depends(need_role(PARTNER, ADMINISTRATOR))]
 Administrator = Annotated[Caller, Depends(need_role(ADMINISTRATOR))]

@@ -1,7 +1,7 @@
 """Keep who holds something open - an event stream, a live view, a playback - and end it when they may no longer.
 
 Guarantees: what was opened under a login or token ends within seconds after that login or token ended, or its person was disabled
-or given another role, whichever process of the hub did it; the page may then ask again, and is judged anew.
+or given another role or party, whichever process of the hub did it; the page may then ask again, and is judged anew.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ class Presence:
         standing = await self.hub.access.holding({guest.caller.key for guest in self._guests.values()})
         for number, guest in list(self._guests.items()):
             person = standing.get(guest.caller.key)
-            if person is None or (person.name, person.role) != (guest.caller.person, guest.caller.role):
+            if person is None or (person.name, person.role, person.party) != (guest.caller.person, guest.caller.role, guest.caller.party):
                 self.leave(number)
                 await self._end(guest)
 

@@ -4,11 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Role = Literal["supervisor", "inspector", "administrator"]
+Role = Literal["supervisor", "inspector", "administrator", "trader", "partner"]
 EvidenceState = Literal["verified", "pending", "gap", "failed", "disposed", "unknown"]
 ErrorKind = Literal["malformed", "refused", "forbidden", "unauthenticated", "missing", "unavailable", "verification", "storage"]
 Text = Annotated[str, Field(max_length=400)]
 Name = Annotated[str, Field(min_length=1, max_length=40)]
+Party = Annotated[str, Field(min_length=1, max_length=64, description="the enterprise or partner that a trader or a partner acts for")]
 Password = Annotated[str, Field(min_length=1, max_length=256)]
 Stream = Annotated[str, Field(max_length=65, description="box/source, e.g. `box-1/cam-1`")]
 
@@ -110,6 +111,7 @@ class SessionAnswer(Shape):
     role: Role
     csrf: str
     expires_ms: float
+    party: str | None = None
 
 
 class TaskAsk(Shape):
@@ -382,12 +384,14 @@ class PersonAsk(Shape):
     role: Role
     display: Annotated[str, Field(max_length=80)] = ""
     password: Annotated[str, Field(min_length=10, max_length=256)] | None = None
+    party: Party | None = None
 
 
 class PersonChange(Shape):
-    """Change a person's role, name or state; `new_password` gives a fresh generated one."""
+    """Change a person's role (with its party), name or state; `new_password` gives a fresh generated one."""
 
     role: Role | None = None
+    party: Party | None = None
     display: Annotated[str, Field(max_length=80)] | None = None
     disabled: bool | None = None
     new_password: bool = False
@@ -401,6 +405,7 @@ class PersonAnswer(Shape):
     role: Role
     disabled: bool
     created_ms: float
+    party: str | None = None
     password: str | None = None
 
 

@@ -211,6 +211,7 @@ def person(found: Person, password: str | None = None) -> schemas.PersonAnswer:
         role=found.role,
         disabled=found.disabled,
         created_ms=ms(found.created_ns),
+        party=found.party,
         password=password,
     )
 

@@ -105,7 +105,7 @@ _SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"already paired.*", "该记录仪已绑定"),
     )
 )
-_ROLES = {"supervisor": "督察", "inspector": "检务人员", "administrator": "系统管理员"}
+_ROLES = {"supervisor": "督察", "inspector": "检务人员", "administrator": "系统管理员", "trader": "企业用户", "partner": "协作单位"}
 
 
 def language_of(header: str | None, asked: str | None = None) -> Language:

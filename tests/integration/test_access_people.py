@@ -66,6 +66,35 @@ async def test_a_session_ends_by_logging_out_and_by_a_new_password(access: Acces
     assert (await access.log_in("li.wei", fresh, ADDRESS)).person.name == "li.wei"
 
 
+async def test_who_comes_from_outside_acts_for_one_party(face: Face, access: Access) -> None:
+    trader, _ = await access.add(PersonDraft("he.ping", "trader", party="4403960001"), "admin")
+    assert trader.party == "4403960001"
+    for role, party, said in (
+        ("trader", None, "is needed: an enterprise"),
+        ("partner", None, "is needed: a partner"),
+        ("inspector", "4403960001", "is not for the role inspector"),
+        ("trader", "no such key", "is no key"),
+        ("partner", "../etc", "is no key"),
+    ):
+        with pytest.raises(MalformedError, match=said):
+            await access.add(PersonDraft("x.y", role, party=party), "admin")  # type: ignore[arg-type]
+    assert (await access.change("he.ping", "admin", display="贺平")).party == "4403960001"
+    assert (await access.change("he.ping", "admin", party="4403960002")).party == "4403960002"
+    with pytest.raises(MalformedError, match="is needed: a partner"):
+        await access.change("he.ping", "admin", role="partner")
+    assert (await access.change("he.ping", "admin", role="partner", party="customs-1")).party == "customs-1"
+    assert (await access.change("he.ping", "admin", role="inspector")).party is None
+    assert await access.person("he.ping") == (await access.people())[3]
+    told = [body.detail for body in await face.records("access") if body.act in ("added", "changed")]
+    assert told[-5:] == [
+        "trader of 4403960001",
+        "display he.ping -> 贺平",
+        "party 4403960001 -> 4403960002",
+        "role trader -> partner, party 4403960002 -> customs-1",
+        "role partner -> inspector, party customs-1 -> None",
+    ]
+
+
 async def test_guessing_is_slowed_then_locked_for_longer_each_time(face: Face, access: Access) -> None:
     for count in range(1, 6):
         await fail(access)

@@ -1,12 +1,13 @@
-// People and their roles: add, change, disable, give a fresh password. For administrators.
+// People and their roles: add, change, disable, give a fresh password. Traders and partners act for one party. For administrators.
 import { call, part } from "./api.js";
-import { confirmAct } from "./confirming.js";
+import { askFor, confirmAct } from "./confirming.js";
 import { fill, h, values } from "./dom.js";
 import { moment, t } from "./words.js";
 
-/** @typedef {{name: string, display: string, role: string, disabled: boolean, created_ms: number, password: string | null}} Person */
+/** @typedef {{name: string, display: string, role: string, party: string | null, disabled: boolean, created_ms: number, password: string | null}} Person */
 
-const ROLES = ["supervisor", "inspector", "administrator"];
+const ROLES = ["supervisor", "inspector", "administrator", "trader", "partner"];
+const OUTSIDE = ["trader", "partner"];
 
 export class PeoplePage extends HTMLElement {
   constructor() {
@@ -16,6 +17,16 @@ export class PeoplePage extends HTMLElement {
   }
 
   connectedCallback() {
+    const role = h("select", { name: "role", onchange: () => show() }, ...ROLES.map((one) => h("option", { value: one }, t(`role.${one}`))));
+    const party = h("input", { name: "party", maxlength: "64", autocapitalize: "characters", spellcheck: "false" });
+    const partyWord = h("span", {});
+    const partyField = h("label", { class: "grow hidden" }, partyWord, party);
+    const show = () => {
+      const outside = OUTSIDE.includes(role.value);
+      partyField.classList.toggle("hidden", !outside);
+      party.required = outside;
+      partyWord.textContent = t(`people.party-${role.value === "partner" ? "partner" : "trader"}`);
+    };
     const form = h(
       "form",
       {
@@ -23,12 +34,13 @@ export class PeoplePage extends HTMLElement {
         onsubmit: (/** @type {Event} */ event) => {
           event.preventDefault();
           const given = values(form);
-          void this.act(() => call("POST", "people", { name: given["name"], display: given["display"] ?? "", role: given["role"] }));
+          void this.act(() => call("POST", "people", { name: given["name"], display: given["display"] ?? "", role: given["role"], party: (OUTSIDE.includes(role.value) && given["party"]) || null }));
         },
       },
       h("label", { class: "grow" }, h("span", {}, t("login.name")), h("input", { name: "name", required: true, maxlength: "40", autocapitalize: "none" })),
       h("label", { class: "grow" }, h("span", {}, t("people.display")), h("input", { name: "display", maxlength: "80" })),
-      h("label", { class: "grow" }, h("span", {}, t("people.role")), h("select", { name: "role" }, ...ROLES.map((role) => h("option", { value: role }, t(`role.${role}`))))),
+      h("label", { class: "grow" }, h("span", {}, t("people.role")), role),
+      partyField,
       h("button", { class: "primary" }, t("people.add")),
     );
     this.classList.add("stack");
@@ -49,7 +61,7 @@ export class PeoplePage extends HTMLElement {
   /** @param {Person} person */
   row(person) {
     const path = `people/${part(person.name)}`;
-    const role = h("select", { "aria-label": t("people.role"), onchange: () => void this.act(() => call("PATCH", path, { role: role.value })) }, ...ROLES.map((one) => h("option", { value: one, selected: one === person.role }, t(`role.${one}`))));
+    const role = h("select", { "aria-label": t("people.role"), onchange: () => void this.turn(person, role.value) }, ...ROLES.map((one) => h("option", { value: one, selected: one === person.role }, t(`role.${one}`))));
     const fresh = async () => {
       if (await confirmAct(t("people.password"), t("people.password-effect", { name: person.name }))) await this.act(() => call("PATCH", path, { new_password: true }));
     };
@@ -61,11 +73,19 @@ export class PeoplePage extends HTMLElement {
       {},
       h("td", { "data-name": t("login.name") }, h("strong", {}, person.name)),
       h("td", { "data-name": t("people.display") }, person.display),
-      h("td", { "data-name": t("people.role") }, role),
+      h("td", { "data-name": t("people.role") }, role, person.party && h("div", { class: "soft small" }, t("people.party-of", { party: person.party }))),
       h("td", { "data-name": t("task.state") }, h("span", { class: `badge ${person.disabled ? "off" : "good"}` }, h("i"), t(person.disabled ? "people.disabled" : "people.active"))),
       h("td", { "data-name": t("people.since") }, moment(person.created_ms)),
       h("td", {}, h("div", { class: "row" }, h("button", { onclick: () => void fresh() }, t("people.password")), h("button", { class: person.disabled ? "" : "danger", onclick: () => void disable() }, t(person.disabled ? "people.enable" : "people.disable")))),
     );
+  }
+
+  /** Give somebody another role; who acts for a party needs to be told which. @param {Person} person @param {string} role */
+  async turn(person, role) {
+    const path = `people/${part(person.name)}`;
+    if (!OUTSIDE.includes(role)) return this.act(() => call("PATCH", path, { role }));
+    const party = await askFor(t("people.party-ask", { name: person.name, role: t(`role.${role}`) }), t(`people.party-${role}`));
+    return party === null ? this.refresh() : this.act(() => call("PATCH", path, { role, party }));
   }
 
   /** @param {() => Promise<Person>} work */

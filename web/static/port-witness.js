@@ -30,6 +30,8 @@ const DOORS = [
   { path: "/people", word: "nav.people", roles: ["administrator"] },
 ];
 
+const INSIDE = ["supervisor", "inspector", "administrator"]; // who hears what changes
+
 const WITH_TASK = ["tasks", "pair", "draws"];
 
 class PortWitness extends HTMLElement {
@@ -61,7 +63,7 @@ class PortWitness extends HTMLElement {
   }
 
   enter() {
-    changes.open();
+    if (INSIDE.includes(whoami()?.role ?? "")) changes.open();
     if (["/", "/login"].includes(location.pathname)) history.replaceState(null, "", this.home());
     void this.countAlarms();
     this.draw();
