@@ -38,6 +38,8 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.declarations  lodge(value, by) ; amend, withdraw, step, hold, get, list, history, form    what traders declare
     hub.procedures  in_force(name, day) ; propose, publish, reject, withdraw, versions, get, by_hash     operating procedures
     hub.draws       set_policy, call(closes_ns), exclude, refuse, override, list, get, bundle(number)   the double draw
+    hub.supervision annotate(task, span, text, by) ; instruct, acknowledge, instructions, marks     what supervisors say of tasks
+    hub.second_looks  assign(task, to, by) ; find(task, outcome, text, by) ; get, list         finished tasks drawn to be looked at again
     hub.derivation  propose(stretch, by) ; redact(wish, by) -> Job ; get, decide, cancel(job) ; made(task)   redacted copies
     hub.excerpts    clips(stretch, by) ; derived(task, sha256, by) -> Excerpt ; path(excerpt, by)            parts that verify alone
 
@@ -74,6 +76,8 @@ from hub.inspection.declarations import Declarations
 from hub.inspection.draws import Draws
 from hub.inspection.publishing import Procedures
 from hub.inspection.references import References
+from hub.inspection.supervision.marks import Supervision
+from hub.inspection.supervision.second_looks import SecondLooks
 from hub.journals import Journals
 from hub.keeping import Keeping
 from hub.live import Live, peer_settings
@@ -137,6 +141,8 @@ class Hub:
     declarations: Declarations
     draws: Draws
     procedures: Procedures
+    second_looks: SecondLooks
+    supervision: Supervision
     bus: Bus | None = None
 
     @property
@@ -243,6 +249,8 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         declarations=Declarations(core),
         draws=await stack.enter_async_context(Draws(core, Declarations(core))),
         procedures=Procedures(core),
+        second_looks=await stack.enter_async_context(SecondLooks(core)),
+        supervision=Supervision(core),
     )
     _wire(hub)
     return hub

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, Table, and_, func, select
 from hub.config import HubSettings
 from hub.erasing import opening_of
 from hub.inspection.draw_check import check_draws
+from hub.inspection.supervision.second_looks import check_rounds
 from hub.projections import BOX_TABLES, HUB_TABLES, project_box, project_hub
 from protocol import kinds
 from protocol.errors import MalformedError, PortwitnessError, VerificationError
@@ -89,6 +90,7 @@ def _check_tables(connection: Connection, published: _Published, found: list[str
     _check_projections(connection, found)
     progress("draws")
     _collect(check_draws(connection), found, "draws")
+    _collect(check_rounds(connection), found, "second looks")
     return len(epochs), sum(row.size for row in epochs), size
 
 

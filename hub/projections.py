@@ -16,6 +16,7 @@ from hub.inspection.entries import project_reference
 from hub.inspection.published import project_procedure
 from hub.inspection.rule_tables import project_rule
 from hub.inspection.standings import project_step
+from hub.inspection.supervision.tables import SupervisionBody, project_supervision
 from protocol import inspection_kinds as inspection
 from protocol import kinds
 from protocol.certificates import Certificate
@@ -187,6 +188,8 @@ def _project_other(connection: Connection, record: Record, body: kinds.Body) -> 
         project_procedure(connection, record, body)
     elif isinstance(body, RuleAct):
         project_rule(connection, record, body)
+    elif isinstance(body, SupervisionBody):
+        project_supervision(connection, record, body)
 
 
 def _project_port(connection: Connection, record: Record, body: kinds.PortCheckpoint) -> None:
@@ -300,4 +303,8 @@ HUB_TABLES: Sequence[Table] = (
     schema.draw_acts,
     schema.procedure_acts,
     schema.rule_acts,
+    schema.annotations,
+    schema.instructions,
+    schema.second_rounds,
+    schema.second_looks,
 )

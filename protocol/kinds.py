@@ -10,6 +10,7 @@ from protocol.errors import MalformedError
 from protocol.inspection_kinds import Declaration, DrawAct, DrawCall, DrawClosing, DrawPolicy, DrawResult, Hold, Reference, Step
 from protocol.numbered import decode_fields, encode_fields
 from protocol.rule_kinds import ProcedureAct, RuleAct
+from protocol.supervision_kinds import Annotation, Instruction, SecondLook, SecondRound
 
 GapCause = Literal[
     "camera lost", "camera stalled", "recorder lost", "frames lost", "disk full", "disk slow", "restart", "bytes lost",
@@ -463,6 +464,7 @@ Body = (
     | Declaration | Step | Hold | Reference
     | DrawPolicy | DrawCall | DrawClosing | DrawResult | DrawAct
     | ProcedureAct | RuleAct
+    | Annotation | Instruction | SecondRound | SecondLook
 )  # fmt: skip
 
 KINDS: dict[str, type[Any]] = {kind.KIND: kind for kind in get_args(Body)}

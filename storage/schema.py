@@ -278,6 +278,7 @@ tasks = Table(
     Column("cameras", Text, nullable=False),
     Column("facts", Text, nullable=False),
     Index("tasks_state", "state", "opened_ns"),
+    Index("tasks_ended", "ended_at"),
 )  # fmt: skip
 
 orders = Table(  # pairing orders of the hub; they count when the box's record names their leaf
@@ -595,4 +596,55 @@ declarants = Table(  # working state, made from sheets: whose a declaration is, 
     Column("enterprise", String(40), nullable=False),
     Column("reference", String(64), nullable=False),
     Index("declarants_reference", "enterprise", "reference", unique=True),
+)  # fmt: skip
+
+# ------------------------------------------------------------------ supervision (hub/inspection/supervision, story)
+
+annotations = Table(  # a projection of `annotation` records: supervisors' marks on moments of tasks
+    "annotations", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("task", String(64), nullable=False),
+    Column("stream", String(65)),
+    Column("from_ns", BigInteger, nullable=False),
+    Column("to_ns", BigInteger, nullable=False),
+    Column("corrects", BigInteger),
+    Column("sheet", LargeBinary(32), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Index("annotations_task", "task", "position"),
+)  # fmt: skip
+
+instructions = Table(  # a projection of `instruction` records: what the site was told, and that it was read
+    "instructions", METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("task", String(64), nullable=False),
+    Column("act", String(12), nullable=False),
+    Column("answers", BigInteger),
+    Column("sheet", LargeBinary(32), nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+    Index("instructions_task", "task", "position"),
+    Index("instructions_answers", "answers"),
+)  # fmt: skip
+
+second_rounds = Table(  # a projection of `second-round` records
+    "second_rounds", METADATA,
+    Column("draw", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("parts", BigInteger, nullable=False),
+    Column("wall_ns", BigInteger, nullable=False),
+)  # fmt: skip
+
+second_looks = Table(  # finished tasks that were drawn to be looked at again, by the records that say so
+    "second_looks", METADATA,
+    Column("task", String(64), primary_key=True),
+    Column("drawn_at", BigInteger, nullable=False),
+    Column("drawn_ns", BigInteger, nullable=False),
+    Column("assigned_at", BigInteger),
+    Column("assigned_ns", BigInteger),
+    Column("assigned_sheet", LargeBinary(32)),
+    Column("found_at", BigInteger),
+    Column("found_ns", BigInteger),
+    Column("found_sheet", LargeBinary(32)),
+    Column("outcome", String(12)),
+    Index("second_looks_open", "found_at", "drawn_at"),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 from protocol import bundle, canonical, kinds, messages
 from protocol import inspection_kinds as inspection
 from protocol import rule_kinds as ruling
+from protocol import supervision_kinds as supervision
 from protocol.identifiers import HubId, Issuer, SiteId, StreamId
 from protocol.instants import Instant
 from protocol.merkle import leaf_hash
@@ -90,6 +91,10 @@ BODIES: dict[str, tuple[str, Any]] = {
     "procedure": ("fruit", ruling.ProcedureAct("published", 2, HASH, "2026-12-01", HASH[::-1], "2027-11-30", "shipped/1")),
     "rule": ("durian-vietnam", ruling.RuleAct("proposed", 3, HASH)),
     "reference": ("bay/b-1", inspection.Reference("set", 2, HASH)),
+    "annotation": ("T-1", supervision.Annotation(AT.wall_ns, AT.wall_ns + 5, HASH, STREAM, 77)),
+    "instruction": ("T-1", supervision.Instruction("acknowledged", HASH, 78)),
+    "second-round": ("draw-000007", supervision.SecondRound(7, "second-look/1", 50_000_000, HASH, 2, ("T-1", "T-2"))),
+    "second-look": ("T-1", supervision.SecondLook("found", HASH, "findings")),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }
 

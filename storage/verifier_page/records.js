@@ -53,6 +53,10 @@ const KINDS = {
   "draw-closing": "number:i root:b entries:i inspectors:i policy:b chain:b",
   "draw-result": "number:i answers:[(s,b)] missing:[s] outcome:/drawn|fallen back/ seed:b selected:i result:b counts:[(s,i,i)]",
   "draw-act": "act:/excluded|readmitted|refused|overridden/ sheet:b",
+  "annotation": "from_ns:n to_ns:n sheet:b stream?:s corrects?:i",
+  "instruction": "act:/given|acknowledged/ sheet:b answers?:i",
+  "second-round": "draw:i rule:s parts:i pool:b size:i chosen:[s]",
+  "second-look": "act:/assigned|found/ sheet:b outcome?:/confirmed|findings/",
 };
 const PLANS = new Map(
   [...Object.entries(NESTED), ...Object.entries(KINDS)].map(([name, text]) => [

@@ -60,7 +60,7 @@ export class RecordPage extends HTMLElement {
   }
 }
 
-const WALL = ["wall_from", "wall_to", "late_from", "start_ns", "end_ns", "before_ns", "after_ns", "expected_end_ns"];
+const WALL = ["wall_from", "wall_to", "late_from", "start_ns", "end_ns", "before_ns", "after_ns", "expected_end_ns", "from_ns", "to_ns", "closes_ns"];
 const HELD = ["mono_from", "mono_to", "until_mono_ns", "at_mono", "step_ns"];
 
 /** Say a field's value as people read it; what only machines read stays as it is. @param {string} key @param {unknown} value */
