@@ -5,7 +5,7 @@ Guarantees: rows depend on records alone; each lookup is one of an index, whatev
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -66,8 +66,8 @@ def instructions_of(connection: Connection, task: str) -> Sequence[Told]:
         words = said(connection, bytes(row.sheet)) or {}
         read = answers.get(row.position)
         reader = None if read is None else (said(connection, bytes(read.sheet)) or {}).get("by")
-        times = (None, None) if read is None else (read.position, read.wall_ns)
-        found.append(Told(row.position, row.task, row.wall_ns, words.get("by"), words.get("text"), *times, reader))
+        told = Told(row.position, row.task, row.wall_ns, words.get("by"), words.get("text"), None, None, reader)
+        found.append(told if read is None else replace(told, read_at=read.position, read_ns=read.wall_ns))
     return found
 
 
