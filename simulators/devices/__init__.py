@@ -1,1 +1,1 @@
-"""Simulated cameras and recorders, which know nothing of the product but the public protocols."""
+"""Simulated cameras, recorders and phones, which know nothing of the product but the public protocols."""
