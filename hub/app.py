@@ -37,6 +37,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.references  put(category, key, value, by, reason, after) ; retire, get, list, history       managed reference data
     hub.declarations  lodge(value, by) ; amend, withdraw, step, hold, get, list, history, form    what traders declare
     hub.procedures  in_force(name, day) ; propose, publish, reject, withdraw, versions, get, by_hash     operating procedures
+    hub.files       announce(owner, manifest) ; put_part(owner, sha256, offset, chunks) ; state, open(sha256)     what people send
     hub.draws       set_policy, call(closes_ns), exclude, refuse, override, list, get, bundle(number)   the double draw
     hub.supervision annotate(task, span, text, by) ; instruct, acknowledge, instructions, marks     what supervisors say of tasks
     hub.second_looks  assign(task, to, by) ; find(task, outcome, text, by) ; get, list         finished tasks drawn to be looked at again
@@ -70,6 +71,7 @@ from hub.erasing import Erasing, erased
 from hub.events import Events
 from hub.excerpts import Excerpts
 from hub.export import Export
+from hub.files import Files
 from hub.history import CheckpointHistory
 from hub.ingest import Ingest
 from hub.inspection.declarations import Declarations
@@ -143,6 +145,7 @@ class Hub:
     procedures: Procedures
     second_looks: SecondLooks
     supervision: Supervision
+    files: Files
     bus: Bus | None = None
 
     @property
@@ -251,6 +254,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         procedures=Procedures(core),
         second_looks=await stack.enter_async_context(SecondLooks(core)),
         supervision=Supervision(core),
+        files=await stack.enter_async_context(Files(core, blobs)),
     )
     _wire(hub)
     return hub

@@ -42,6 +42,17 @@ class BlobSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileSettings:
+    """What people may send in parts: photographs, clips, attachments."""
+
+    largest_mb: int = setting("Largest single file taken.", default=256, unit="MB", bounds=(1, 65_536))
+    waiting_mb: int = setting("Per owner: bytes that are announced and not whole yet.", default=4096, unit="MB", bounds=(1, 1_048_576))
+    waiting_files: int = setting("Per owner: files that are announced and not whole yet.", default=1000, bounds=(1, 100_000))
+    waiting_days: int = setting("A file that never became whole is forgotten after this.", default=14, unit="days", bounds=(1, 365))
+    day_mb: int = setting("Per owner: bytes that are taken within a day.", default=20_480, unit="MB", bounds=(1, 1_048_576))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IngestSettings:
     """How what boxes send is verified."""
 
@@ -225,6 +236,7 @@ class HubSettings:
     port: PortSettings = setting("Who this hub is.")
     database: DatabaseSettings = DatabaseSettings()
     blobs: BlobSettings = BlobSettings()
+    files: FileSettings = FileSettings()
     ingest: IngestSettings = IngestSettings()
     log: LogSettings = LogSettings()
     witnessing: WitnessingSettings = WitnessingSettings()

@@ -30,6 +30,7 @@ from storage.database import insert_many, insert_new, upsert
 
 Row = dict[str, Any]
 Rows = list[tuple[Table, Row]]
+FILES = "port/files"  # the subject of `Stored` records of files that people sent: no box, no person
 
 
 def box_rows(record: Record) -> Rows:
@@ -190,6 +191,15 @@ def _project_other(connection: Connection, record: Record, body: kinds.Body) -> 
         project_rule(connection, record, body)
     elif isinstance(body, SupervisionBody):
         project_supervision(connection, record, body)
+    elif isinstance(body, kinds.Stored):
+        _project_stored(connection, record, body)
+
+
+def _project_stored(connection: Connection, record: Record, body: kinds.Stored) -> None:
+    if record.subject != FILES:
+        return  # of a box: its segments' records name them
+    for name in body.blobs:
+        _insert(connection, schema.stored_files, {"sha256": name, "position": record.position})
 
 
 def _project_port(connection: Connection, record: Record, body: kinds.PortCheckpoint) -> None:
@@ -298,6 +308,7 @@ HUB_TABLES: Sequence[Table] = (
     schema.standings,
     schema.reference_entries,
     schema.port_heads,
+    schema.stored_files,
     schema.draws,
     schema.draw_policies,
     schema.draw_acts,

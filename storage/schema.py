@@ -501,6 +501,27 @@ retention_clock = Table(  # working state: retention's own time, and what a day 
     Column("day_bytes", BigInteger, nullable=False),
 )  # fmt: skip
 
+stored_files = Table(  # a projection of `stored` records of files: what counts as being at the hub
+    "stored_files", METADATA,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)  # fmt: skip
+
+files = Table(  # working state: what people announced, and whether it is whole
+    "files", METADATA,
+    Column("owner", String(80), primary_key=True),
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("about", String(200), nullable=False),
+    Column("state", String(12), nullable=False),  # announced, stored
+    Column("made_ns", BigInteger, nullable=False),
+    Column("changed_ns", BigInteger, nullable=False),
+    Index("files_sha256", "sha256"),
+    Index("files_state", "state", "owner", "changed_ns"),
+)  # fmt: skip
+
 # ------------------------------------------------------------------------- people and access (hub/access.py)
 
 people = Table(

@@ -1,6 +1,7 @@
 """Bound and dress every exchange of the browser port: body sizes, time to send one, security headers."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ from web.wording import language_of, say
 
 MAX_BODY_BYTES = 131_072
 BODY_S = 20.0
+LARGER: tuple[tuple[str, re.Pattern[str], int], ...] = (  # what may be longer: checklists of ten thousand items
+    ("POST", re.compile(r"/api/v1/work/[^/]+/acts"), 9 << 20),
+)
+STREAMED = (("PUT", re.compile(r"/api/v1/files/[0-9a-f]{64}")),)  # passed on as it comes: the route counts and times it
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; "
     "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -51,10 +56,14 @@ class Bounds:
                     headers["Strict-Transport-Security"] = HSTS
             await send(message)
 
-        body = await _read(receive) if _has_body(scope) else b""
+        if any(scope["method"] == method and path.fullmatch(scope["path"]) for method, path in STREAMED):
+            await self.app(scope, receive, dressed)
+            return
+        limit = _limit(scope)
+        body = await _read(receive, limit) if _has_body(scope) else b""
         if isinstance(body, int):
             asked = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
-            what = say("malformed", f"body of more than {MAX_BODY_BYTES} bytes, or too slow", language_of(asked))
+            what = say("malformed", f"body of more than {limit} bytes, or too slow", language_of(asked))
             error = {"kind": "malformed", "what": what, "where": "body", "about": ""}
             await JSONResponse({"error": error}, body, {"Connection": "close"})(scope, receive, dressed)
             return
@@ -65,7 +74,12 @@ def _has_body(scope: Scope) -> bool:
     return scope["method"] not in ("GET", "HEAD", "OPTIONS")
 
 
-async def _read(receive: Receive) -> bytes | int:
+def _limit(scope: Scope) -> int:
+    fits = (limit for method, path, limit in LARGER if scope["method"] == method and path.fullmatch(scope["path"]))
+    return next(fits, MAX_BODY_BYTES)
+
+
+async def _read(receive: Receive, limit: int) -> bytes | int:
     """Give a whole small body, or the status that refuses it."""
     held = bytearray()
     try:
@@ -73,7 +87,7 @@ async def _read(receive: Receive) -> bytes | int:
             while True:
                 message = await receive()
                 held += message.get("body", b"")
-                if len(held) > MAX_BODY_BYTES:
+                if len(held) > limit:
                     return 413
                 if not message.get("more_body", False):
                     return bytes(held)
