@@ -41,6 +41,8 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.draws       set_policy, call(closes_ns), exclude, refuse, override, list, get, bundle(number)   the double draw
     hub.supervision annotate(task, span, text, by) ; instruct, acknowledge, instructions, marks     what supervisors say of tasks
     hub.second_looks  assign(task, to, by) ; find(task, outcome, text, by) ; get, list         finished tasks drawn to be looked at again
+    hub.exchange    take(partner, raw, content_type) -> Taken ; send, resend, list, get, raw, shown, health   messages with the port
+    hub.deliveries  key (sync) ; deliver_next(partner)                         what is queued to partners
     hub.derivation  propose(stretch, by) ; redact(wish, by) -> Job ; get, decide, cancel(job) ; made(task)   redacted copies
     hub.excerpts    clips(stretch, by) ; derived(task, sha256, by) -> Excerpt ; path(excerpt, by)            parts that verify alone
 
@@ -70,6 +72,9 @@ from hub.enrolment import Enrolment
 from hub.erasing import Erasing, erased
 from hub.events import Events
 from hub.excerpts import Excerpts
+from hub.exchange.delivering import Delivering
+from hub.exchange.following import Following
+from hub.exchange.taking import Exchange
 from hub.export import Export
 from hub.files import Files
 from hub.history import CheckpointHistory
@@ -99,6 +104,7 @@ from hub.views import Views
 from hub.witnesses import Witnessed, Witnesses, read_policy
 from protocol import kinds
 from protocol.errors import MalformedError
+from protocol.exchange_kinds import MessageOut
 from protocol.identifiers import BoxId
 from protocol.instants import Clock
 from protocol.messages import BoxReport, Claim, Message, Prove, Reply
@@ -146,6 +152,8 @@ class Hub:
     second_looks: SecondLooks
     supervision: Supervision
     files: Files
+    exchange: Exchange
+    deliveries: Delivering
     bus: Bus | None = None
 
     @property
@@ -222,6 +230,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
     ports.known()
     export = await stack.enter_async_context(Export(core, blobs))
     derivation = await stack.enter_async_context(Derivation(core, blobs))
+    exchange, deliveries = await _open_exchange(core, stack)
     hub = Hub(
         core=core,
         ingest=ingest,
@@ -255,9 +264,25 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         second_looks=await stack.enter_async_context(SecondLooks(core)),
         supervision=Supervision(core),
         files=await stack.enter_async_context(Files(core, blobs)),
+        exchange=exchange,
+        deliveries=deliveries,
     )
     _wire(hub)
     return hub
+
+
+async def _open_exchange(core: Core, stack: AsyncExitStack) -> tuple[Exchange, Delivering]:
+    """Open the exchange with the port's other systems, and bring what is queued to them."""
+    deliveries = await stack.enter_async_context(Delivering(core))
+    exchange = Exchange(core, woken=[deliveries.woken])
+    await stack.enter_async_context(Following(core, exchange))
+
+    async def published(publication: Publication) -> None:
+        if any(isinstance(one.record.body, MessageOut) for one in publication.records):
+            deliveries.woken.set()
+
+    core.sequencer.listeners.append(published)
+    return exchange, deliveries
 
 
 async def _start_bus(hub: Hub, stack: AsyncExitStack) -> Bus | None:

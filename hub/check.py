@@ -1,4 +1,5 @@
-"""Check the hub's invariants on what is kept: journals and log (S3), blobs (S1), numbers (S2), receipts (S5), projections (S6), draws (S7).
+"""Check the hub's invariants on what is kept: journals and log (S3), blobs (S1), numbers (S2), receipts (S5), projections (S6), draws (S7),
+messages (S8).
 
 Guarantees: changes nothing; may run beside a hub that serves, since it looks at one state of the database; each problem says what
 is wrong and where. Projections are compared with those of a scratch database into which all records are replayed.
@@ -16,6 +17,7 @@ from sqlalchemy import Connection, Row, Table, and_, func, select
 
 from hub.config import HubSettings
 from hub.erasing import opening_of
+from hub.exchange.messages_check import check_messages
 from hub.inspection.draw_check import check_draws
 from hub.inspection.supervision.second_looks import check_rounds
 from hub.projections import BOX_TABLES, HUB_TABLES, project_box, project_hub
@@ -91,6 +93,8 @@ def _check_tables(connection: Connection, published: _Published, found: list[str
     progress("draws")
     _collect(check_draws(connection), found, "draws")
     _collect(check_rounds(connection), found, "second looks")
+    progress("messages")
+    _collect(check_messages(connection), found, "messages")
     return len(epochs), sum(row.size for row in epochs), size
 
 

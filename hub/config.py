@@ -230,6 +230,20 @@ class InspectionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeSettings:
+    """Messages with the port's other systems."""
+
+    edifact_id: str = setting("Our identification in EDIFACT interchanges (UNB).", default="PORTWITNESS")
+    office: str = setting("Code of the office in CUSRES (LOC 22).", default="000000")
+    utc_offset_minutes: int = setting("Zone of EDIFACT times, which name none.", default=480, unit="min", bounds=(-720, 840))
+    attempts: int = setting("A message that is not taken is given up after so many attempts.", default=12, bounds=(1, 1000))
+    retry_seconds: float = setting(
+        "Pause after the first failure; each one more doubles it, up to an hour.", default=5.0, unit="s", bounds=(0, 3600)
+    )
+    timeout_seconds: float = setting("How long a partner may take to answer.", default=10.0, unit="s", bounds=(0.1, 120))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubSettings:
     """All settings of a hub."""
 
@@ -250,6 +264,7 @@ class HubSettings:
     tasks: TaskSettings = TaskSettings()
     inspection: InspectionSettings = InspectionSettings()
     time_authority: TimeAuthoritySettings = TimeAuthoritySettings()
+    exchange: ExchangeSettings = ExchangeSettings()
     retention: RetentionSettings = RetentionSettings()
     retention_classes: tuple[RetentionClassSettings, ...] = setting("Retention classes; none: the table that is shipped.", default=())
 

@@ -11,21 +11,24 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, select, update
 
+from hub.exchange.tables import ExchangeBody, project_message
 from hub.inspection.draw_tables import DrawBody, project_draw
 from hub.inspection.entries import project_reference
 from hub.inspection.published import project_procedure
+from hub.inspection.releasing.tables import project_clearing
 from hub.inspection.rule_tables import project_rule
 from hub.inspection.standings import project_step
 from hub.inspection.supervision.tables import SupervisionBody, project_supervision
 from protocol import inspection_kinds as inspection
 from protocol import kinds
 from protocol.certificates import Certificate
+from protocol.clearing_kinds import Evaluation, Release
 from protocol.concealing import reveal
 from protocol.merkle import leaf_hash
 from protocol.notes import SignedCheckpoint
 from protocol.records import Record, SignedRecord
 from protocol.rule_kinds import ProcedureAct, RuleAct
-from storage import schema
+from storage import exchange_schema, schema
 from storage.database import insert_many, insert_new, upsert
 
 Row = dict[str, Any]
@@ -175,24 +178,10 @@ def project_hub(connection: Connection, outer: SignedRecord, opening: bytes | No
 
 
 def _project_other(connection: Connection, record: Record, body: kinds.Body) -> None:
-    if isinstance(body, kinds.TimeToken | kinds.HeadSeen | kinds.PortCheckpoint):
-        _project_times(connection, record, body)
-    elif isinstance(body, kinds.Keeping | kinds.Disposal | kinds.Derived):
-        _project_keeping(connection, record, body)
-    elif isinstance(body, inspection.Declaration | inspection.Step | inspection.Hold):
-        project_step(connection, record, body)
-    elif isinstance(body, DrawBody):
-        project_draw(connection, record, body)
-    elif isinstance(body, inspection.Reference):
-        project_reference(connection, record, body)
-    elif isinstance(body, ProcedureAct):
-        project_procedure(connection, record, body)
-    elif isinstance(body, RuleAct):
-        project_rule(connection, record, body)
-    elif isinstance(body, SupervisionBody):
-        project_supervision(connection, record, body)
-    elif isinstance(body, kinds.Stored):
-        _project_stored(connection, record, body)
+    for meant, project in _OTHERS:
+        if isinstance(body, meant):
+            project(connection, record, body)
+            return
 
 
 def _project_stored(connection: Connection, record: Record, body: kinds.Stored) -> None:
@@ -291,6 +280,19 @@ def _project_enrolment(connection: Connection, record: Record, body: kinds.Enrol
     _insert(connection, table, row)
 
 
+_OTHERS: Sequence[tuple[Any, Callable[[Connection, Record, Any], None]]] = (
+    (kinds.TimeToken | kinds.HeadSeen | kinds.PortCheckpoint, _project_times),
+    (kinds.Keeping | kinds.Disposal | kinds.Derived, _project_keeping),
+    (inspection.Declaration | inspection.Step | inspection.Hold, project_step),
+    (DrawBody, project_draw),
+    (inspection.Reference, project_reference),
+    (ProcedureAct, project_procedure),
+    (RuleAct, project_rule),
+    (SupervisionBody, project_supervision),
+    (kinds.Stored, _project_stored),
+    (ExchangeBody, project_message),
+    (Evaluation | Release, project_clearing),
+)
 BOX_TABLES: Sequence[Table] = (schema.sessions, schema.segments, schema.gaps, schema.recordings, schema.bonds, schema.streams)
 HUB_TABLES: Sequence[Table] = (
     schema.identities,
@@ -318,4 +320,9 @@ HUB_TABLES: Sequence[Table] = (
     schema.instructions,
     schema.second_rounds,
     schema.second_looks,
+    exchange_schema.exchange_messages,
+    exchange_schema.exchange_units,
+    exchange_schema.port_events,
+    exchange_schema.evaluations,
+    exchange_schema.releases,
 )

@@ -59,16 +59,19 @@ Guard = Callable[[Checkpoint], Awaitable[None]]
 RecordRow = tuple[str, int, int, bytes, str, str, int, bytes]  # issuer, epoch, position, leaf, kind, subject, wall ns, data
 
 
-_Refused = tuple["asyncio.Future[SignedRecord]", PortwitnessError]
-Decide = Callable[[Connection, int], tuple[str, kinds.Body]]  # (subject, body), by the tables as they stand at a log of this size
+Logged = tuple[SignedRecord, ...]
+_Refused = tuple["asyncio.Future[Logged]", PortwitnessError]
+Named = tuple[str, kinds.Body]  # subject and body of a record
+Decide = Callable[[Connection, int], Named]  # by the tables as they stand at a log of this size
+DecideAll = Callable[[Connection, int], Sequence[Named]]
 
 
 @dataclass(slots=True)
 class _Asked:
-    decide: Decide
+    decide: DecideAll
     looks: bool  # at the tables: what came before it in the batch must stand in them
     at: Instant
-    done: "asyncio.Future[SignedRecord]"
+    done: "asyncio.Future[Logged]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class _Batch:
     state: _State
     sealed: list[tuple[str, int, int]] = field(default_factory=list)
     own: list[SignedRecord] = field(default_factory=list)
-    answers: "list[tuple[asyncio.Future[SignedRecord], SignedRecord]]" = field(default_factory=list)
+    answers: "list[tuple[asyncio.Future[Logged], Logged]]" = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -172,7 +175,7 @@ class Sequencer:
         be logged later.
         """
         _check(body, subject)
-        return await self._ask(_Asked(lambda _connection, _size: (subject, body), False, self.clock.now(), _future()))
+        return (await self._ask(_Asked(lambda _connection, _size: [(subject, body)], False, self.clock.now(), _future())))[0]
 
     async def decide(self, decide: Decide) -> SignedRecord:
         """Log what `decide` makes of the tables: it looks and the record enters in one transaction, so nothing comes between.
@@ -181,9 +184,16 @@ class Sequencer:
         log nothing, before it has written anything. It may write only documents that the record names by hash. Raises what it
         raised, and what `issue` raises.
         """
+        return (await self.decide_all(lambda connection, size: [decide(connection, size)]))[0]
+
+    async def decide_all(self, decide: DecideAll) -> Logged:
+        """Log several records, one behind the other, in one transaction: all of them or none. As `decide` else.
+
+        The first stands at the size that `decide` is given, the others behind it. Raises MalformedError when it makes none.
+        """
         return await self._ask(_Asked(decide, True, self.clock.now(), _future()))
 
-    async def _ask(self, asked: _Asked) -> SignedRecord:
+    async def _ask(self, asked: _Asked) -> Logged:
         self._asked.append(asked)
         self._urgent.set()
         self._wake.set()
@@ -357,7 +367,7 @@ class _Appending:
     frontier: Frontier
     signed: list[SignedRecord] = field(default_factory=list)
     sealed: list[tuple[str, int, int]] = field(default_factory=list)
-    answers: "list[tuple[asyncio.Future[SignedRecord], SignedRecord]]" = field(default_factory=list)
+    answers: "list[tuple[asyncio.Future[Logged], Logged]]" = field(default_factory=list)
     refused: list[_Refused] = field(default_factory=list)
     inserted: int = 0  # of `signed`
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -378,14 +388,17 @@ class _Appending:
         if asked.looks:
             self.insert()
         try:
-            subject, body = asked.decide(self.connection, self.frontier.size)
-            _check(body, subject)
+            named = asked.decide(self.connection, self.frontier.size)
+            for subject, body in named:
+                _check(body, subject)
+            if not named:
+                raise MalformedError("a decision logs at least one record", where="port log")
         except (StorageError, UnavailableError):
             raise
         except PortwitnessError as error:
             self.refused.append((asked.done, error))
             return
-        self.answers.append((asked.done, self.own(body, subject, asked.at)))
+        self.answers.append((asked.done, tuple(self.own(body, subject, asked.at) for subject, body in named)))
 
     def own(self, body: kinds.Body, subject: str, at: Instant) -> SignedRecord:
         """Append a record of the hub; one with personal data enters concealed, and is given back with its body."""
@@ -441,7 +454,7 @@ class _Appending:
         self.places, self.rows, self.openings = [], [], {}
 
 
-def _future() -> "asyncio.Future[SignedRecord]":
+def _future() -> "asyncio.Future[Logged]":
     return asyncio.get_running_loop().create_future()
 
 
@@ -536,6 +549,6 @@ def _sealings(connection: Connection, places: Sequence[tuple[str, int, int]]) ->
     return found
 
 
-def _refuse(done: "asyncio.Future[SignedRecord]", error: PortwitnessError) -> None:
+def _refuse(done: "asyncio.Future[Logged]", error: PortwitnessError) -> None:
     if not done.done():
         done.set_exception(error)

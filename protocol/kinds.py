@@ -6,7 +6,9 @@ A body is encoded by `protocol.numbered`, so its fields are only ever appended. 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
+from protocol.clearing_kinds import Evaluation, Release
 from protocol.errors import MalformedError
+from protocol.exchange_kinds import Delivery, MessageIn, MessageOut, PortEvent
 from protocol.inspection_kinds import Declaration, DrawAct, DrawCall, DrawClosing, DrawPolicy, DrawResult, Hold, Reference, Step
 from protocol.numbered import decode_fields, encode_fields
 from protocol.rule_kinds import ProcedureAct, RuleAct
@@ -465,6 +467,7 @@ Body = (
     | DrawPolicy | DrawCall | DrawClosing | DrawResult | DrawAct
     | ProcedureAct | RuleAct
     | Annotation | Instruction | SecondRound | SecondLook
+    | MessageIn | MessageOut | PortEvent | Delivery | Evaluation | Release
 )  # fmt: skip
 
 KINDS: dict[str, type[Any]] = {kind.KIND: kind for kind in get_args(Body)}

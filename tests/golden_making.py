@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from protocol import bundle, canonical, kinds, messages
+from protocol import bundle, canonical, clearing_kinds, exchange_kinds, kinds, messages
 from protocol import inspection_kinds as inspection
 from protocol import rule_kinds as ruling
 from protocol import supervision_kinds as supervision
@@ -95,6 +95,15 @@ BODIES: dict[str, tuple[str, Any]] = {
     "instruction": ("T-1", supervision.Instruction("acknowledged", HASH, 78)),
     "second-round": ("draw-000007", supervision.SecondRound(7, "second-look/1", 50_000_000, HASH, 2, ("T-1", "T-2"))),
     "second-look": ("T-1", supervision.SecondLook("found", HASH, "findings")),
+    "message-in": (
+        "terminal-1",
+        exchange_kinds.MessageIn(3, HASH, 412, "edifact", "000000000007", "taken", (("1", "CODECO", HASH[::-1], "taken"),)),
+    ),
+    "message-out": ("terminal-1", exchange_kinds.MessageOut(9, HASH, 620, "json", "HOLD", "queued", 99, DECLARATION)),
+    "port-event": (DECLARATION, exchange_kinds.PortEvent(99, 0, "GTOT", "CSQU3054383", "illegal", "202611241530", DECLARATION, "gate-1")),
+    "delivery": ("terminal-1", exchange_kinds.Delivery(99, "resent", 8, HASH)),
+    "evaluation": (DECLARATION, clearing_kinds.Evaluation("pass", 120, HASH)),
+    "release": (DECLARATION, clearing_kinds.Release("released", 121, HASH, 44, HASH[::-1], "release-rules/1")),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }
 

@@ -40,17 +40,19 @@ def folded(known: Row | None, record: Record, body: Declaration | Step | Hold) -
     at = record.at.wall_ns
     first: Row = {"declaration": record.subject, "state": State.LODGED.value, "version": 0, "selected": False, "held": False}
     row = first | {"holds": "[]", "lodged_ns": at} | (known or {}) | {"changed_ns": at, "position": record.position}
+    return row | after(row, body)
+
+
+def after(row: Row, body: Declaration | Step | Hold) -> Row:
+    """Give what a record changes of where a declaration stands."""
     if isinstance(body, Hold):
         holds = set(json.loads(row["holds"]))
         holds = holds | {body.authority} if body.state == "placed" else holds - {body.authority}
-        return row | {"holds": json.dumps(sorted(holds), ensure_ascii=False)}
+        return {"holds": json.dumps(sorted(holds), ensure_ascii=False)}
     if isinstance(body, Declaration):
-        row["version"] = body.version
-    row["state"] = body.state
-    if isinstance(body, Step):
-        row["selected"] = row["selected"] or body.state == State.SELECTED
-        row["held"] = (row["held"] or body.state in _HELD_FROM) and body.state != State.RELEASED
-    return row
+        return {"state": body.state, "version": body.version}
+    held = (row["held"] or body.state in _HELD_FROM) and body.state != State.RELEASED
+    return {"state": body.state, "selected": row["selected"] or body.state == State.SELECTED, "held": held}
 
 
 def standing_row(connection: Connection, declaration: str) -> RowMapping:
@@ -62,6 +64,6 @@ def standing_row(connection: Connection, declaration: str) -> RowMapping:
     return row
 
 
-def standing_of(row: RowMapping) -> Standing:
+def standing_of(row: Row | RowMapping) -> Standing:
     """Give what guards look at, as far as the declaration's own records say it."""
     return Standing(State(row["state"]), row["selected"], row["held"], frozenset(json.loads(row["holds"])))

@@ -2,9 +2,9 @@
 
 from alembic import context
 
-from storage.schema import METADATA
+from storage import exchange_schema
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=METADATA, transactional_ddl=True)
+context.configure(connection=connection, target_metadata=exchange_schema.exchange_messages.metadata, transactional_ddl=True)
 with context.begin_transaction():
     context.run_migrations()
