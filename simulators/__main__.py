@@ -14,6 +14,8 @@ COMMANDS = {
     "tasks": ("simulators.people.tasks", "open and end tasks at a hub, as a port's system does"),
     "inspector": ("simulators.people.inspector", "be an inspector who pairs a recorder with a task"),
     "trader": ("simulators.people.trader", "be the traders of a port: declarations, plausible and faulty"),
+    "terminal": ("simulators.partners.terminal", "be a port's terminal: arrivals, positions, gate moves, also wrong ones"),
+    "webhook": ("simulators.partners.webhook", "be a partner's system that takes a hub's signed notices"),
     "time-authority": ("simulators.partners.time_authority", "be a time authority (RFC 3161) by the openssl of this machine"),
     "attack": ("simulators.adversary.command", "attack a copy of evidence, of a box, a hub or a log"),
     "demo": ("simulators.demo", "run a whole port on this machine"),

@@ -63,6 +63,17 @@ class HubApi:
             raise refusal(response)
         return response
 
+    async def post_raw(self, path: str, data: bytes, content_type: str) -> Any:  # noqa: ANN401
+        """Post bytes of any media type below the API's root and give the JSON answered; raise the error that the hub names."""
+        headers = {"Content-Type": content_type} | ({"X-CSRF-Token": self.csrf} if self.csrf else {})
+        try:
+            response = await self.client.post(API + path, content=data, headers=headers)
+        except httpx.TransportError as error:
+            raise UnavailableError(f"{type(error).__name__}: {error}", where=f"POST {path}") from error
+        if not response.is_success:
+            raise refusal(response)
+        return response.json() if response.content else None
+
     async def login(self, name: str, password: str) -> None:
         """Log in with a name and a password; later writes carry the CSRF token."""
         answer = await self.call("POST", "/session", {"name": name, "password": password})
