@@ -1,6 +1,5 @@
 """Read and judge the small conditions by which one answer asks for another: `state = 'damaged' and (count > 2 or kind in ('a', 'b'))`.
 
-    either  = both {"or" both}          both = one {"and" one}          one = "not" one | "(" either ")" | test
     test    = name op literal | name "in" "(" literal {"," literal} ")"    op: = != < <= > >=    literal: 'text' or a decimal number
 
 Guarantees: nothing is run but this table; length and depth are bounded, so that time is; a test of what was not answered is false;
@@ -13,10 +12,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from protocol.errors import MalformedError
+from protocol.expressions import Joined, Reader
 
 MAX_LENGTH = 1000
-MAX_DEPTH = 20
 Dialect = Literal["own", "xpath"]
 _TOKEN = re.compile(
     r"\s*(?:(?P<text>'[^']*'|\"[^\"]*\")|(?P<number>-?\d+(?:\.\d+)?)|(?P<op><=|>=|!=|=|<|>)|(?P<mark>[(),])"
@@ -36,25 +34,12 @@ class Test:
     literals: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """All ("and"), some ("or") or not the one ("not") of these hold."""
-
-    how: Literal["and", "or", "not"]
-    parts: "tuple[Condition, ...]"
-
-
-Condition = Test | Joined
+Condition = Test | Joined[Test]
 
 
 def parse(text: str, dialect: Dialect = "own") -> Condition:
     """Read a condition, ours or the part of XPath that spreadsheets of forms use; raise MalformedError with the place in the text."""
-    if len(text) > MAX_LENGTH:
-        raise MalformedError(f"has {len(text)} characters, at most {MAX_LENGTH}", where="condition")
-    reader = _Reader(text, dialect)
-    found = reader.either(0)
-    reader.end()
-    return found
+    return _Reader(text, dialect).read()
 
 
 def names(condition: Condition) -> Iterator[str]:
@@ -124,65 +109,31 @@ def _number(value: Any) -> Fraction | None:  # noqa: ANN401 - JSON
     return Fraction(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
 
 
-class _Reader:
-    """Reads tokens one by one, without going back."""
+class _Reader(Reader[Test]):
+    """Reads the tests of one dialect."""
 
     def __init__(self, text: str, dialect: Dialect) -> None:
-        self.text, self.dialect, self.at = text, dialect, 0
-        self.kind, self.word = "", ""
-        self.step()
+        self.dialect = dialect
+        super().__init__(text, _TOKEN, "condition", MAX_LENGTH)
 
-    def fail(self, what: str) -> MalformedError:
-        return MalformedError(f"{what} at character {self.at - len(self.word) + 1}", where="condition")
-
-    def step(self) -> str:
-        before = self.word
-        match = _TOKEN.match(self.text, self.at)
-        if match is None:
-            rest = self.text[self.at :].strip()
-            self.at = len(self.text) - len(self.text[self.at :].lstrip())
-            self.kind = self.word = ""
-            if rest:
-                raise self.fail(f"{rest[:12]!r} is not understood")
-            return before
-        self.at, self.kind, self.word = match.end(), str(match.lastgroup), match[str(match.lastgroup)]
-        return before
-
-    def end(self) -> None:
-        if self.word:
-            raise self.fail(f"{self.word!r} is one too many")
-
-    def take(self, token: str) -> None:
-        if self.word != token:
-            raise self.fail(f"expected {token!r}")
-        self.step()
-
-    def either(self, depth: int) -> Condition:
-        return self._joined("or", depth)
-
-    def _joined(self, how: Literal["and", "or"], depth: int) -> Condition:
-        if depth > MAX_DEPTH:
-            raise self.fail(f"nested deeper than {MAX_DEPTH}")
-        parts = [self._one(depth) if how == "and" else self._joined("and", depth)]
-        while self.kind == "name" and self.word == how:
-            self.step()
-            parts.append(self._one(depth) if how == "and" else self._joined("and", depth))
-        return parts[0] if len(parts) == 1 else Joined(how, tuple(parts))
-
-    def _one(self, depth: int) -> Condition:
-        if depth > MAX_DEPTH:
-            raise self.fail(f"nested deeper than {MAX_DEPTH}")
-        if self.kind == "name" and self.word == "not":
-            self.step()
-            return Joined("not", (self._one(depth + 1),))
-        if self.word == "(":
-            self.step()
-            found = self.either(depth + 1)
-            self.take(")")
-            return found
+    def test(self, depth: int) -> Condition:
         if self.dialect == "xpath" and self.word == "selected":
             return self._selected()
-        return self._test()
+        name = self._name()
+        if self.word == "in" and self.dialect == "own":
+            self.step()
+            self.take("(")
+            literals = [self._literal()]
+            while self.word == ",":
+                self.step()
+                literals.append(self._literal())
+            self.take(")")
+            return Test(name, "in", tuple(literals))
+        if self.kind != "op":
+            more = " in" if self.dialect == "own" else ""
+            raise self.fail(f"expected one of = != < <= > >={more}", f"此处应为 = != < <= > >={more} 之一")
+        op = self.step()
+        return Test(name, op, (self._literal(),))
 
     def _selected(self) -> Condition:
         self.step()
@@ -196,28 +147,15 @@ class _Reader:
     def _name(self) -> str:
         wrapped = self.word.startswith("${")
         if self.kind != "name" or wrapped != (self.dialect == "xpath") or self.word in _WORDS:
-            raise self.fail("expected the name of an item")
+            raise self.fail("expected the name of an item", "此处应为项目名")
         token = self.step()
         return token[2:-1].replace("_", "-") if wrapped else token
 
     def _literal(self) -> str:
         if self.kind not in ("text", "number"):
-            raise self.fail("expected a text in quotes or a number")
+            raise self.fail("expected a text in quotes or a number", "此处应为带引号的文字或数字")
         token = self.step()
         return token[1:-1] if token[0] in "'\"" else token
 
-    def _test(self) -> Condition:
-        name = self._name()
-        if self.word == "in" and self.dialect == "own":
-            self.step()
-            self.take("(")
-            literals = [self._literal()]
-            while self.word == ",":
-                self.step()
-                literals.append(self._literal())
-            self.take(")")
-            return Test(name, "in", tuple(literals))
-        if self.kind != "op":
-            raise self.fail("expected one of = != < <= > >=" + (" in" if self.dialect == "own" else ""))
-        op = self.step()
-        return Test(name, op, (self._literal(),))
+
+__all__ = ["Condition", "Dialect", "Joined", "Test", "holds", "names", "parse", "written"]
