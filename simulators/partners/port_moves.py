@@ -6,7 +6,7 @@ the JSON here is made by hand, so that two mistakes would have to be alike.
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Literal
@@ -109,11 +109,11 @@ class Pen:
         sender = "STRANGER" if fault == "other partner" else self.sender
         prepared = f"{datetime.fromtimestamp(moves[0].at_ms // 1000, UTC):%y%m%d %H%M}".split()
         raw = write_interchange(Envelope(sender, self.recipient, reference, (prepared[0], prepared[1])), messages)
-        spoil: Mapping[str, Callable[[bytes], bytes]] = {
-            "wrong count": lambda data: data.replace(b"UNZ+%d+" % len(messages), b"UNZ+%d+" % (len(messages) + 1)),
-            "wrong check digit": lambda data: data.replace(moves[0].container.encode(), _spoiled(moves[0].container).encode()),
-        }
-        return spoil.get(fault, lambda data: data)(raw)
+        if fault == "wrong count":
+            return raw.replace(b"UNZ+%d+" % len(messages), b"UNZ+%d+" % (len(messages) + 1))
+        if fault == "wrong check digit":
+            return raw.replace(moves[0].container.encode(), _spoiled(moves[0].container).encode())
+        return raw
 
 
 def _spoiled(container: str) -> str:

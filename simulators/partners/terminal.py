@@ -61,7 +61,8 @@ class Terminal:
 
     async def tell(self, moves: Sequence[Move], way: Way | None = None, *, expected: Sequence[str] = (), note: str = "") -> list[str]:
         """Tell moves; give the outcome of each event. `expected`: outcomes of a sound hub; now and then something goes wrong first."""
-        chosen: Way = way or self._draw.choice(("json", "edifact"))
+        ways: tuple[Way, Way] = ("json", "edifact")
+        chosen = way if way is not None else self._draw.choice(ways)
         if self._draw.randrange(100) < self.tricks:
             await self.spoil(moves, chosen, self._draw.choice(FAULTS))
         sending = self.pen.write(moves, chosen)
