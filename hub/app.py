@@ -43,6 +43,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.second_looks  assign(task, to, by) ; find(task, outcome, text, by) ; get, list         finished tasks drawn to be looked at again
     hub.exchange    take(partner, raw, content_type) -> Taken ; send, resend, list, get, raw, shown, health   messages with the port
     hub.deliveries  key (sync) ; deliver_next(partner)                         what is queued to partners
+    hub.credits     add(draft, by, rule) ; appeal, decide(position, by, reason, upheld), set_rules, grade, get, list      enterprises
     hub.derivation  propose(stretch, by) ; redact(wish, by) -> Job ; get, decide, cancel(job) ; made(task)   redacted copies
     hub.excerpts    clips(stretch, by) ; derived(task, sha256, by) -> Excerpt ; path(excerpt, by)            parts that verify alone
 
@@ -79,6 +80,7 @@ from hub.export import Export
 from hub.files import Files
 from hub.history import CheckpointHistory
 from hub.ingest import Ingest
+from hub.inspection.credit import Credits
 from hub.inspection.declarations import Declarations
 from hub.inspection.draws import Draws
 from hub.inspection.publishing import Procedures
@@ -148,6 +150,7 @@ class Hub:
     references: References
     declarations: Declarations
     draws: Draws
+    credits: Credits
     procedures: Procedures
     second_looks: SecondLooks
     supervision: Supervision
@@ -260,6 +263,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         references=References(core),
         declarations=Declarations(core),
         draws=await stack.enter_async_context(Draws(core, Declarations(core))),
+        credits=await stack.enter_async_context(Credits(core)),
         procedures=Procedures(core),
         second_looks=await stack.enter_async_context(SecondLooks(core)),
         supervision=Supervision(core),

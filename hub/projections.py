@@ -12,11 +12,13 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, select, update
 
 from hub.exchange.tables import ExchangeBody, project_message
+from hub.inspection.credit_tables import project_credit
 from hub.inspection.draw_tables import DrawBody, project_draw
 from hub.inspection.entries import project_reference
 from hub.inspection.published import project_procedure
 from hub.inspection.releasing.tables import project_clearing
 from hub.inspection.rule_tables import project_rule
+from hub.inspection.sample_tables import project_sample
 from hub.inspection.standings import project_step
 from hub.inspection.supervision.tables import SupervisionBody, project_supervision
 from protocol import inspection_kinds as inspection
@@ -24,6 +26,7 @@ from protocol import kinds
 from protocol.certificates import Certificate
 from protocol.clearing_kinds import Evaluation, Release
 from protocol.concealing import reveal
+from protocol.conduct_kinds import Appeal, CreditEvent, RuleSet, Sample
 from protocol.merkle import leaf_hash
 from protocol.notes import SignedCheckpoint
 from protocol.records import Record, SignedRecord
@@ -292,6 +295,8 @@ _OTHERS: Sequence[tuple[Any, Callable[[Connection, Record, Any], None]]] = (
     (kinds.Stored, _project_stored),
     (ExchangeBody, project_message),
     (Evaluation | Release, project_clearing),
+    (CreditEvent | Appeal | RuleSet, project_credit),
+    (Sample, project_sample),
 )
 BOX_TABLES: Sequence[Table] = (schema.sessions, schema.segments, schema.gaps, schema.recordings, schema.bonds, schema.streams)
 HUB_TABLES: Sequence[Table] = (
@@ -316,6 +321,11 @@ HUB_TABLES: Sequence[Table] = (
     schema.draw_acts,
     schema.procedure_acts,
     schema.rule_acts,
+    schema.credit_events,
+    schema.credit_appeals,
+    schema.rule_sets,
+    schema.sample_acts,
+    schema.samples,
     schema.annotations,
     schema.instructions,
     schema.second_rounds,

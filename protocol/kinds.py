@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from protocol.clearing_kinds import Evaluation, Release
+from protocol.conduct_kinds import Appeal, CreditEvent, RuleSet, Sample
 from protocol.errors import MalformedError
 from protocol.exchange_kinds import Delivery, MessageIn, MessageOut, PortEvent
 from protocol.inspection_kinds import Declaration, DrawAct, DrawCall, DrawClosing, DrawPolicy, DrawResult, Hold, Reference, Step
@@ -466,6 +467,7 @@ Body = (
     | Declaration | Step | Hold | Reference
     | DrawPolicy | DrawCall | DrawClosing | DrawResult | DrawAct
     | ProcedureAct | RuleAct
+    | CreditEvent | Appeal | RuleSet | Sample
     | Annotation | Instruction | SecondRound | SecondLook
     | MessageIn | MessageOut | PortEvent | Delivery | Evaluation | Release
 )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from protocol import bundle, canonical, clearing_kinds, exchange_kinds, kinds, messages
+from protocol import conduct_kinds as conduct
 from protocol import inspection_kinds as inspection
 from protocol import rule_kinds as ruling
 from protocol import supervision_kinds as supervision
@@ -104,6 +105,13 @@ BODIES: dict[str, tuple[str, Any]] = {
     "delivery": ("terminal-1", exchange_kinds.Delivery(99, "resent", 8, HASH)),
     "evaluation": (DECLARATION, clearing_kinds.Evaluation("pass", 120, HASH)),
     "release": (DECLARATION, clearing_kinds.Release("released", 121, HASH, 44, HASH[::-1], "release-rules/1")),
+    "credit-event": (
+        "91210200MA0SIM001X",
+        conduct.CreditEvent("fine", "2026-11-20", HASH, "2031-11-20", 2, (("fine-yuan", 120_000),), "gate/1"),
+    ),
+    "appeal": ("91210200MA0SIM001X", conduct.Appeal(41, "upheld", HASH)),
+    "rule-set": ("credit/ciq/2", conduct.RuleSet("credit", b"{}", HASH)),
+    "sample": (f"{DECLARATION}-S01", conduct.Sample("reported", DECLARATION, HASH, "lab-1", True, "positive", HASH[::-1])),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }
 
