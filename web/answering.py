@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from hub.inspection.forms import Fault, FaultsError
 from protocol.errors import (
     DiskFullError,
     ForbiddenError,
@@ -18,7 +19,7 @@ from protocol.errors import (
     VerificationError,
 )
 from web.naming import Language, name_place, say_rule
-from web.schemas import ErrorAnswer
+from web.schemas import ErrorAnswer, FaultShape
 from web.wording import language_of, say
 
 # The place of an error that says more than its class: who asks is not known, or what is asked for is not there.
@@ -65,6 +66,20 @@ def judge(error: PortwitnessError) -> tuple[str, int]:
     return "unavailable", 500
 
 
+def shape_fault(fault: Fault, language: Language) -> FaultShape:
+    """Shape one fault of a form."""
+    return FaultShape(path=fault.path, code=fault.code, what=fault.en if language == "en" else fault.zh, en=fault.en, zh=fault.zh)
+
+
+def answer_faults(request: Request, error: FaultsError) -> JSONResponse:
+    """Give everything that is wrong in a form, in one answer."""
+    language = language_of_request(request)
+    faults = [shape_fault(fault, language).model_dump() for fault in error.faults]
+    one = f"{len(faults)} fault{'s' * (len(faults) > 1)} in the form" if language == "en" else f"填写内容有 {len(faults)} 处错误"
+    body = {"kind": "malformed", "what": one, "where": error.where, "about": name_place(error.where, language), "faults": faults}
+    return JSONResponse({"error": body}, 400)
+
+
 def answer(request: Request, error: tuple[str, int, str], where: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Give the error answer; `error` is (kind, status, sentence)."""
     kind, status, what = error
@@ -76,6 +91,8 @@ async def on_portwitness_error(request: Request, error: Exception) -> JSONRespon
     """Answer an error of our tree."""
     if not isinstance(error, PortwitnessError):
         raise error
+    if isinstance(error, FaultsError):
+        return answer_faults(request, error)
     kind, status = judge(error)
     headers = {"Retry-After": "10"} if status in (429, 503) else {}
     if status == 401:

@@ -1,6 +1,7 @@
 """Tell pages what changed, by server-sent events.
 
-Guarantees: an inspector is told of their own tasks, and of streams and boxes only as far as those tasks concern them; the line
+Guarantees: an inspector is told of their own tasks, and of streams and boxes only as far as those tasks concern them, a trader of the
+own enterprise's declarations alone; the line
 ends when the login under which it was opened ends, or its person gets another role.
 """
 
@@ -19,7 +20,7 @@ from hub.events import Event
 from protocol.errors import RefusedError
 from protocol.identifiers import StreamId
 from protocol.instants import SECOND_NS
-from web.guards import INSPECTOR, Anyone, Caller, TheHub
+from web.guards import INSPECTOR, PARTNER, TRADER, Caller, Following, TheHub
 
 router = APIRouter(tags=["events"])
 IDLE_S = 15.0
@@ -27,7 +28,7 @@ REFRESH_NS = SECOND_NS  # an inspector's streams are asked for again at most thi
 
 
 @router.get("/events", response_class=StreamingResponse, summary="Follow changes (server-sent events)")
-async def follow(request: Request, caller: Anyone, hub: TheHub) -> StreamingResponse:
+async def follow(request: Request, caller: Following, hub: TheHub) -> StreamingResponse:
     """Send a small JSON object `{event, ...}` for each change, and a comment every 15 s."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_lines(hub, caller, request.app.state), media_type="text/event-stream", headers=headers)
@@ -74,8 +75,10 @@ class _Ear:
     async def hear(self, change: Event) -> Event | None:
         """Give a change as this listener may hear it, None when it is not theirs."""
         name = change.get("event")
-        if self.caller.role != INSPECTOR or name == "lagging":
+        if name == "lagging" or self.caller.role not in (INSPECTOR, TRADER, PARTNER):
             return change
+        if self.caller.role != INSPECTOR:
+            return change if name == "declaration" and change.get("enterprise") == self.caller.party else None
         if name in ("task", "pairing"):
             self.read_ns = None
             return change if await self._is_theirs(str(change.get("task"))) else None

@@ -13,8 +13,9 @@ from web.wording import language_of, say
 
 MAX_BODY_BYTES = 131_072
 BODY_S = 20.0
-LARGER: tuple[tuple[str, re.Pattern[str], int], ...] = (  # what may be longer: checklists of ten thousand items
+LARGER: tuple[tuple[str, re.Pattern[str], int], ...] = (  # what may be longer: ten thousand items or lines
     ("POST", re.compile(r"/api/v1/work/[^/]+/acts"), 9 << 20),
+    ("POST", re.compile(r"/api/v1/declarations(/check|/[^/]+/amendments)?"), 8 << 20),
 )
 STREAMED = (("PUT", re.compile(r"/api/v1/files/[0-9a-f]{64}")),)  # passed on as it comes: the route counts and times it
 POLICY = (

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from hub.app import Hub
 from protocol.errors import PortwitnessError
 from web import (
+    api_declarations,
     api_derived,
     api_devices,
     api_draws,
@@ -30,12 +31,14 @@ from web import (
     api_people,
     api_playback,
     api_records,
+    api_references,
     api_sessions,
     api_tasks,
     schemas,
 )
 from web.answering import API_ERRORS, on_http_error, on_invalid_request, on_portwitness_error
 from web.bounds import Bounds
+from web.form_schemas import describe
 from web.guards import Cookies, TheHub
 from web.presence import Presence
 from web.watching import Watching
@@ -72,6 +75,8 @@ _PARTS = (
     api_people,
     api_enrolment,
     api_draws,
+    api_declarations,
+    api_references,
 )
 _ABOUT = """Instants are Unix milliseconds, hashes lower-case hex. Log in by `POST /api/v1/session` and send the `csrf` it gives as
 `X-CSRF-Token` with every write, or use `Authorization: Bearer <API token>`. Every error has the form `{"error": {kind, what, where}}`,
@@ -100,6 +105,7 @@ def browser_app(hub: Hub, *, secure: bool, closing: asyncio.Event) -> FastAPI:
     app.include_router(_api())
     app.include_router(api_enrolment.boxes)
     _add_pages(app)
+    describe(app)
     return app
 
 

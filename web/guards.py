@@ -134,10 +134,12 @@ def need_role(*roles: Role) -> Callable[[Request], Awaitable[Caller]]:
 
 
 TheHub = Annotated[Hub, Depends(hub_of)]
+Following = Annotated[Caller, Depends(need_role(*ALL_ROLES, TRADER, PARTNER))]  # what each is told of is judged change by change
 Anyone = Annotated[Caller, Depends(need_role(*ALL_ROLES))]
 Supervisor = Annotated[Caller, Depends(need_role(SUPERVISOR))]
 Inspecting = Annotated[Caller, Depends(need_role(SUPERVISOR, INSPECTOR))]
 Overseeing = Annotated[Caller, Depends(need_role(SUPERVISOR, ADMINISTRATOR))]
 Trading = Annotated[Caller, Depends(need_role(TRADER, SUPERVISOR, ADMINISTRATOR))]
+Holding = Annotated[Caller, Depends(need_role(PARTNER, SUPERVISOR))]  # other authorities' holds
 Partnering = Annotated[Caller, Depends(need_role(PARTNER, ADMINISTRATOR))]
 Administrator = Annotated[Caller, Depends(need_role(ADMINISTRATOR))]

@@ -27,6 +27,10 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
     "second_password": ("second person's password", "第二人密码"),
     "kept_as": ("retention class", "保存类别"),
     "label": ("label", "标签"),
+    "party": ("party", "代表单位"),
+    "authority": ("authority", "主管机关"),
+    "reference": ("reference", "企业自编号"),
+    "enterprise": ("enterprise", "申报企业"),
     "days": ("days", "天数"),
     "certificates": ("certificates", "证书"),
 }
@@ -34,6 +38,10 @@ _THINGS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(pattern), english, chinese)
     for pattern, english, chinese in (
         (r"task (\S+)", r"task \1", r"任务 \1"),
+        (r"declaration (\S+)", r"declaration \1", r"报检单 \1"),
+        (r"declaration", "the declaration", "报检单"),
+        (r"document", "the document", "发送的内容"),
+        (r"(enterprise|goods|origin|area|notice|bay|inspector|partner) (\S+)", r"\1 \2", r"条目 \2"),
         (r"box (\S+)", r"box \1", r"边缘盒 \1"),
         (r"export of (\S+)", r"export of \1", r"任务 \1 的导出"),
         (r"alarm (\d+)", r"alarm \1", r"告警 \1"),

@@ -20,6 +20,16 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class FaultShape(Shape):
+    """One thing that is wrong in a form, at a path such as `goods[2].hs`: in the asker's language, and in both."""
+
+    path: str
+    code: str
+    what: str
+    en: str
+    zh: str
+
+
 class ErrorBody(Shape):
     """What went wrong, in the asker's language."""
 
@@ -27,6 +37,7 @@ class ErrorBody(Shape):
     what: str = Field(description="A sentence for people")
     where: str = Field(description="The field, thing or position it is about, as programs name it; may be empty")
     about: str = Field(default="", description="The same in the asker's language; empty when it says nothing to people")
+    faults: list[FaultShape] = Field(default=[], description="All that is wrong in a form, where one was sent")
 
 
 class ErrorAnswer(Shape):

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Literal
 
 from hub.access import ApiToken, Person
+from hub.app import Hub
 from hub.values import Alarm, Device, Lane, LaneGap, LaneSegment, PairingState, StreamState, TaskFacts, Timeline
 from protocol.identifiers import Issuer, StreamId
 from protocol.instants import MILLISECOND_NS
@@ -201,6 +202,11 @@ def alarm(found: Alarm) -> schemas.AlarmAnswer:
         acknowledged_ms=ms_or_none(found.acknowledged_ns),
         acknowledged_by=found.acknowledged_by,
     )
+
+
+def own_place(hub: Hub, position: int) -> schemas.RecordPlace:
+    """Give the place of a record of this hub's own."""
+    return schemas.RecordPlace(issuer=str(hub.core.issuer), epoch=0, position=position)
 
 
 def person(found: Person, password: str | None = None) -> schemas.PersonAnswer:

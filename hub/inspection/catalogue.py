@@ -191,11 +191,16 @@ _KEYS: Mapping[str, re.Pattern[str]] = {
 }
 
 
+def key_pattern(category: str) -> re.Pattern[str]:
+    """Give what keys of a category look like."""
+    return _KEYS.get(category, _KEY)
+
+
 def check_key(category: str, key: str) -> None:
     """Check a category and a key; raise MalformedError naming what is wrong."""
     if category not in CATEGORIES:
         raise MalformedError(f"is none of {', '.join(CATEGORIES)}", where=f"category {category[:40]!r}")
-    if not _KEYS.get(category, _KEY).fullmatch(key):
+    if not key_pattern(category).fullmatch(key):
         raise MalformedError("is no key of this category", where=f"{category} {key[:64]!r}")
 
 

@@ -4,6 +4,7 @@ Guarantees: each is a record whose guard is judged in the transaction that logs 
 was lodged stays readable in every version; an amendment never un-selects.
 """
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select
 
 from hub.core import Core
-from hub.inspection.forms import Form, read_form
+from hub.inspection.forms import Fault, FaultsError, Form, read_form
 from hub.inspection.sheets import keep, said
 from hub.inspection.standings import standing_of, standing_row
 from hub.inspection.states import Standing, State, after_amendment, check_step
@@ -75,12 +76,12 @@ class Declarations:
 
     core: Core
 
-    async def lodge(self, value: Any, by: str) -> Declared:  # noqa: ANN401 - JSON
-        """Take a declaration; sent again it is the same one.
+    async def lodge(self, value: Any, by: str, party: str | None = None) -> Declared:  # noqa: ANN401 - JSON
+        """Take a declaration; sent again it is the same one. `party`: the only enterprise whose declarations `by` may write.
 
         Raises FaultsError with all that is wrong, RefusedError when its reference names another declaration of the enterprise.
         """
-        form = read_form(value, today=self._today())
+        form = await self._read(value, party)
         sheet = make_sheet({"form": form.sheet(), "by": by}, os.urandom(SALT_BYTES))
 
         def decide(connection: Connection, _size: int) -> tuple[str, Declaration]:
@@ -97,14 +98,40 @@ class Declarations:
             return await self.get(error.number)
         return await self._told(signed)
 
-    async def amend(self, number: str, value: Any, by: str, reason: str) -> Declared:  # noqa: ANN401 - JSON
-        """Take a new version of a declaration; raise as `lodge`, and RefusedError once it is released or ended."""
-        form = read_form(value, today=self._today())
+    async def check(self, value: Any, party: str | None = None, number: str | None = None) -> tuple[Fault, ...]:  # noqa: ANN401 - JSON
+        """Give all that keeps a declaration from being taken, without taking it; `number`: as a new version of that one.
+
+        Raises MalformedError when it is no object, RefusedError when there is no declaration of this number.
+        """
+        try:
+            form = await self._read(value, party)
+        except FaultsError as error:
+            return error.faults
+        return await self.core.database.read(lambda connection: _conflicts(connection, form, number))
+
+    async def amend(
+        self,
+        number: str,
+        value: Any,  # noqa: ANN401 - JSON
+        by: str,
+        reason: str,
+        *,
+        after: int | None = None,
+        party: str | None = None,
+    ) -> Declared:
+        """Take a new version of a declaration, `after`: written from this version, None for whatever stands.
+
+        Raises as `lodge`, and RefusedError once it is released or ended, or when another version stands.
+        """
+        form = await self._read(value, party)
         sheet = make_sheet({"form": form.sheet(), "by": by, "reason": _reason(reason)}, os.urandom(SALT_BYTES))
 
         def decide(connection: Connection, _size: int) -> tuple[str, Declaration]:
             row = standing_row(connection, number)
             state = after_amendment(standing_of(row))
+            if after not in (None, row["version"]):
+                what = f"stands at version {row['version']}, not {after}: somebody amended it meanwhile; look again"
+                raise RefusedError(what, where=f"declaration {number}")
             _check_same(connection, number, form)
             keep(connection, sheet)
             return number, Declaration("amended", row["version"] + 1, state, sheet.commitment)
@@ -168,17 +195,37 @@ class Declarations:
         return await self.core.database.read(lambda connection: _declared(connection, number))
 
     async def list(
-        self, *, state: State | None = None, enterprise: str | None = None, before_ns: int | None = None, limit: int = 100
+        self,
+        *,
+        state: State | None = None,
+        enterprise: str | None = None,
+        before_ns: int | None = None,
+        before: str | None = None,
+        begins: str | None = None,
+        limit: int = 100,
     ) -> Sequence[Declared]:
-        """Give declarations, newest first; `before_ns`: lodged earlier than this."""
-        query = select(standings, declarants.c.enterprise, declarants.c.reference)
-        query = query.join(declarants, standings.c.declaration == declarants.c.declaration)
+        """Give declarations, newest first.
+
+        `before_ns`: lodged earlier than this; `before`: behind this number, to turn the page; `begins`: whose number or reference
+        begins so. Raises RefusedError when there is none of the number `before`.
+        """
         wishes = [] if state is None else [standings.c.state == state.value]
         wishes += [] if enterprise is None else [declarants.c.enterprise == enterprise]
         wishes += [] if before_ns is None else [standings.c.lodged_ns < before_ns]
-        query = query.where(*wishes).order_by(standings.c.lodged_ns.desc(), standings.c.declaration.desc()).limit(min(limit, MAX_LISTED))
-        rows = await self.core.database.read(lambda connection: connection.execute(query).mappings().all())
-        return [_from_row(row) for row in rows]
+        if begins:
+            named = standings.c.declaration.startswith(begins, autoescape=True)
+            wishes.append(named | declarants.c.reference.startswith(begins, autoescape=True))
+
+        def read(connection: Connection) -> list[Declared]:
+            more = [] if before is None else [_behind(standing_row(connection, before))]
+            return _newest(connection, [*wishes, *more], limit)
+
+        return await self.core.database.read(read)
+
+    async def held_by(self, authority: str, limit: int = 100) -> Sequence[Declared]:
+        """Give the declarations that another authority holds, newest first."""
+        holds = standings.c.holds.contains(json.dumps(authority, ensure_ascii=False), autoescape=True)
+        return await self.core.database.read(lambda connection: _newest(connection, [holds], limit))
 
     async def history(self, number: str) -> Sequence[Entry]:
         """Give every record of a declaration, in order, with what its sheet says; raise RefusedError when there is none."""
@@ -192,9 +239,13 @@ class Declarations:
             raise RefusedError("is not known in this version, or was erased", where=f"declaration {number}")
         return Form.model_validate(found[-1].said["form"])
 
+    async def _read(self, value: Any, party: str | None) -> Form:  # noqa: ANN401 - JSON
+        """Read a form beside the loop: one of 10 000 lines takes a while."""
+        return await asyncio.to_thread(read_form, value, today=self._today(), party=party)
+
     async def _told(self, signed: SignedRecord) -> Declared:
         found = await self.get(signed.record.subject)
-        self.core.events.tell("declaration", declaration=found.number, state=found.state.value)
+        self.core.events.tell("declaration", declaration=found.number, state=found.state.value, enterprise=found.enterprise)
         return found
 
     def _today(self) -> date:
@@ -216,6 +267,35 @@ def _refuse_known(connection: Connection, form: Form) -> None:
     if lodged is not None and lodged.said is not None and lodged.said["form"] == form.sheet():
         raise _KnownError(number)
     raise RefusedError(f"names declaration {number} already; amend that one, or choose another", where="reference")
+
+
+def _conflicts(connection: Connection, form: Form, number: str | None) -> tuple[Fault, ...]:
+    """Give what is wrong of a sound form beside those that were lodged."""
+    try:
+        if number is None:
+            _refuse_known(connection, form)
+        else:
+            after_amendment(standing_of(standing_row(connection, number)))
+            _check_same(connection, number, form)
+    except _KnownError:
+        return ()  # the same one: sending it again changes nothing
+    except RefusedError as error:
+        if error.where not in ("enterprise", "reference"):
+            raise
+        return (Fault(error.where, "known", error.what, "与已申报的报检单不一致或重复"),)
+    return ()
+
+
+def _newest(connection: Connection, wishes: Sequence[ColumnElement[bool]], limit: int) -> list[Declared]:
+    query = select(standings, declarants.c.enterprise, declarants.c.reference)
+    query = query.join(declarants, standings.c.declaration == declarants.c.declaration).where(*wishes)
+    query = query.order_by(standings.c.lodged_ns.desc(), standings.c.declaration.desc()).limit(min(limit, MAX_LISTED))
+    return [_from_row(row) for row in connection.execute(query).mappings()]
+
+
+def _behind(row: RowMapping) -> ColumnElement[bool]:
+    at, number = standings.c.lodged_ns, standings.c.declaration
+    return or_(at < row["lodged_ns"], and_(at == row["lodged_ns"], number < row["declaration"]))
 
 
 def _check_same(connection: Connection, number: str, form: Form) -> None:

@@ -28,9 +28,10 @@ def newest(connection: Connection, category: str, key: str, *, before: int | Non
     return connection.execute(query).mappings().first()
 
 
-def standing(connection: Connection, category: str) -> list[RowMapping]:
-    """Give the newest version of each entry of a category that is not retired, by key."""
-    wishes = (entries.c.category == category, entries.c.newest.is_(True), entries.c.retired.is_(False))
+def standing(connection: Connection, category: str, *, retired: bool = False) -> list[RowMapping]:
+    """Give the newest version of each entry of a category, by key; of those that are retired only when they are asked for."""
+    wishes = [entries.c.category == category, entries.c.newest.is_(True)]
+    wishes += [] if retired else [entries.c.retired.is_(False)]
     return list(connection.execute(select(entries).where(*wishes).order_by(entries.c.key)).mappings())
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -195,8 +196,8 @@ class Form(_Part):
         return value
 
 
-def read_form(value: Any, *, today: date) -> Form:  # noqa: ANN401
-    """Read a form from JSON values; `today`: the port's day, by which dates are judged.
+def read_form(value: Any, *, today: date, party: str | None = None) -> Form:  # noqa: ANN401
+    """Read a form from JSON values; `today`: the port's day, by which dates are judged; `party`: the only enterprise that may write it.
 
     Raises FaultsError with everything that is wrong, MalformedError when it is no object at all.
     """
@@ -206,15 +207,27 @@ def read_form(value: Any, *, today: date) -> Form:  # noqa: ANN401
     form: Form | None = None
     found: list[Fault] = []
     sound: dict[str, Any] = value
+    lost: frozenset[str] = frozenset()
     try:
         form = Form.model_validate(value)
     except ValidationError as error:
         found = list(faults_of(error))
-        sound = _pruned(value, [one["loc"] for one in _true_ones(error.errors(include_url=False, include_input=False))])
-    found += list(_across(sound, today))[:MAX_FAULTS]
+        places = [one["loc"] for one in _true_ones(error.errors(include_url=False, include_input=False))]
+        sound, lost = _pruned(value, places), frozenset(str(loc[0]) for loc in places if len(loc) == 1)
+    found += _of_another(sound, party)
+    found += list(islice(_across(sound, today, lost), MAX_FAULTS))
     if found or form is None:
         raise FaultsError(tuple(found), "declaration")
     return form
+
+
+def _of_another(form: dict[str, Any], party: str | None) -> list[Fault]:
+    written = form.get("enterprise", party)
+    return (
+        []
+        if party in (None, written)
+        else [Fault("enterprise", "party", f"is not {party}, which you act for", f"不是您所代表的企业 {party}")]
+    )
 
 
 def faults_of(error: ValidationError) -> tuple[Fault, ...]:
@@ -287,27 +300,28 @@ def _parts(value: Any, name: str) -> Iterator[tuple[int, dict[str, Any]]]:  # no
             yield at, part
 
 
-def _across(form: dict[str, Any], today: date) -> Iterator[Fault]:
-    """Check what no field shows alone; a field that is wrong by itself is passed over."""
+def _across(form: dict[str, Any], today: date, lost: frozenset[str]) -> Iterator[Fault]:
+    """Check what no field shows alone; a field that is wrong by itself is passed over, and so is what names a list in `lost`."""
     yield from _twice(form)
-    yield from _boxes(form)
+    yield from () if lost & {"goods", "containers"} else _boxes(form)
     yield from _dates(form, today)
+    permitted = _permitted(form, "import licence", "quarantine permit")
     for at, goods in _parts(form, "goods"):
         if (goods.get("value") is None) != (goods.get("currency") is None):
             yield Fault(f"goods[{at}].currency", "value", "value and currency go together", "货值与币种须同时填写")
-        if goods.get("waste") is True and not _permitted(form, goods.get("line"), "import licence", "quarantine permit"):
+        if goods.get("waste") is True and goods.get("line") not in permitted and "permits" not in lost:
             yield Fault(
                 f"goods[{at}].waste", "permit", "waste needs an import licence or a permit that names its line", "固体废物须有对应的许可证"
             )
     lines = {goods.get("line") for _, goods in _parts(form, "goods")}
-    for at, permit in _parts(form, "permits"):
+    for at, permit in () if "goods" in lost else _parts(form, "permits"):
         for line in permit.get("lines") or ():
             if line is not None and line not in lines:
                 yield Fault(f"permits[{at}].lines", "line", f"there is no line {line} of goods", f"没有第 {line} 项货物")
 
 
-def _permitted(form: dict[str, Any], line: Any, *kinds: str) -> bool:  # noqa: ANN401
-    return any(permit.get("kind") in kinds and line in (permit.get("lines") or ()) for _, permit in _parts(form, "permits"))
+def _permitted(form: dict[str, Any], *kinds: str) -> set[Any]:
+    return {line for _, permit in _parts(form, "permits") if permit.get("kind") in kinds for line in permit.get("lines") or ()}
 
 
 def _twice(form: dict[str, Any]) -> Iterator[Fault]:

@@ -85,11 +85,11 @@ class References:
         check_key(category, key)
         return await self.core.database.read(lambda connection: find(connection, category, key))
 
-    async def list(self, category: str) -> Sequence[Kept]:
-        """Give the entries of a category that are in use, by key; raise MalformedError when there is no such category."""
+    async def list(self, category: str, *, retired: bool = False) -> Sequence[Kept]:
+        """Give the entries of a category that are in use, or were, by key; raise MalformedError when there is no such category."""
         if category not in CATEGORIES:
             raise MalformedError(f"is none of {', '.join(CATEGORIES)}", where=f"category {category[:40]!r}")
-        return await self.core.database.read(lambda connection: in_use(connection, category))
+        return await self.core.database.read(lambda connection: in_use(connection, category, retired=retired))
 
     async def history(self, category: str, key: str) -> Sequence[Kept]:
         """Give every version of an entry, in order."""
@@ -119,9 +119,9 @@ def find(connection: Connection, category: str, key: str, *, before: int | None 
     return _kept(connection, row)
 
 
-def in_use(connection: Connection, category: str) -> list[Kept]:
-    """Give the entries of a category that are in use, in a transaction, by key."""
-    return [_kept(connection, row) for row in entries.standing(connection, category)]
+def in_use(connection: Connection, category: str, *, retired: bool = False) -> list[Kept]:
+    """Give the entries of a category that are in use, in a transaction, by key; `retired`: those that no longer are, too."""
+    return [_kept(connection, row) for row in entries.standing(connection, category, retired=retired)]
 
 
 def _kept(connection: Connection, row: RowMapping) -> Kept:

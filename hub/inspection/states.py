@@ -156,6 +156,11 @@ def after_amendment(now: Standing) -> State:
     return State.RE_INSPECT if now.state in JUDGED else now.state
 
 
+def can_amend(state: State) -> bool:
+    """Tell whether a declaration that stands so may be amended at all."""
+    return state not in AFTER_RELEASE
+
+
 def diagram() -> str:
     """Draw the steps as a Mermaid state diagram."""
     lines = ["stateDiagram-v2", "    [*] --> lodged"]
