@@ -31,7 +31,7 @@ from protocol.merkle import leaf_hash
 from protocol.notes import SignedCheckpoint
 from protocol.records import Record, SignedRecord
 from protocol.rule_kinds import ProcedureAct, RuleAct
-from storage import exchange_schema, schema
+from storage import conduct_schema, exchange_schema, schema
 from storage.database import insert_many, insert_new, upsert
 
 Row = dict[str, Any]
@@ -321,11 +321,11 @@ HUB_TABLES: Sequence[Table] = (
     schema.draw_acts,
     schema.procedure_acts,
     schema.rule_acts,
-    schema.credit_events,
-    schema.credit_appeals,
-    schema.rule_sets,
-    schema.sample_acts,
-    schema.samples,
+    conduct_schema.credit_events,
+    conduct_schema.credit_appeals,
+    conduct_schema.rule_sets,
+    conduct_schema.sample_acts,
+    conduct_schema.samples,
     schema.annotations,
     schema.instructions,
     schema.second_rounds,

@@ -19,9 +19,9 @@ from protocol.crediting.model import Event, Grading
 from protocol.crediting.model import RuleSet as CreditRules
 from protocol.crediting.reading import DRAW_GRADES
 from protocol.records import Record
+from storage.conduct_schema import credit_appeals as appeals
+from storage.conduct_schema import credit_events as events
 from storage.database import insert_new
-from storage.schema import credit_appeals as appeals
-from storage.schema import credit_events as events
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from protocol.crediting.model import RuleSet as CreditRules
 from protocol.crediting.reading import parse_rules
 from protocol.errors import StorageError
 from protocol.records import Record
+from storage.conduct_schema import rule_sets
 from storage.database import insert_new
-from storage.schema import rule_sets
 
 Family = Literal["credit", "sampling"]
 

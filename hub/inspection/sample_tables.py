@@ -12,9 +12,9 @@ from sqlalchemy import Connection, RowMapping, select
 from protocol.conduct_kinds import Sample
 from protocol.errors import RefusedError
 from protocol.records import Record
+from storage.conduct_schema import sample_acts as acts
+from storage.conduct_schema import samples
 from storage.database import insert_new, upsert
-from storage.schema import sample_acts as acts
-from storage.schema import samples
 
 Row = dict[str, Any]
 
