@@ -39,6 +39,14 @@ _KINDS: dict[str, type[PortwitnessError]] = {
 }
 
 
+class FormError(RefusedError):
+    """A form that the hub does not take, with all that it names as wrong: path, code and words of each."""
+
+    def __init__(self, what: str, *, where: str, faults: list[dict[str, str]]) -> None:
+        super().__init__(what, where=where)
+        self.faults = faults
+
+
 @dataclass(slots=True)
 class HubApi:
     """One caller's conversation with a hub; made by `hub_api`."""
@@ -147,6 +155,8 @@ def refusal(response: httpx.Response) -> PortwitnessError:
     where = f"{response.request.method} {response.request.url.path}"
     try:
         error = response.json()["error"]
+        if error.get("faults"):
+            return FormError(str(error["what"]), where=where, faults=list(error["faults"]))
         return _KINDS[error["kind"]](str(error["what"]), where=f"{where} {error.get('where', '')}".strip())
     except (json.JSONDecodeError, KeyError, TypeError):
         family = UnavailableError if response.is_server_error else RefusedError

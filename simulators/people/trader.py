@@ -96,7 +96,7 @@ class Trader:
 def named(error: RefusedError) -> tuple[str, ...]:
     """Give the paths of a form that a refusal names."""
     faults = getattr(error, "faults", ())
-    return tuple(sorted(fault["path"] if isinstance(fault, dict) else fault.path for fault in faults)) or (error.where,)
+    return tuple(sorted(fault["path"] if isinstance(fault, dict) else fault.path for fault in faults)) or (error.where.rpartition(" ")[2],)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,14 +16,16 @@ from hub.inspection.forms import FaultsError, read_form
 from protocol.errors import RefusedError
 from protocol.goods import check_container, check_imo
 from protocol.instants import SECOND_NS
-from simulators.people.cargo import COMMODITIES, cargo, firms
+from simulators.people.api import HubApi
+from simulators.people.cargo import COMMODITIES, Firm, cargo, firms
 from simulators.people.diary import Diary
 from simulators.people.form_faults import FAULTS, spoil
-from simulators.people.trader import Trader
+from simulators.people.trader import HubDesk, Trader
 from simulators.people.trading import STORIES, TradePlan, plan_trade, surprises
 from storage.clock import SystemClock
 from storage.keys import create_ed25519
 from tests.hub_parts import running_hub, settings_for
+from tests.web_parts import open_face, password_of
 
 TODAY = date(2026, 11, 30)
 
@@ -92,6 +94,22 @@ async def test_a_day_of_traders_is_answered_as_a_sound_hub_does(hub: Hub) -> Non
     assert {line["answer"] for line in diary.acts} == {"taken", "same", "refused"}
     assert len(set(trader.numbers.values())) == len(trader.numbers) == len(day.cargoes)
     assert (await check_hub(hub.core.settings)).problems == ()
+
+
+async def test_a_trader_reaches_a_hub_by_its_public_api(tmp_path: Path) -> None:
+    today = datetime.fromtimestamp(SystemClock().now().wall_ns // SECOND_NS, UTC).date()
+    async with open_face(tmp_path) as face:
+        api = HubApi(face.client())
+        await api.login("shen.mao", password_of("shen.mao"))
+        firm = Firm(str(api.person["party"]), "示范果品", ("fruit", "scrap"))
+        stories = {"wrong, then mended": 3, "reference used again": 1, "sent twice": 1, "amended": 1, "withdrawn": 1}
+        day = plan_trade(TradePlan(today, 14, 6, (firm,), stories))
+        with Diary(SystemClock(), "trader") as diary:
+            trader = Trader(HubDesk(api), diary)
+            for act in day.acts:
+                await trader.do(act)
+    assert surprises(day.acts, diary.acts) == []
+    assert len(trader.numbers) == 14
 
 
 async def test_a_hub_that_takes_what_is_wrong_is_named() -> None:
