@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from protocol.identifiers import HubId, SiteId
+from protocol.identifiers import HubId, SiteId, ZoneName
 from protocol.settings import read, setting
 
 PREFIX = "PORTWITNESS_HUB"
@@ -21,6 +21,9 @@ class PortSettings:
     site: SiteId = setting("The port site, as in every certificate and topic.")
     id: HubId = setting("The hub's own name; it issues records as hub:<id>.", default=HubId("hub-1"))
     state: Path = setting("Directory of database, blobs, log and keys.", default=Path("hub-state"))
+    time_zone: ZoneName = setting(
+        "The zone in which pages show all times, such as Asia/Shanghai; empty: each reader's own.", default=ZoneName("")
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

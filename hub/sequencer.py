@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, insert, select, update
 
@@ -545,7 +545,7 @@ def _sealings(connection: Connection, places: Sequence[tuple[str, int, int]]) ->
         query = query.where(seals.c.box == box, seals.c.epoch == epoch)
         for start in range(0, len(positions), SEALS_AT_ONCE):
             some = query.where(seals.c.position.in_(positions[start : start + SEALS_AT_ONCE]))
-            found |= {(box, epoch, row.position): row for row in connection.execute(some)}
+            found |= {(box, epoch, row.position): cast(Row[Any], row) for row in connection.execute(some)}
     return found
 
 

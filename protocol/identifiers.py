@@ -33,6 +33,14 @@ class SiteId(Identifier):
     noun = "site id"
 
 
+class ZoneName(Identifier):
+    """A time zone of the IANA database, e.g. `Asia/Shanghai`; empty for none."""
+
+    __slots__ = ()
+    pattern = re.compile(r"(?:[A-Za-z]{1,14}(?:[/_+-][A-Za-z0-9_+-]{1,32}){0,3})?")
+    noun = "time zone"
+
+
 class BoxId(Identifier):
     """An edge box, e.g. `box-1`."""
 

@@ -109,7 +109,7 @@ class Journal:
         self.frontier.append(signed.leaf)
         self.last_mono_ns = record.at.mono_ns
 
-    def _check_seal(self, position: int, root: bytes, seal: kinds.Seal, *, note_checked: bool) -> None:
+    def _check_seal(self, position: int, root: bytes, seal: kinds.Seal, *, note_checked: bool = False) -> None:
         if self.session is None:
             raise VerificationError("seal before a session key", where=f"position {position}")
         read = SignedCheckpoint.parse

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from hub.access import Session
+from hub.app import Hub
 from web import schemas, shaping
 from web.guards import TheHub, address_of, cookies_of, session_of
 
@@ -16,13 +17,13 @@ async def log_in(ask: schemas.LoginAsk, request: Request, response: Response, hu
     cookies = cookies_of(request)
     response.set_cookie(cookies.session, session.token, httponly=True, secure=cookies.secure, samesite="strict", path="/")
     response.set_cookie(cookies.csrf, session.csrf, httponly=False, secure=cookies.secure, samesite="strict", path="/")
-    return _shape(session)
+    return _shape(session, hub)
 
 
 @router.get("", summary="Who is logged in")
-async def who(request: Request) -> schemas.SessionAnswer:
+async def who(request: Request, hub: TheHub) -> schemas.SessionAnswer:
     """Give the running session."""
-    return _shape(await session_of(request))
+    return _shape(await session_of(request), hub)
 
 
 @router.delete("", status_code=204, summary="Log out")
@@ -36,7 +37,7 @@ async def log_out(request: Request, response: Response, hub: TheHub) -> None:
     response.delete_cookie(cookies.csrf, path="/", secure=cookies.secure, samesite="strict")
 
 
-def _shape(session: Session) -> schemas.SessionAnswer:
+def _shape(session: Session, hub: Hub) -> schemas.SessionAnswer:
     person = session.person
     return schemas.SessionAnswer(
         person=person.name,
@@ -45,4 +46,5 @@ def _shape(session: Session) -> schemas.SessionAnswer:
         csrf=session.csrf,
         expires_ms=shaping.ms(session.expires_ns),
         party=person.party,
+        time_zone=hub.core.settings.port.time_zone,
     )

@@ -123,6 +123,7 @@ class SessionAnswer(Shape):
     csrf: str
     expires_ms: float
     party: str | None = None
+    time_zone: Annotated[str, Field(description="The site's zone, in which pages show all times; empty: the reader's own")] = ""
 
 
 class TaskAsk(Shape):

@@ -206,3 +206,22 @@ async def test_alarms_say_what_they_mean_and_which_there_are(desk: Desk) -> None
     assert await page.locator("alarm-inbox dt").count() >= 20
     told = await page.locator("alarm-inbox dd").all_text_contents()
     assert [text for text in told if not re.search("[一-鿿]", text)] == []
+
+
+async def test_all_times_are_shown_in_the_sites_zone(desk: Desk) -> None:
+    page = await desk.page("chen.min", language="en")
+    script = """async ([zone, text, ms]) => {
+        const words = await import("/static/words.js");
+        words.useZone(zone);
+        return [words.moment(ms), words.clock(ms, true), words.zone(), words.localText(ms), words.localInstant(text)];
+    }"""
+    winter, summer = 1_700_000_000_123, 1_720_000_000_123  # 2023-11-14 22:13:20 and 2024-07-03 09:46:40 UTC
+    shown = await page.evaluate(script, ["Asia/Shanghai", "2023-11-15T06:13:20", winter])
+    assert shown == ["2023-11-15 06:13:20", "06:13:20.123", "Asia/Shanghai (UTC+08:00)", "2023-11-15T06:13:20", 1_700_000_000_000]
+    shown = await page.evaluate(script, ["America/New_York", "2024-07-03T05:46:40", summer])
+    assert shown[:2] + shown[3:] == ["2024-07-03 05:46:40", "05:46:40.123", "2024-07-03T05:46:40", 1_720_000_000_000]
+    night = await page.evaluate(script, ["Asia/Shanghai", "2023-11-15T00:00:00", 1_699_977_600_000])
+    assert night[0] == "2023-11-15 00:00:00"  # midnight is 00, not 24
+    assert night[4] == 1_699_977_600_000
+    unknown = await page.evaluate(script, ["Nowhere/Atlantis", "", 0])
+    assert unknown[4] != unknown[4] or unknown[4] is None  # no time is none

@@ -1,7 +1,7 @@
 // Speak to the hub's JSON API: one place for the session, the CSRF token, the language and the errors.
-import { language, t } from "./words.js";
+import { language, t, useZone } from "./words.js";
 
-/** @typedef {{person: string, name: string, role: "supervisor" | "inspector" | "administrator" | "trader" | "partner", party: string | null, csrf: string, expires_ms: number}} Session */
+/** @typedef {{person: string, name: string, role: "supervisor" | "inspector" | "administrator" | "trader" | "partner", party: string | null, csrf: string, expires_ms: number, time_zone?: string}} Session */
 
 /** An answer that is not a success, with the hub's own words. */
 export class Refusal extends Error {
@@ -32,6 +32,7 @@ export function whoami() {
 /** @param {Session | null} next */
 export function remember(next) {
   session = next;
+  if (next) useZone(next.time_zone ?? "");
 }
 
 /** @param {...string} roles */

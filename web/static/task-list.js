@@ -2,7 +2,7 @@
 import { call, mayBe, part } from "./api.js";
 import { whenChanged } from "./changes.js";
 import { fill, h, values } from "./dom.js";
-import { moment, named, several, t } from "./words.js";
+import { moment, named, several, t, wall } from "./words.js";
 
 /** @typedef {{stream: string, state: string, by: string, ordered_ms: number, from_ms: number | null, to_ms: number | null, late_from_ms: number | null, second: string | null, reason: string | null, detail: string, ending: boolean}} Bond */
 /** @typedef {{task: string, title: string, site: string, bay: string | null, state: "open" | "ended", opened_ms: number, ended_ms: number | null, by: string, inspectors: string[], cameras: string[], facts: Record<string, string>, paired: Bond[], names: Record<string, string>}} Task */
@@ -137,9 +137,8 @@ function readTask(form) {
 }
 
 function proposedNumber() {
-  const now = new Date();
-  const day = `${now.getFullYear()}${String(now.getMonth() + 1).padStart(2, "0")}${String(now.getDate()).padStart(2, "0")}`;
-  return `T-${day}-${String(now.getHours() * 60 + now.getMinutes()).padStart(4, "0")}`;
+  const [year, month, day, hours, minutes] = wall(Date.now());
+  return `T-${year}${month}${day}-${String(Number(hours) * 60 + Number(minutes)).padStart(4, "0")}`;
 }
 
 /** @param {Task} task */

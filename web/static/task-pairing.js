@@ -2,7 +2,7 @@
 import { call, mayBe, part } from "./api.js";
 import { confirmAct, sayNo } from "./confirming.js";
 import { fill, h, values } from "./dom.js";
-import { clock, known, named, t } from "./words.js";
+import { clock, known, localInstant, localText, named, t } from "./words.js";
 
 /** @typedef {import("./task-list.js").Task} Task */
 /** @typedef {import("./task-list.js").Bond} Bond */
@@ -123,8 +123,7 @@ export class TaskPairing extends HTMLElement {
   }
 
   lateFields() {
-    const opened = new Date(this.task?.opened_ms ?? 0);
-    const local = new Date(opened.getTime() - opened.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
+    const local = localText(this.task?.opened_ms ?? 0);
     return [
       h("label", {}, h("span", {}, t("pair.late-from")), h("input", { name: "late_from", type: "datetime-local", step: "1", required: true, value: local })),
       h("label", {}, h("span", {}, t("pair.reason")), h("textarea", { name: "reason", required: true, maxlength: "400", rows: "2" })),
@@ -140,7 +139,7 @@ function readPairing(form, late) {
   if (!late) return { stream: given["stream"] };
   return {
     stream: given["stream"],
-    late_from_ms: new Date(given["late_from"] ?? "").getTime(),
+    late_from_ms: localInstant(given["late_from"] ?? ""),
     second: given["second"],
     second_password: given["second_password"],
     reason: given["reason"],

@@ -56,25 +56,70 @@ function padded(value, digits = 2) {
   return String(value).padStart(digits, "0");
 }
 
+/** The site's zone; undefined: the reader's own. @type {string | undefined} */
+let siteZone;
+/** @type {Intl.DateTimeFormat | null} */
+let dates = null;
+
+/** Show all times in a site's zone from now on; one that this browser does not know leaves its own. @param {string} name */
+export function useZone(name) {
+  dates = null;
+  siteZone = undefined;
+  if (!name) return;
+  try {
+    siteZone = new Intl.DateTimeFormat("en-GB", { timeZone: name }).resolvedOptions().timeZone;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+  }
+}
+
+/**
+ * An instant as the site's wall shows it: `[year, month, day, hours, minutes, seconds, milliseconds]`, as texts.
+ * @param {number} ms
+ * @returns {[string, string, string, string, string, string, string]}
+ */
+export function wall(ms) {
+  dates ??= new Intl.DateTimeFormat("en-GB", { timeZone: siteZone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+  /** @type {Record<string, string>} */
+  const parts = Object.fromEntries(dates.formatToParts(ms).map((part) => [part.type, part.value]));
+  const named = ["year", "month", "day", "hour", "minute", "second", "fractionalSecond"].map((name) => parts[name] ?? "");
+  return /** @type {[string, string, string, string, string, string, string]} */ (named);
+}
+
+/** What a field for date and time shows for an instant. @param {number} ms */
+export function localText(ms) {
+  const [year, month, day, hours, minutes, seconds] = wall(ms);
+  return `${year}-${month}-${day}T${hours}:${minutes}:${seconds}`;
+}
+
+/** The instant that a field for date and time names, in the site's zone; NaN for none. @param {string} text */
+export function localInstant(text) {
+  const asked = Date.parse(`${text}Z`);
+  if (Number.isNaN(asked)) return NaN;
+  let found = asked;
+  for (let round = 0; round < 2; round += 1) found += asked - Date.parse(`${localText(found)}Z`); // twice: the first may lie across a change
+  return found;
+}
+
 /** 24 hours with seconds. @param {number | null | undefined} ms @param {boolean} [fraction] */
 export function clock(ms, fraction = false) {
   if (ms === null || ms === undefined) return "—";
-  const at = new Date(ms);
-  const text = `${padded(at.getHours())}:${padded(at.getMinutes())}:${padded(at.getSeconds())}`;
-  return fraction ? `${text}.${padded(at.getMilliseconds(), 3)}` : text;
+  const [, , , hours, minutes, seconds, part] = wall(ms);
+  return `${hours}:${minutes}:${seconds}${fraction ? `.${part}` : ""}`;
 }
 
 /** Date and time. @param {number | null | undefined} ms */
 export function moment(ms) {
   if (ms === null || ms === undefined) return "—";
-  const at = new Date(ms);
-  return `${at.getFullYear()}-${padded(at.getMonth() + 1)}-${padded(at.getDate())} ${clock(ms)}`;
+  const [year, month, day] = wall(ms);
+  return `${year}-${month}-${day} ${clock(ms)}`;
 }
 
 /** The zone, named once on a page. */
 export function zone() {
-  const minutes = -new Date().getTimezoneOffset();
-  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const now = Math.floor(Date.now() / 1000) * 1000;
+  const minutes = Math.round((Date.parse(`${localText(now)}Z`) - now) / 60000);
+  const name = siteZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
   return `${name} (UTC${minutes < 0 ? "-" : "+"}${padded(Math.floor(Math.abs(minutes) / 60))}:${padded(Math.abs(minutes) % 60)})`;
 }
 
