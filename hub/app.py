@@ -36,6 +36,8 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.export      hub/export.py      class Export(core: Core, blobs: Blobs)
     hub.references  put(category, key, value, by, reason, after) ; retire, get, list, history       managed reference data
     hub.declarations  lodge(value, by) ; amend, withdraw, step, hold, get, list, history, form    what traders declare
+    hub.rules       propose(key, value, by, reason) ; approve, reject, withdraw, list, get, in_force, dry_run    targeting rules
+    hub.screening   go_on() -> steps ; decide(number, accept, by, reason) ; left() ; of(number) -> Screened      acceptance and risk
     hub.procedures  in_force(name, day) ; propose, publish, reject, withdraw, versions, get, by_hash     operating procedures
     hub.files       announce(owner, manifest) ; put_part(owner, sha256, offset, chunks) ; state, open(sha256)     what people send
     hub.draws       set_policy, call(closes_ns), exclude, refuse, override, list, get, bundle(number)   the double draw
@@ -85,6 +87,8 @@ from hub.inspection.declarations import Declarations
 from hub.inspection.draws import Draws
 from hub.inspection.publishing import Procedures
 from hub.inspection.references import References
+from hub.inspection.ruling import Rules
+from hub.inspection.screening import Screening
 from hub.inspection.supervision.marks import Supervision
 from hub.inspection.supervision.second_looks import SecondLooks
 from hub.journals import Journals
@@ -152,6 +156,8 @@ class Hub:
     draws: Draws
     credits: Credits
     procedures: Procedures
+    rules: Rules
+    screening: Screening
     second_looks: SecondLooks
     supervision: Supervision
     files: Files
@@ -265,6 +271,8 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         draws=await stack.enter_async_context(Draws(core, Declarations(core))),
         credits=await stack.enter_async_context(Credits(core)),
         procedures=Procedures(core),
+        rules=Rules(core),
+        screening=await stack.enter_async_context(Screening(core, Declarations(core))),
         second_looks=await stack.enter_async_context(SecondLooks(core)),
         supervision=Supervision(core),
         files=await stack.enter_async_context(Files(core, blobs)),

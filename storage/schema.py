@@ -669,3 +669,11 @@ second_looks = Table(  # finished tasks that were drawn to be looked at again, b
     Column("outcome", String(12)),
     Index("second_looks_open", "found_at", "drawn_at"),
 )  # fmt: skip
+
+screening_names = Table(  # working state, made from sheets: what screened declarations name, so that others can be compared with them
+    "screening_names", METADATA,
+    Column("declaration", String(64), primary_key=True),
+    Column("kind", String(8), primary_key=True),  # line, bill, permit
+    Column("name", String(64), primary_key=True),  # SHA-256, in hex, of what it says
+    Index("screening_names_name", "kind", "name"),
+)  # fmt: skip

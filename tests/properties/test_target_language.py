@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.inspection.forms import FaultsError, Form
@@ -96,6 +96,7 @@ TOKENS = "and or not in is starts contains any all count missing given ( ) , = !
 WORDS = [*TOKENS.split(" "), *TOP, *LISTS, *(name for mine in LISTS.values() for name in mine)]
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(max_size=300), st.lists(st.sampled_from(WORDS), max_size=120).map(" ".join),
                  st.text(string.printable, max_size=2500)))  # fmt: skip
 def test_any_text_is_read_or_refused_by_name(text: str) -> None:

@@ -5,12 +5,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.inspection.catalogue import Area, GoodsKind, Notice
 from hub.inspection.forms import Form
 from hub.inspection.risk.bounds import MOST, PARTS, upper_bound
+from hub.inspection.risk.fields import values_of
+from hub.inspection.risk.language import Declared
 from hub.inspection.risk.matching import (
     Known,
     areas_of,
@@ -117,6 +119,7 @@ def _worse_history(one: Inputs, at: int) -> Inputs:
 GRADES: list[Any] = ["AA", "A", "B", "C", "D"]
 
 
+@settings(deadline=None)
 @given(inputs, st.integers(0, 1000), st.integers(0, 7))
 def test_nothing_worse_ever_lowers_a_risk_or_a_lane(one: Inputs, at: int, way: int) -> None:
     worse = (
@@ -140,6 +143,7 @@ def test_nothing_worse_ever_lowers_a_risk_or_a_lane(one: Inputs, at: int, way: i
     assert LANES.index(before.lane) >= LANES.index(before.scored)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_the_bound_rises_with_failures_and_falls_with_passes(inspected: int, failed: int) -> None:
     failed = min(inspected, failed)
@@ -183,7 +187,7 @@ def test_targeting_rules_hit_while_they_hold() -> None:
         title="泰国榴莲", title_en="durian of Thailand", owner="li.wei", when=when, effect="lane",
         lane="red", start="2026-11-01", end="2026-11-30",
     )  # fmt: skip
-    kind_of = kind_finder({"durian": DURIAN})
-    hits = rules_of(form(), {"th-durian": (4, rule)}, DAY, "B", kind_of)
+    declared = Declared(*values_of(form(), DAY, "B", kind_finder({"durian": DURIAN})))
+    hits = rules_of({"th-durian": (4, rule)}, DAY, declared)
     assert hits == [RuleHit("th-durian", 4, rule.sha256().hex(), "lane", "red", None)]
-    assert rules_of(form(), {"th-durian": (4, rule)}, "2026-12-01", "B", kind_of) == []
+    assert rules_of({"th-durian": (4, rule)}, "2026-12-01", declared) == []

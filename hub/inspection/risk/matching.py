@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from hub.inspection.catalogue import Area, GoodsKind, Notice
 from hub.inspection.forms import Form
-from hub.inspection.risk.fields import values_of
 from hub.inspection.risk.language import Declared, holds
 from hub.inspection.risk.rule_documents import TargetRule
 from hub.inspection.risk.scoring import AreaHit, NoticeHit, RuleHit
@@ -81,13 +80,8 @@ def notices_of(form: Form, notices: Mapping[str, tuple[int, Notice]], day: str) 
     return found
 
 
-def rules_of(
-    form: Form, rules: Mapping[str, tuple[int, TargetRule]], day: str, grade: str, kind_of: Callable[[str], str | None]
-) -> list[RuleHit]:
-    """Give the targeting rules in force that fit."""
-    if not rules:
-        return []
-    declared = Declared(*values_of(form, day, grade, kind_of))
+def rules_of(rules: Mapping[str, tuple[int, TargetRule]], day: str, declared: Declared) -> list[RuleHit]:
+    """Give the targeting rules in force on a day that fit what was declared."""
     return [
         RuleHit(key, version, rule.sha256().hex(), rule.effect, rule.lane, rule.weight)
         for key, (version, rule) in sorted(rules.items())
