@@ -26,14 +26,22 @@ from simulators.devices.footage import Synthetic, synthesize
 from simulators.people.api import HubApi, hub_api
 from simulators.people.diary import Diary
 from simulators.people.tasks import TaskPlan, TaskSource
+from simulators.port_trade import TRADER_FIRM, found_trade
 from simulators.programs import Programs, answers, listens, program, until
+from simulators.reference_data import TERMINAL
 from storage.clock import SystemClock
 
 BROKER = "broker"
 SITE, HUB, BAY = "dayaowan", "hub-1", "bay-1"
 RECORDER = "recorder-1"
 CAMERA_LOGIN = "viewer"
-PEOPLE = (("chen.min", "supervisor", "陈敏"), ("li.wei", "inspector", "李伟"), ("wang.fang", "inspector", "王芳"))
+PEOPLE = (
+    ("chen.min", "supervisor", "陈敏"),
+    ("zhou.jun", "supervisor", "周军"),
+    ("li.wei", "inspector", "李伟"),
+    ("wang.fang", "inspector", "王芳"),
+)
+OUTSIDE = (("shen.mao", "trader", "沈茂", TRADER_FIRM.code), ("dct.gate", "partner", "码头闸口", TERMINAL))
 STREAMS_S = 60.0
 ENROL_S = 30.0
 PAIRED_S = 15.0
@@ -383,11 +391,23 @@ class Port:
             for name, role, display in PEOPLE:
                 added = await administrator.call("POST", "/people", {"name": name, "role": role, "display": display})
                 self.logins.append(Login(name, role, added["password"]))
+            inspectors = {name: display for name, role, display in PEOPLE if role == "inspector"}
+            await found_trade(administrator, {BAY: self.cameras}, inspectors, (self.logins[1].name, "演示 for the demonstration"))
+            for name, role, display, party in OUTSIDE:
+                ask = {"name": name, "role": role, "display": display, "party": party}
+                self.logins.append(Login(name, role, (await administrator.call("POST", "/people", ask))["password"]))
 
     @asynccontextmanager
     async def session(self, role: str) -> AsyncIterator[HubApi]:
         """Log in as the first person of a role."""
         login = next(login for login in self.logins if login.role == role)
+        async with self.session_of(login.name) as api:
+            yield api
+
+    @asynccontextmanager
+    async def session_of(self, name: str) -> AsyncIterator[HubApi]:
+        """Log in as a person."""
+        login = next(login for login in self.logins if login.name == name)
         async with hub_api(self.url) as api:
             await api.login(login.name, login.password)
             yield api

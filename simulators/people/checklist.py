@@ -6,7 +6,7 @@ suspicions are judged. Only the procedure itself is looked at, never the hub.
 
 import hashlib
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -78,20 +78,31 @@ class Checklist:
         """Tell whether anything was answered that speaks against release."""
         return any(_speaks_against(self.scene.procedure.items[one.item][1], one.value) for one in self.answers)
 
-    def work(self) -> list[SignedAct]:
-        """Answer everything that is asked, section by section; give the signed acts in order."""
-        acts: list[SignedAct] = []
+    def work(self) -> Iterator[SignedAct]:
+        """Answer everything that is asked, section by section, each step from its start to its end; give the signed acts in order."""
         self._forget()
+        step = ""
         while batch := self._next_section():
-            acts.append(self._answer(batch))
-        return acts
+            now = self.scene.procedure.items[batch[0][0].key][0].step
+            if now != step:
+                if step:
+                    yield self._step(step, "end")
+                yield self._step(now, "start")
+                step = now
+            yield self._answer(batch)
+        if step:
+            yield self._step(step, "end")
 
-    def sign(self, role: str, name: str) -> SignedAct:
-        """Sign what stands, as lead, assistant or owner."""
+    def _step(self, step: str, event: str) -> SignedAct:
+        self.pass_time(500)
+        return self.phone.act(self.scene.task, self.scene.sha256, "step", {"step": step, "event": event})
+
+    def sign(self, role: str, name: str, phone: Phone | None = None) -> SignedAct:
+        """Sign what stands, as lead, assistant or owner, on this phone or another one."""
         stands = [one for some in standing(self.answers).values() for one in some]
         drawn = self._photo("signature", "")
         payload = {"role": role, "covers": sorted(one.id for one in stands), "digest": digest(self.answers).hex()}
-        return self.phone.act(self.scene.task, self.scene.sha256, "signature", payload | {"drawn": drawn, "name": name})
+        return (phone or self.phone).act(self.scene.task, self.scene.sha256, "signature", payload | {"drawn": drawn, "name": name})
 
     # ------------------------------------------------------------------------------------------------------- what is asked
 

@@ -27,21 +27,14 @@ from simulators.evidence import SITE
 from simulators.people.cargo import COMMODITIES, Firm
 from simulators.port_day.boxes import DayBox, enrol_boxes
 from simulators.port_day.clock import VirtualClock
+from simulators.reference_data import bay, goods_kinds, partners
 from storage.keys import write_new
 
 MORNING_NS = 1_795_996_800 * SECOND_NS  # 30 November 2026, 08:00 in Dalian
 DRAW_S = 600
 ADMINISTRATOR, SUPERVISOR, SECOND, APPROVER = "admin", "chen.min", "zhou.jun", "sun.hao"
 INSPECTORS = ("li.wei", "wang.fang", "zhao.lei", "he.jun", "ma.chao", "xu.ning")
-TERMINAL, CUSTOMS, LABORATORY = "dct", "customs", "lab-dalian"
 BAYS = {"bay-1": "box-1", "bay-2": "box-2"}
-GOODS = {
-    "fruit": ("水果", "Fruit", ("08",), "fruit", 50_000),
-    "meat": ("肉类水产", "Meat and fish", ("02", "03"), "meat", 50_000),
-    "scrap": ("再生原料", "Recovered materials", ("4707", "7404"), "scrap", 100_000),
-    "wood": ("木材", "Wood", ("44",), "wood-packaging", 50_000),
-    "general": ("一般货物", "General cargo", ("84", "85", "87"), "wood-packaging", 20_000),
-}
 
 
 @dataclass(slots=True)
@@ -88,7 +81,7 @@ def settings_of(state: Path) -> HubSettings:
         log=LogSettings(batch_ms=0, stored_ms=10),
         blobs=BlobSettings(),
         mqtt=MqttSettings(broker="none"),
-        inspection=InspectionSettings(),
+        inspection=InspectionSettings(automatic=False),
     )
 
 
@@ -139,18 +132,11 @@ async def _references(hub: Hub, firms: tuple[Firm, ...]) -> None:
 def reference_data(firms: tuple[Firm, ...] = ()) -> list[tuple[str, str, dict[str, Any]]]:
     """Give the reference data of a simulated port, as (category, key, entry)."""
     made: list[tuple[str, str, dict[str, Any]]] = [("enterprise", firm.code, firm.entry()) for firm in firms]
-    for key, (name, english, hs, procedure, rate) in GOODS.items():
-        value = {"name": name, "name_en": english, "hs": list(hs), "qualification": key, "procedure": procedure, "base_rate_ppm": rate}
-        made.append(("goods", key, value))
+    made += [("goods", key, value) for key, value in goods_kinds().items()]
     for origin in sorted({origin for one in COMMODITIES for origin in one.origins}):
         made.append(("origin", origin, {"name": origin, "name_en": origin}))
-    for bay, box in BAYS.items():
-        place = {"latitude": 38_973_000, "longitude": 121_880_000, "radius_m": 150}
-        made.append(("bay", bay, {"name": f"查验位 {bay}", "name_en": bay, "cameras": [f"{box}/cam-1"]} | place))
+    made += [("bay", name, bay(name, [f"{box}/cam-1"])) for name, box in BAYS.items()]
     for name in INSPECTORS:
-        made.append(("inspector", name, {"display": name.title(), "qualifications": sorted(GOODS)}))
-    terminal = {"name": "大窑湾码头 Dayaowan Terminal", "role": "terminal", "ways": ["json", "edifact"], "edifact_id": "DCT"}
-    customs = {"name": "海关 Customs", "role": "customs", "ways": ["json", "edifact"], "edifact_id": "CUSTOMS", "may_hold": True}
-    made += [("partner", TERMINAL, terminal), ("partner", CUSTOMS, customs)]
-    made.append(("partner", LABORATORY, {"name": "大连实验室 Dalian Laboratory", "role": "laboratory", "ways": ["json"]}))
+        made.append(("inspector", name, {"display": name.title(), "qualifications": sorted(goods_kinds())}))
+    made += [("partner", key, value) for key, value in partners().items()]
     return made

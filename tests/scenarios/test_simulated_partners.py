@@ -16,7 +16,8 @@ from simulators.partners.terminal import Terminal
 from simulators.people.cargo import Cargo, cargo, firms
 from simulators.people.diary import Diary
 from simulators.port_day.course import Agenda
-from simulators.port_day.stage import TERMINAL, Stage, open_stage
+from simulators.port_day.stage import Stage, open_stage
+from simulators.reference_data import TERMINAL
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ async def test_what_a_terminal_says_is_answered_as_by_a_sound_hub(stage: Stage) 
         for way in ("json", "edifact"):
             for fault in FAULTS:
                 stage.clock.pass_s(1)
-                await terminal.spoil([Move("GTOT", one.containers[0], stage.clock.now_ms(), number)], way, fault)  # type: ignore[arg-type]
+                await terminal.spoil([Move("GTOT", one.containers[0], stage.clock.now_ms(), number)], way, fault)
         sending = terminal.pen.write([Move("GTOT", one.containers[0], stage.clock.now_ms(), number)])
         assert await terminal.send(sending, []) == ["illegal"]
         await terminal.repeat(sending, [])

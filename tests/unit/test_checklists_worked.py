@@ -42,11 +42,16 @@ def checklist(procedure: Procedure, style: Style = "well", truth: Truth | None =
 def test_every_procedure_is_worked_by_answers_that_it_takes(key: str, style: Style) -> None:
     procedure = PROCEDURES[key]
     mine, again = checklist(procedure, style), checklist(procedure, style)
-    acts = mine.work()
+    acts = list(mine.work())
     assert [act.text for act in acts] == [act.text for act in again.work()]
+    steps = []
     for act in acts:
         value = json.loads(act.text)
-        read_answers(procedure, value["id"], value["payload"]["answers"])
+        if act.kind == "step":
+            steps.append((value["payload"]["step"], value["payload"]["event"]))
+        else:
+            read_answers(procedure, value["id"], value["payload"]["answers"])
+    assert steps == [(step, event) for step in dict.fromkeys(step for step, _ in steps) for event in ("start", "end")]
     signature = json.loads(mine.sign("lead", "李伟").text)["payload"]
     assert signature["digest"] == digest(mine.answers).hex()
     signed = (Signed("lead", frozenset(signature["covers"])),)
@@ -57,7 +62,7 @@ def test_every_procedure_is_worked_by_answers_that_it_takes(key: str, style: Sty
 def test_who_works_well_finds_what_is_there_and_who_does_not_overlooks_it() -> None:
     truth = Truth(pest=True, seal="XX000001")
     good = checklist(PROCEDURES["fruit"], truth=truth)
-    good.work()
+    list(good.work())
     assert good.found and good.deeds == []
     values = {(one.item, one.at): one.value for one in good.answers}
     assert values["seal-state", "CSQU3054383"] != values["seal-state", "TGHU1234567"] == "intact"
@@ -65,14 +70,14 @@ def test_who_works_well_finds_what_is_there_and_who_does_not_overlooks_it() -> N
     assert len(values["fruit-key-photos", ""]) == 2
     for style in STYLES[1:]:
         poor = checklist(PROCEDURES["fruit"], style, truth)
-        poor.work()
+        list(poor.work())
         assert not poor.found
         assert {deed.item for deed in poor.deeds if deed.what == "overlooked"} >= {"fruit-live-pests", "seal-state"}
 
 
 def test_what_is_done_badly_or_dishonestly_is_written_down() -> None:
     bad = checklist(PROCEDURES["fruit"], "badly")
-    bad.work()
+    list(bad.work())
     assert {deed.what for deed in bad.deeds} == {"forgot", "too quick", "identical"}
     assert max(one.dwell_ms for one in bad.answers) < 200 < min(one.dwell_ms for one in worked("well").answers)
     false = worked("dishonestly")
@@ -85,7 +90,7 @@ def test_what_is_done_badly_or_dishonestly_is_written_down() -> None:
 
 def worked(style: Style) -> Checklist:
     made = checklist(PROCEDURES["fruit"], style)
-    made.work()
+    list(made.work())
     return made
 
 
