@@ -46,6 +46,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.exchange    take(partner, raw, content_type) -> Taken ; send, resend, list, get, raw, shown, health   messages with the port
     hub.deliveries  key (sync) ; deliver_next(partner)                         what is queued to partners
     hub.credits     add(draft, by, rule) ; appeal, decide(position, by, reason, upheld), set_rules, grade, get, list      enterprises
+    hub.releases    judged(number), evaluate, approve, refuse, override, recall, hold, position   no evidence, no release
     hub.derivation  propose(stretch, by) ; redact(wish, by) -> Job ; get, decide, cancel(job) ; made(task)   redacted copies
     hub.excerpts    clips(stretch, by) ; derived(task, sha256, by) -> Excerpt ; path(excerpt, by)            parts that verify alone
 
@@ -87,6 +88,8 @@ from hub.inspection.declarations import Declarations
 from hub.inspection.draws import Draws
 from hub.inspection.publishing import Procedures
 from hub.inspection.references import References
+from hub.inspection.releasing.following import ByRule
+from hub.inspection.releasing.releasing import Releases
 from hub.inspection.ruling import Rules
 from hub.inspection.screening import Screening
 from hub.inspection.supervision.marks import Supervision
@@ -163,6 +166,7 @@ class Hub:
     files: Files
     exchange: Exchange
     deliveries: Delivering
+    releases: Releases
     bus: Bus | None = None
 
     @property
@@ -240,6 +244,8 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
     export = await stack.enter_async_context(Export(core, blobs))
     derivation = await stack.enter_async_context(Derivation(core, blobs))
     exchange, deliveries = await _open_exchange(core, stack)
+    releases = Releases(core)
+    await stack.enter_async_context(ByRule(core, releases, settings.inspection.automatic))
     hub = Hub(
         core=core,
         ingest=ingest,
@@ -278,6 +284,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         files=await stack.enter_async_context(Files(core, blobs)),
         exchange=exchange,
         deliveries=deliveries,
+        releases=releases,
     )
     _wire(hub)
     return hub

@@ -19,6 +19,7 @@ from hub.config import HubSettings
 from hub.erasing import opening_of
 from hub.exchange.messages_check import check_messages
 from hub.inspection.draw_check import check_draws
+from hub.inspection.releasing.release_check import check_releases
 from hub.inspection.supervision.second_looks import check_rounds
 from hub.projections import BOX_TABLES, HUB_TABLES, project_box, project_hub
 from protocol import kinds
@@ -93,6 +94,8 @@ def _check_tables(connection: Connection, published: _Published, found: list[str
     progress("draws")
     _collect(check_draws(connection), found, "draws")
     _collect(check_rounds(connection), found, "second looks")
+    progress("releases")
+    _collect(check_releases(connection), found, "releases")
     progress("messages")
     _collect(check_messages(connection), found, "messages")
     return len(epochs), sum(row.size for row in epochs), size

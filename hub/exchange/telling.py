@@ -16,10 +16,12 @@ from hub.exchange.effects import Effects, Letter
 from hub.exchange.reading import PROFILES
 from hub.inspection.catalogue import Partner
 from hub.inspection.references import in_use
+from hub.inspection.releasing.clearing import Cleared
 from hub.inspection.sheets import said
 from protocol.edifact.interchange import Envelope, Message, write_interchange
 from protocol.edifact.orders import Order, Status, write_order
 from protocol.edifact.profiles import STANDARD_PROFILE
+from protocol.errors import RefusedError
 from protocol.inspection_kinds import Declaration
 from protocol.instants import SECOND_NS
 from protocol.port_messages import Evidence, Notice, write_notice
@@ -38,7 +40,7 @@ class Kind:
 
 
 HOLD = Kind("HOLD", "hold", "5", "CUSI", "SELECTED FOR INSPECTION: HOLD")
-RELEASE = Kind("RELEASE", "release", "4", "CUSR", "RELEASED")
+_RELEASE = Kind("RELEASE", "release", "4", "CUSR", "RELEASED")
 RECALL = Kind("RECALL", "hold", "5", "CUSI", "RELEASE RECALLED: HOLD")
 DETAIN = Kind("DETAIN", "detain", "7", "CUSI", "DETAINED")
 TRANSFER = Kind("TRANSFER", "transfer", "8", "CUSI", "MAY MOVE UNDER CONTROL ONLY")
@@ -48,12 +50,18 @@ TREAT = Kind("TREAT", "fumigate", "60", "CUSI", "TO BE TREATED")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a notice is about. `cause`: the place of the record it follows from; `root`: the evidence, of a release."""
+    """What a notice is about. `cause`: the place of the record it follows from; `evidence`: what a release rests on."""
 
     declaration: str
     cause: int
     evidence: Evidence | None = None
     overridden: bool = False
+
+
+def tell_release(effects: Effects, settings: ExchangeSettings, cleared: Cleared, cause: int, log: str) -> int:
+    """Tell every terminal that goods are released: built from what the evidence gate gave, and from nothing else."""
+    evidence = Evidence(cleared.root.hex(), len(cleared.lines), cleared.size, log)
+    return tell_port(effects, settings, _RELEASE, Told(cleared.number, cause, evidence, bool(cleared.overridden)))
 
 
 def listeners(connection: Connection) -> list[tuple[str, Partner]]:
@@ -64,6 +72,8 @@ def listeners(connection: Connection) -> list[tuple[str, Partner]]:
 
 def tell_port(effects: Effects, settings: ExchangeSettings, kind: Kind, told: Told) -> int:
     """Put a notice into every terminal's queue, in each way that it agreed; give how many."""
+    if kind.status == "release" and told.evidence is None:
+        raise RefusedError("names no evidence", where=f"release of {told.declaration}")
     count = 0
     for key, partner in listeners(effects.connection):
         for way in sorted(set(partner.ways)):

@@ -165,6 +165,8 @@ class Declarations:
         `complete` adds, in the transaction that logs it, what other parts know of where it stands. Raises RefusedError naming the
         guard that does not hold, MalformedError for what no sheet can hold.
         """
+        if to is State.RELEASED:
+            raise RefusedError("goods are released by the evidence gate alone", where=f"declaration {number}")
         sheet = make_sheet(dict(said) | ({} if by is None else {"by": by}), os.urandom(SALT_BYTES))
 
         def decide(connection: Connection, _size: int) -> tuple[str, Step]:

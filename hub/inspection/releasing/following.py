@@ -1,0 +1,130 @@
+"""Do by rule what needs no person: hold what was selected, release what is free, recall what went bad.
+
+Guarantees: each is decided in the log, so that doing it twice changes nothing; what cannot be done yet is tried again when its declaration
+moves, and from time to time; evidence that goes bad leads to a look at every release that is not out of the gate yet.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from sqlalchemy import Connection, select
+
+from hub.core import Core
+from hub.exchange.telling import listeners
+from hub.inspection.releasing.releasing import NOBODY_TO_TELL, Releases
+from hub.inspection.states import State
+from hub.sequencer import Publication
+from protocol import kinds
+from protocol.errors import PortwitnessError, RefusedError, VerificationError
+from protocol.inspection_kinds import Declaration, Hold, Step
+from protocol.instants import SECOND_NS
+from storage.schema import standings
+
+LOOK_S = 5.0
+AGAIN_NS = 60 * SECOND_NS  # what was refused is tried again after this, or when it moved
+MOST = 500  # declarations of a state at a look
+_WAITING = (State.SELECTED, State.DIRECT_RELEASE, State.PASSED)
+_BAD = kinds.Equivocation | kinds.Rollback | kinds.Fork | kinds.Disposal
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class ByRule:
+    """The worker. Use as an async context manager; it does nothing where `automatic` is off."""
+
+    core: Core
+    releases: Releases
+    automatic: bool
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _tried: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _looked_back_ns: int = 0
+    _bad: bool = True  # after a restart each release is looked at once
+    _task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "ByRule":
+        if self.automatic:
+            self.core.sequencer.listeners.append(self._published)
+            self._task = asyncio.create_task(self._run(), name="releases by rule")
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _published(self, publication: Publication) -> None:
+        bodies = [one.record.body for one in publication.records]
+        self._bad = self._bad or any(is_bad(body) for body in bodies)
+        if self._bad or any(isinstance(body, Declaration | Step | Hold) for body in bodies):
+            self._woken.set()
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._woken.wait()
+            self._woken.clear()
+            try:
+                await self.go_on()
+            except PortwitnessError as error:  # supervision: said, and tried again
+                _LOG.error("releases by rule: %s", error)
+
+    async def go_on(self) -> int:
+        """Do what can be done now; give how many declarations moved."""
+        now_ns = self.core.clock.now().wall_ns
+        waiting, told = await self.core.database.read(_waiting)
+        moved = 0
+        for number, state, position in waiting:
+            if state is State.SELECTED and not told:
+                await self.core.alarms.ring(NOBODY_TO_TELL, number, "no partner of role terminal is known")
+                continue
+            before = self._tried.get(number)
+            if before is not None and before[0] == position and now_ns - before[1] < AGAIN_NS:
+                continue
+            self._tried[number] = (position, now_ns)
+            moved += await self._try(number, state)
+        self._tried = {number: self._tried[number] for number, _, _ in waiting if number in self._tried}
+        if self._bad or now_ns - self._looked_back_ns >= AGAIN_NS:
+            self._bad, self._looked_back_ns = False, now_ns
+            moved += await self._look_back()
+        return moved
+
+    async def _try(self, number: str, state: State) -> int:
+        try:
+            await (self.releases.hold(number) if state is State.SELECTED else self.releases.release_by_rule(number))
+        except RefusedError as error:
+            _LOG.debug("releases by rule: %s", error)
+            return 0
+        except VerificationError as error:
+            await self.core.alarms.ring("log and tables differ", number, str(error)[:900])
+            return 0
+        return 1
+
+    async def _look_back(self) -> int:
+        moved = 0
+        for number in await self.core.database.read(_released):
+            with suppress(RefusedError):
+                moved += await self.releases.look_back(number) is not None
+        return moved
+
+
+def is_bad(body: object) -> bool:
+    """Tell whether a record may turn evidence of earlier releases bad."""
+    return isinstance(body, _BAD) or (isinstance(body, kinds.Enrolment) and body.state == "revoked") or isinstance(body, Hold)
+
+
+def _waiting(connection: Connection) -> tuple[list[tuple[str, State, int]], bool]:
+    found = []
+    for state in _WAITING:
+        query = select(standings.c.declaration, standings.c.position).where(standings.c.state == state.value)
+        rows = connection.execute(query.order_by(standings.c.lodged_ns).limit(MOST)).all()
+        found += [(row.declaration, state, row.position) for row in rows]
+    return found, bool(listeners(connection))
+
+
+def _released(connection: Connection) -> list[str]:
+    query = select(standings.c.declaration).where(standings.c.state == State.RELEASED.value)
+    return list(connection.execute(query.order_by(standings.c.lodged_ns.desc()).limit(MOST)).scalars())
