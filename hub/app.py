@@ -41,6 +41,8 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.procedures  in_force(name, day) ; propose, publish, reject, withdraw, versions, get, by_hash     operating procedures
     hub.files       announce(owner, manifest) ; put_part(owner, sha256, offset, chunks) ; state, open(sha256)     what people send
     hub.draws       set_policy, call(closes_ns), exclude, refuse, override, list, get, bundle(number)   the double draw
+    hub.stories     task(task, at_ns=None) ; declaration(number, at_ns=None) ; lanes(task, at_ns, wish)   what happened, as of any moment
+    hub.board       read(person=None) -> cards by column                        what stands where in the house
     hub.supervision annotate(task, span, text, by) ; instruct, acknowledge, instructions, marks     what supervisors say of tasks
     hub.second_looks  assign(task, to, by) ; find(task, outcome, text, by) ; get, list         finished tasks drawn to be looked at again
     hub.exchange    take(partner, raw, content_type) -> Taken ; send, resend, list, get, raw, shown, health   messages with the port
@@ -92,6 +94,8 @@ from hub.inspection.releasing.following import ByRule
 from hub.inspection.releasing.releasing import Releases
 from hub.inspection.ruling import Rules
 from hub.inspection.screening import Screening
+from hub.inspection.story.board import Board
+from hub.inspection.story.stories import Stories
 from hub.inspection.supervision.marks import Supervision
 from hub.inspection.supervision.second_looks import SecondLooks
 from hub.journals import Journals
@@ -161,7 +165,9 @@ class Hub:
     procedures: Procedures
     rules: Rules
     screening: Screening
+    board: Board
     second_looks: SecondLooks
+    stories: Stories
     supervision: Supervision
     files: Files
     exchange: Exchange
@@ -279,6 +285,8 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         procedures=Procedures(core),
         rules=Rules(core),
         screening=await stack.enter_async_context(Screening(core, Declarations(core))),
+        board=Board(core),
+        stories=Stories(core),
         second_looks=await stack.enter_async_context(SecondLooks(core)),
         supervision=Supervision(core),
         files=await stack.enter_async_context(Files(core, blobs)),

@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from hub.lookups import covering_leaf
 from hub.values import PairingState
-from protocol.identifiers import StreamId
+from protocol.identifiers import Issuer, StreamId
 from protocol.linking import Bond
 from protocol.messages import pair_command
 from storage.schema import bonds, commands, orders
@@ -49,6 +50,11 @@ def _pairing_state(connection: Connection, order: Row[Any], said: Iterable[Row[A
     )
 
 
+def _is_covered(connection: Connection, row: Row[Any], below: int) -> bool:
+    leaf = covering_leaf(connection, Issuer.of_box(row.box), row.epoch, row.position)
+    return leaf is not None and leaf < below
+
+
 def _after(row: Row[Any], start: Row[Any]) -> bool:
     return (row.epoch, row.position) > (start.epoch, start.position)
 
@@ -57,9 +63,10 @@ def _frees(row: Row[Any]) -> bool:
     return row.state == "unpaired" and row.order_leaf is not None
 
 
-def bonds_of(connection: Connection, task: str) -> list[Bond]:
-    """Give the pairings of a task that count, by the boxes' records alone."""
+def bonds_of(connection: Connection, task: str, below: int | None = None) -> list[Bond]:
+    """Give the pairings of a task that count, by the boxes' records alone; `below`: by those that a log of this size covers."""
     said = connection.execute(select(bonds).where(bonds.c.task == task).order_by(bonds.c.epoch, bonds.c.position)).all()
+    said = said if below is None else [row for row in said if _is_covered(connection, row, below)]
     found = []
     for row in said:
         if row.state == "paired":

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, select
 
 from hub.core import Core
 from hub.erasing import opening_of
@@ -25,6 +25,17 @@ class Records:
         who = Issuer(issuer)
         published = self.core.sequencer.published_size()
         return await self.core.database.read(lambda connection: _get(connection, who, (epoch, position), published))
+
+    async def at_leaf(self, index: int) -> tuple[str, int, int]:
+        """Give issuer, epoch and position of the record that a leaf of the port log is; raise RefusedError outside the log."""
+
+        def read(connection: Connection) -> tuple[str, int, int]:
+            row = connection.execute(select(leaves).where(leaves.c.position == index)).first()
+            if row is None or index >= self.core.sequencer.published_size():
+                raise RefusedError("is not here", where=f"leaf {index} of the port log")
+            return row.issuer, row.epoch, row.record_position
+
+        return await self.core.database.read(read)
 
 
 def _get(connection: Connection, issuer: Issuer, place: tuple[int, int], published: int) -> StoredRecord:
@@ -64,22 +75,25 @@ def covering_leaf(connection: Connection, issuer: Issuer, epoch: int, position: 
     return found
 
 
-def covered_size(connection: Connection, box: str, epoch: int) -> int:
-    """Give the position below which logged seals cover an epoch of a box.
+def covered_size(connection: Connection, box: str, epoch: int, below: int | None = None) -> int:
+    """Give the position below which logged seals cover an epoch of a box; `below`: by those in a log of this size.
 
     A box that lost power never sealed the end of its epoch; the next boot record names that end, so a seal above that boot covers it.
     """
-    own = and_(seals.c.box == box, seals.c.epoch == epoch, seals.c.log_index.is_not(None))
-    covered = connection.execute(select(func.max(seals.c.position)).where(own)).scalar() or 0
+    own = [seals.c.box == box, seals.c.epoch == epoch, seals.c.log_index.is_not(None)]
+    own += [] if below is None else [seals.c.log_index < below]
+    covered = connection.execute(select(seals.c.position).where(*own).order_by(seals.c.log_index.desc()).limit(1)).scalar() or 0
     held = connection.execute(select(journals.c.size).where(journals.c.box == box, journals.c.epoch == epoch)).scalar() or 0
     if covered + 1 >= held:
         return covered
-    return held if covering_leaf(connection, Issuer.of_box(box), epoch, held - 1) is not None else covered
+    last = covering_leaf(connection, Issuer.of_box(box), epoch, held - 1)
+    return held if last is not None and (below is None or last < below) else covered
 
 
 def _first_seal(connection: Connection, box: str, epoch: int, position: int) -> int | None:
+    """Give the leaf of the first logged seal above a position: seals enter the log in the order of their journal."""
     above = and_(seals.c.box == box, seals.c.epoch == epoch, seals.c.position > position, seals.c.log_index.is_not(None))
-    return connection.execute(select(func.min(seals.c.log_index)).where(above)).scalar()
+    return connection.execute(select(seals.c.log_index).where(above).order_by(seals.c.position).limit(1)).scalar()
 
 
 def _is_head_of_next(connection: Connection, box: str, epoch: int) -> bool:

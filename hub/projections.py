@@ -21,6 +21,7 @@ from hub.inspection.rule_tables import project_rule
 from hub.inspection.sample_tables import project_sample
 from hub.inspection.standings import project_step
 from hub.inspection.supervision.tables import SupervisionBody, project_supervision
+from hub.stream_hours import project_hours
 from protocol import inspection_kinds as inspection
 from protocol import kinds
 from protocol.certificates import Certificate
@@ -33,6 +34,7 @@ from protocol.records import Record, SignedRecord
 from protocol.rule_kinds import ProcedureAct, RuleAct
 from storage import conduct_schema, exchange_schema, schema
 from storage.database import insert_many, insert_new, upsert
+from storage.schema import stream_hours
 
 Row = dict[str, Any]
 Rows = list[tuple[Table, Row]]
@@ -126,6 +128,7 @@ def _summarize(connection: Connection, rows: dict[Table, list[Row]]) -> None:
         _raise_to(changed.setdefault(row["stream"], {}), "longest_gap_ns", row["wall_to"] - row["wall_from"])
     if changed:
         _keep_summaries(connection, changed)
+    project_hours(connection, rows)
 
 
 def _raise_to(summary: Row, name: str, value: int) -> None:
@@ -298,7 +301,7 @@ _OTHERS: Sequence[tuple[Any, Callable[[Connection, Record, Any], None]]] = (
     (CreditEvent | Appeal | RuleSet, project_credit),
     (Sample, project_sample),
 )
-BOX_TABLES: Sequence[Table] = (schema.sessions, schema.segments, schema.gaps, schema.recordings, schema.bonds, schema.streams)
+BOX_TABLES: Sequence[Table] = (schema.sessions, schema.segments, schema.gaps, schema.recordings, schema.bonds, schema.streams, stream_hours)
 HUB_TABLES: Sequence[Table] = (
     schema.identities,
     schema.tasks,

@@ -2,30 +2,47 @@
 
 Guarantees: a segment is *verified* when its record stands in the mirrored journal under a published seal and its blob is
 stored, having hashed to the record; *pending* while one of these is missing; *failed* when the blob does not fit or two records
-claim its position. Each query is an index lookup bounded by the task's stretch, whatever the history.
+claim its position. Each query is an index lookup bounded by the task's stretch, whatever the history; what would be more pieces than
+anybody can see at once is told by the hour. As of an earlier moment only what the log then covered is there.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import Connection, Row, and_, func, select
 
 from hub.bonds import bonds_of, pairing_states
 from hub.core import Core
 from hub.lookups import covered_size
+from hub.stream_hours import HOUR_NS
 from hub.tasks import facts_of
 from hub.uploads import DISPOSED, Blobs
-from hub.values import Lane, LaneGap, LaneSegment, SegmentState, Timeline
+from hub.values import Lane, LaneGap, LaneHour, LaneSegment, SegmentState, Timeline
 from protocol.coverage import Coverage, GapSpan, account, clip
 from protocol.errors import RefusedError
 from protocol.identifiers import Issuer, StreamId
 from protocol.instants import MILLISECOND_NS, SECOND_NS, Interval
 from protocol.linking import Bond, TaskSpan, merge, stretches
-from storage.schema import blobs, equivocations, gaps, recordings, segments, streams, tasks
+from storage.schema import blobs, disposals, equivocations, gaps, recordings, segments, stream_hours, streams, tasks
 
 LAG_NS = 30 * SECOND_NS  # what the newest seconds may still owe: the open segment, the way, the seal
+MOST_PIECES = 6000  # on all lanes together; what is more is told by the hour
+
+Detail = Literal["pieces", "hours", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How to lay a task out. `size`: as a log of this size held it (None: now); `within`: only this stretch.
+
+    `detail`: pieces, hours, or no more than who was linked when; None: pieces where they are few enough.
+    """
+
+    size: int | None = None
+    within: Interval | None = None
+    detail: Detail | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +52,35 @@ class TaskTimeline:
     core: Core
     blobs: Blobs
 
-    async def task(self, task: str) -> Timeline:
+    async def task(self, task: str, wish: Wish = Wish()) -> Timeline:
         """Give a task's lanes; raise RefusedError when there is no such task."""
         now_ns = self.core.clock.now().wall_ns
-        return await self.core.database.read(lambda connection: timeline(connection, task, now_ns))
+        return await self.core.database.read(lambda connection: timeline(connection, task, now_ns, wish))
 
     async def segment(self, sha256: bytes) -> Path:
         """Give the file of a stored segment; raise StorageError when it is not stored."""
         return await self.blobs.open(sha256)
 
 
-def timeline(connection: Connection, task: str, now_ns: int) -> Timeline:
-    """Give a task's lanes as of now."""
+def timeline(connection: Connection, task: str, now_ns: int, wish: Wish = Wish(detail="pieces")) -> Timeline:
+    """Give a task's lanes as of `now_ns`."""
     row = connection.execute(select(tasks).where(tasks.c.task == task)).first()
-    if row is None:
+    if row is None or (wish.size is not None and row.opened_at >= wish.size):
         raise RefusedError("is not known", where=f"task {task[:64]}")
     facts = facts_of(row, pairing_states(connection, task))
-    bonds = bonds_of(connection, task)
+    if wish.size is not None and row.ended_at is not None and row.ended_at >= wish.size:
+        facts = replace(facts, state="opened", ended_ns=None)
+    bonds = bonds_of(connection, task, wish.size)
     span = TaskSpan(facts.opened_ns, facts.ended_ns, tuple(StreamId(camera) for camera in facts.cameras))
     linked = stretches(span, bonds)
-    reader = _Lanes(connection, now_ns, set(span.cameras), bonds)
-    lanes = tuple(reader.lane(stream, linked[stream]) for stream in sorted(linked))
     starts = [stretch.start for parts in linked.values() for stretch in parts]
-    return Timeline(facts, min([facts.opened_ns, *starts]), facts.ended_ns if facts.ended_ns is not None else now_ns, lanes)
+    begin, end = min([facts.opened_ns, *starts]), facts.ended_ns if facts.ended_ns is not None else now_ns
+    if wish.within is not None:
+        linked = {stream: clip(parts, wish.within) for stream, parts in linked.items()}
+    reader = _Lanes(connection, now_ns, set(span.cameras), bonds, wish)
+    detail = wish.detail or reader.detail(linked)
+    lanes = tuple(reader.lane(stream, linked[stream], detail) for stream in sorted(linked))
+    return Timeline(facts, begin, end, lanes, detail)
 
 
 @dataclass(slots=True)
@@ -66,14 +89,30 @@ class _Lanes:
     now_ns: int
     cameras: set[StreamId]
     bonds: list[Bond]
+    wish: Wish
+    covered: dict[tuple[str, int], int] = field(default_factory=dict)
+    doubted: dict[tuple[str, int], set[int]] = field(default_factory=dict)
 
-    def lane(self, stream: StreamId, parts: list[Interval]) -> Lane:
-        pieces, holes = tuple(self._segments(stream, parts)), tuple(self._gaps(stream, parts))
+    def detail(self, linked: dict[StreamId, list[Interval]]) -> Detail:
+        """Tell pieces where they are few enough, else hours."""
+        count = 0
+        for stream, parts in linked.items():
+            for part in parts:
+                mine = select(func.sum(stream_hours.c.pieces)).where(*_inside(stream, part))
+                count += self.connection.execute(mine).scalar() or 0
+        return "pieces" if count <= MOST_PIECES else "hours"
+
+    def lane(self, stream: StreamId, parts: list[Interval], detail: Detail) -> Lane:
+        pieces = tuple(self._segments(stream, parts)) if detail == "pieces" else ()
+        holes = tuple(self._gaps(stream, parts)) if detail == "pieces" else ()
         newest = max([piece.wall_to for piece in pieces] + [hole.wall_to for hole in holes], default=0)
         today = max(self.now_ns, newest)  # a box's clock may run ahead of the hub's
         bounded = [Interval(part.start, max(part.start, min(part.end, today))) for part in parts]
-        accounts = self._coverage(stream, bounded, pieces, holes)
+        hours = tuple(self._by_hour(stream, bounded)) if detail == "hours" else ()
+        accounts = self._coverage(stream, bounded, pieces, holes) if detail == "pieces" else ()
         recorded, total = sum(each.recorded_ns for each in accounts), sum(each.period.length for each in accounts)
+        if detail == "hours":
+            recorded, total = sum(hour.recorded_ns for hour in hours), sum(part.end - part.start for part in bounded)
         return Lane(
             stream=stream,
             role=self._role(stream),
@@ -83,9 +122,19 @@ class _Lanes:
             gaps=holes,
             unexplained=tuple((hole.start, hole.end) for each in accounts for hole in each.unexplained),
             coverage=accounts,
-            percent=round(100.0 * recorded / total, 3) if total else 0.0,
+            percent=round(min(100.0, 100.0 * recorded / total), 3) if total else 0.0,
             unexplained_ms=sum(each.unexplained_ns for each in accounts) // MILLISECOND_NS,
+            hours=hours,
         )
+
+    def _by_hour(self, stream: StreamId, parts: Iterable[Interval]) -> Iterable[LaneHour]:
+        seen: set[int] = set()
+        for part in parts:
+            query = select(*_HOURS).where(*_inside(stream, part)).order_by(stream_hours.c.hour)
+            for hour, recorded, gap, count in self.connection.execute(query):
+                if hour not in seen:
+                    seen.add(hour)
+                    yield LaneHour(hour * HOUR_NS, recorded, gap, count)
 
     def _role(self, stream: StreamId) -> Literal["camera", "recorder"]:
         origin = self.connection.execute(select(streams.c.origin).where(streams.c.stream == stream)).scalar()
@@ -95,22 +144,26 @@ class _Lanes:
 
     def _segments(self, stream: StreamId, parts: Iterable[Interval]) -> Iterable[LaneSegment]:
         longest = self.connection.execute(select(streams.c.longest_segment_ns).where(streams.c.stream == stream)).scalar() or 0
-        covered: dict[int, int] = {}
         seen: set[tuple[int, int]] = set()
         for part in parts:
             inside = and_(segments.c.wall_from > part.start - longest - 1, segments.c.wall_from < part.end, segments.c.wall_to > part.start)
-            query = select(segments, blobs.c.state.label("blob")).select_from(
-                segments.outerjoin(blobs, blobs.c.sha256 == segments.c.sha256)
-            )
-            for row in self.connection.execute(query.where(segments.c.stream == stream, inside).order_by(segments.c.wall_from)):
-                if (row.epoch, row.position) not in seen:
+            query = _SEGMENTS.where(segments.c.stream == stream, inside).order_by(segments.c.wall_from)
+            for row in self.connection.execute(query):
+                if (row.epoch, row.position) not in seen and self._is_known(row):
                     seen.add((row.epoch, row.position))
-                    if row.epoch not in covered:
-                        covered[row.epoch] = covered_size(self.connection, row.box, row.epoch)
-                    yield self._segment(row, covered[row.epoch])
+                    yield self._segment(row)
 
-    def _segment(self, row: Row[Any], covered: int) -> LaneSegment:
-        state, detail = self._state(row, covered)
+    def _covered(self, box: str, epoch: int) -> int:
+        if (box, epoch) not in self.covered:
+            self.covered[box, epoch] = covered_size(self.connection, box, epoch, self.wish.size)
+        return self.covered[box, epoch]
+
+    def _is_known(self, row: Row[Any]) -> bool:
+        """Tell whether the log held a box's record at the moment that is asked for: now, what came counts without a seal too."""
+        return self.wish.size is None or row.position < self._covered(row.box, row.epoch)
+
+    def _segment(self, row: Row[Any]) -> LaneSegment:
+        state, detail = self._state(row)
         return LaneSegment(
             sha256=bytes(row.sha256),
             number=row.number,
@@ -128,18 +181,33 @@ class _Lanes:
             bound=row.bound,
         )
 
-    def _state(self, row: Row[Any], covered: int) -> tuple[SegmentState, str]:
+    def _state(self, row: Row[Any]) -> tuple[SegmentState, str]:
         if row.blob == "refused":
             return "failed", "the bytes do not fit the record"
-        if row.blob in DISPOSED:
+        disposed = row.blob in DISPOSED
+        if disposed and not self._was_later(row):
             return "disposed", "its time was over; record and proof stay"
-        mine = and_(equivocations.c.issuer == str(Issuer.of_box(row.box)), equivocations.c.epoch == row.epoch)
-        here = equivocations.c.record_position == row.position
-        if self.connection.execute(select(equivocations.c.position).where(mine, here).limit(1)).first() is not None:
+        if row.position in self._doubted(row.box, row.epoch):
             return "failed", "two signed records claim this position"
-        missing = [] if row.blob == "stored" else ["bytes not here yet"]
-        missing += [] if row.position < covered else ["no receipt yet"]
+        stored = disposed or (row.blob == "stored" and (self.wish.size is None or row.at_ns <= self.now_ns))
+        missing = [] if stored else ["bytes not here yet"]
+        missing += [] if row.position < self._covered(row.box, row.epoch) else ["no receipt yet"]
         return ("pending", ", ".join(missing)) if missing else ("verified", "")
+
+    def _was_later(self, row: Row[Any]) -> bool:
+        """Tell whether bytes were disposed of only after the moment that is asked for."""
+        if self.wish.size is None:
+            return False
+        at = self.connection.execute(select(disposals.c.position).where(disposals.c.sha256 == row.sha256)).scalar()
+        return at is not None and at >= self.wish.size
+
+    def _doubted(self, box: str, epoch: int) -> set[int]:
+        """Give the positions of an epoch that two records claim."""
+        if (box, epoch) not in self.doubted:
+            mine = [equivocations.c.issuer == str(Issuer.of_box(box)), equivocations.c.epoch == epoch]
+            mine += [] if self.wish.size is None else [equivocations.c.position < self.wish.size]
+            self.doubted[box, epoch] = set(self.connection.execute(select(equivocations.c.record_position).where(*mine)).scalars())
+        return self.doubted[box, epoch]
 
     def _gaps(self, stream: StreamId, parts: Iterable[Interval]) -> Iterable[LaneGap]:
         longest = self.connection.execute(select(streams.c.longest_gap_ns).where(streams.c.stream == stream)).scalar() or 0
@@ -147,7 +215,7 @@ class _Lanes:
         for part in parts:
             inside = and_(gaps.c.wall_from > part.start - longest - 1, gaps.c.wall_from < part.end, gaps.c.wall_to > part.start)
             for row in self.connection.execute(select(gaps).where(gaps.c.stream == stream, inside).order_by(gaps.c.wall_from)):
-                if (row.epoch, row.position) not in seen:
+                if (row.epoch, row.position) not in seen and self._is_known(row):
                     seen.add((row.epoch, row.position))
                     yield LaneGap(row.wall_from, row.wall_to, row.cause, row.detail, row.epoch, row.position)
 
@@ -158,7 +226,7 @@ class _Lanes:
         known = [Interval(piece.wall_from, piece.wall_to) for piece in pieces]
         spans = [GapSpan(Interval(hole.wall_from, max(hole.wall_from, hole.wall_to)), hole.cause) for hole in holes]
         newest = max([piece.end for piece in known] + [span.interval.end for span in spans], default=0)
-        horizon = max(newest, self.now_ns - LAG_NS)
+        horizon = newest if self.wish.size is not None else max(newest, self.now_ns - LAG_NS)
         periods = [
             period
             for part in parts
@@ -175,6 +243,8 @@ class _Lanes:
         periods: list[Interval] = []
         begun: int | None = None
         for row in rows:
+            if not self._is_known(row):
+                continue
             if row.state == "started" and begun is None:
                 begun = row.wall_ns
             elif row.state == "stopped" and begun is not None:
@@ -183,3 +253,14 @@ class _Lanes:
         if begun is not None:
             periods.append(Interval(min(begun, part.end), part.end))
         return periods
+
+
+def _inside(stream: str, part: Interval) -> tuple[Any, ...]:
+    """Give the conditions for the hours of a stream that a stretch touches."""
+    return stream_hours.c.stream == stream, stream_hours.c.hour >= part.start // HOUR_NS, stream_hours.c.hour <= part.end // HOUR_NS
+
+
+_HOURS = (stream_hours.c.hour, stream_hours.c.recorded_ns, stream_hours.c.gap_ns, stream_hours.c.pieces)
+_SEGMENTS = select(segments, blobs.c.state.label("blob"), blobs.c.at_ns).select_from(
+    segments.outerjoin(blobs, blobs.c.sha256 == segments.c.sha256)
+)

@@ -95,8 +95,21 @@ class LaneGap:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneHour:
+    """What an hour of a lane comes to, from `start_ns` on; `pieces`: segments and gaps that begin in it."""
+
+    start_ns: int
+    recorded_ns: int
+    gap_ns: int
+    pieces: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lane:
-    """One stream of a task over time. `stretches`: [from, to) that belong to the task; `coverage` accounts for them."""
+    """One stream of a task over time. `stretches`: [from, to) that belong to the task; `coverage` accounts for them.
+
+    Where there are more pieces than anybody can see at once, `hours` says what they come to, and there are no pieces.
+    """
 
     stream: str
     role: Literal["camera", "recorder"]
@@ -108,16 +121,18 @@ class Lane:
     coverage: tuple[Coverage, ...]
     percent: float
     unexplained_ms: int
+    hours: tuple[LaneHour, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All lanes of a task; `until_ns` is its end, or now."""
+    """All lanes of a task; `until_ns` is its end, or now. `detail`: whether the lanes hold pieces, hours, or nothing but stretches."""
 
     task: TaskFacts
     from_ns: int
     until_ns: int
     lanes: tuple[Lane, ...]
+    detail: Literal["pieces", "hours", "none"] = "pieces"
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,14 @@ def upsert(connection: Connection, table: Table, row: dict[str, Any]) -> None:
     connection.execute(insert(table).values(row).on_conflict_do_update(index_elements=keys, set_=rest))
 
 
+def add_up(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows, or add their numbers to those of the row whose primary key is there already."""
+    keys = [column.name for column in table.primary_key.columns]
+    insert = (sqlite.insert if connection.dialect.name == _SQLITE else postgresql.insert)(table)
+    sums = {column.name: column + insert.excluded[column.name] for column in table.columns if column.name not in keys}
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=sums), list(rows))
+
+
 def _opened(engine: Engine | None) -> Engine:
     if engine is None:
         raise StorageError("not open", where="database")

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKeyConstraint, Index,
 
 METADATA = MetaData()
 CUSTODY_KINDS = text("kind IN ('export', 'keeping')")  # a query must say it with these words to use the index
+HUB_EPOCH = text("epoch = 0")  # the hub's own records have no other
 _Row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER PRIMARY KEY
 
 # ---------------------------------------------------------------------------------------------- truth: records and logs
@@ -24,6 +25,7 @@ records = Table(
     Column("wall_ns", BigInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),
     Index("records_custody", "subject", sqlite_where=CUSTODY_KINDS, postgresql_where=CUSTODY_KINDS),
+    Index("records_subject", "subject", "position", sqlite_where=HUB_EPOCH, postgresql_where=HUB_EPOCH),
     sqlite_with_rowid=False,
 )  # fmt: skip
 
@@ -209,6 +211,16 @@ gaps = Table(
     Index("gaps_stream", "stream", "wall_from"),
 )  # fmt: skip
 
+stream_hours = Table(  # what the segments and gaps of a stream come to in each hour of the box's wall clock
+    "stream_hours", METADATA,
+    Column("stream", String(65), primary_key=True),
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),  # hours since 1970
+    Column("recorded_ns", BigInteger, nullable=False),
+    Column("gap_ns", BigInteger, nullable=False),
+    Column("pieces", Integer, nullable=False),  # that begin in it
+    sqlite_with_rowid=False,
+)  # fmt: skip
+
 recordings = Table(
     "recordings", METADATA,
     Column("box", String(32), primary_key=True),
@@ -232,6 +244,7 @@ seals = Table(
     Column("log_index", BigInteger),
     Column("delivered", Boolean, nullable=False, default=False),  # working state: the receipt was handed to the box
     Index("seals_delivered", "box", "delivered", "log_index"),
+    Index("seals_logged", "box", "epoch", "log_index"),
 )  # fmt: skip
 
 bonds = Table(  # pairings as the box's own records tell them: these count

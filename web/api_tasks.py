@@ -4,11 +4,13 @@ import io
 from typing import Annotated, Literal
 
 import segno
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from hub.tasks import TaskDraft
+from hub.timeline import Wish
 from protocol.errors import ForbiddenError, MalformedError, UnavailableError
 from protocol.identifiers import BayId, PersonId, StreamId, TaskId
+from protocol.instants import Interval
 from web import schemas, shaping
 from web.guards import Anyone, Caller, Inspecting, Supervisor, TheHub, address_of
 
@@ -57,10 +59,25 @@ async def end_task(task: str, caller: Supervisor, hub: TheHub) -> schemas.TaskAn
     return shaping.task(await hub.tasks.end(TaskId(task), caller.person), await _names(hub))
 
 
+def _within(
+    from_ms: Annotated[float | None, Query(ge=0, le=4e12)] = None, to_ms: Annotated[float | None, Query(ge=0, le=4e12)] = None
+) -> Interval | None:
+    """Read the stretch that is asked for; none where an end is missing."""
+    return None if from_ms is None or to_ms is None else Interval(shaping.ns(from_ms), max(shaping.ns(from_ms), shaping.ns(to_ms)))
+
+
 @router.get("/{task}/timeline", summary="Get a task's lanes over time")
-async def get_timeline(task: str, caller: Anyone, hub: TheHub) -> schemas.TimelineAnswer:
-    """Give one lane per camera and recorder: segments, gaps with causes, coverage."""
-    line = await hub.timeline.task(TaskId(task))
+async def get_timeline(
+    task: str,
+    caller: Anyone,
+    hub: TheHub,
+    as_of_ms: Annotated[float | None, Query(ge=0, le=4e12, description="as the log held it at this moment")] = None,
+    within: Annotated[Interval | None, Depends(_within)] = None,
+    detail: Annotated[Literal["pieces", "hours"] | None, Query()] = None,
+) -> schemas.TimelineAnswer:
+    """Give one lane per camera and recorder: segments, gaps with causes, coverage; by the hour where they are too many to see."""
+    wish = Wish(within=within, detail=detail)
+    line = await hub.stories.lanes(TaskId(task), None if as_of_ms is None else shaping.ns(as_of_ms), wish)
     caller.need(line.task)
     boxes = {StreamId(lane.stream).box for lane in line.lanes}
     return shaping.timeline(line, [box for box in boxes if hub.devices.owes(box)])

@@ -33,6 +33,7 @@ from web import (
     api_records,
     api_references,
     api_sessions,
+    api_story,
     api_tasks,
     schemas,
 )
@@ -77,6 +78,7 @@ _PARTS = (
     api_draws,
     api_declarations,
     api_references,
+    api_story,
 )
 _ABOUT = """Instants are Unix milliseconds, hashes lower-case hex. Log in by `POST /api/v1/session` and send the `csrf` it gives as
 `X-CSRF-Token` with every write, or use `Authorization: Bearer <API token>`. Every error has the form `{"error": {kind, what, where}}`,

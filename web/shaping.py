@@ -5,7 +5,7 @@ from typing import Literal
 
 from hub.access import ApiToken, Person
 from hub.app import Hub
-from hub.values import Alarm, Device, Lane, LaneGap, LaneSegment, PairingState, StreamState, TaskFacts, Timeline
+from hub.values import Alarm, Device, Lane, LaneGap, LaneHour, LaneSegment, PairingState, StreamState, TaskFacts, Timeline
 from protocol.identifiers import Issuer, StreamId
 from protocol.instants import MILLISECOND_NS
 from protocol.messages import SourceState
@@ -69,7 +69,7 @@ def task(facts: TaskFacts, names: Mapping[str, str]) -> schemas.TaskAnswer:
 def timeline(line: Timeline, owing: Collection[str] = ()) -> schemas.TimelineAnswer:
     """Shape a task's lanes; `owing` are the boxes whose newest records may still come."""
     lanes = [_lane(lane, StreamId(lane.stream).box in owing) for lane in line.lanes]
-    return schemas.TimelineAnswer(task=line.task.task, from_ms=ms(line.from_ns), to_ms=ms(line.until_ns), lanes=lanes)
+    return schemas.TimelineAnswer(task=line.task.task, from_ms=ms(line.from_ns), to_ms=ms(line.until_ns), lanes=lanes, detail=line.detail)
 
 
 def _lane(lane: Lane, is_owed: bool) -> schemas.LaneAnswer:
@@ -92,7 +92,13 @@ def _lane(lane: Lane, is_owed: bool) -> schemas.LaneAnswer:
             unexplained_ms=lane.unexplained_ms,
             percent=lane.percent,
         ),
+        hours=[_hour(hour) for hour in lane.hours],
     )
+
+
+def _hour(hour: LaneHour) -> schemas.LaneHourShape:
+    recorded, gap = ms(hour.recorded_ns), ms(hour.gap_ns)
+    return schemas.LaneHourShape(from_ms=ms(hour.start_ns), recorded_ms=recorded, gap_ms=gap, pieces=hour.pieces)
 
 
 def _segment(segment: LaneSegment) -> schemas.SegmentPiece:
