@@ -116,6 +116,17 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("PUT", "/references/{category}/{key}", (A,), {"form": {}, "reason": "x"}),
     ("POST", "/references/{category}/{key}/retirement", (A,), {"reason": "x"}),
     ("GET", "/references/{category}/{key}/history", (S, A), None),
+    ("GET", "/tasks/{task}/story", EVERYBODY, None),
+    ("GET", "/declarations/{number}/story", EVERYBODY, None),
+    ("POST", "/tasks/{task}/annotations", (S,), {"from_ms": 1, "to_ms": 2, "text": "x"}),
+    ("GET", "/tasks/{task}/instructions", EVERYBODY, None),
+    ("POST", "/tasks/{task}/instructions", (S,), {"text": "x"}),
+    ("POST", "/tasks/{task}/instructions/{position}/acknowledge", (S, I), None),
+    ("GET", "/second-looks", EVERYBODY, None),
+    ("POST", "/second-looks/{task}/assignment", (S,), {"to": "zhou.jun"}),
+    ("POST", "/second-looks/{task}/result", (S, I), {"outcome": "confirmed", "text": "x"}),
+    ("GET", "/board", EVERYBODY, None),
+    ("GET", "/log/leaf/{index}", (S, A), None),
     ("POST", "/tasks/{task}/end", (S,), None),
     ("DELETE", "/session", KNOWN, None),
 )
@@ -124,7 +135,8 @@ VALUES = {
     "{category}": "bay", "{key}": "b-1",
     "{task}": TASK, "{box}": "box-1", "{source}": "recorder-1", "{view}": "none", "{sha256}": "00" * 32, "{export}": "0" * 16,
     "{alarm}": "1", "{issuer}": "hub:hub-1", "{epoch}": "0", "{position}": "0", "{name}": "wang.fang", "{token}": "none",
-    "{request}": "none", "{excerpt}": "none", "{job}": "none", "{number}": "0", "{old}": "1", "{new}": "1", "{path:path}": "0/000.p/1",
+    "{request}": "none", "{excerpt}": "none", "{job}": "none", "{number}": "0", "{old}": "1", "{new}": "1", "{index}": "0",
+    "{path:path}": "0/000.p/1",
 }  # fmt: skip
 
 
