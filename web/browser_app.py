@@ -41,6 +41,7 @@ from web.answering import API_ERRORS, on_http_error, on_invalid_request, on_port
 from web.bounds import Bounds
 from web.form_schemas import describe
 from web.guards import Cookies, TheHub
+from web.phone_shell import add_phone
 from web.presence import Presence
 from web.watching import Watching
 
@@ -142,6 +143,7 @@ def _add_pages(app: FastAPI) -> None:
 
     for path in (*PAGES, RECORD_PAGE):
         app.add_api_route(path, page, include_in_schema=False, response_class=FileResponse)
+    add_phone(app, STATIC)
     app.mount("/static", _Static(directory=STATIC), name="static")
 
 

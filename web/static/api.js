@@ -56,7 +56,7 @@ export async function call(method, path, body) {
  * Send a request as the logged-in person.
  * @param {string} method
  * @param {string} path
- * @param {string} [body]
+ * @param {string | Blob} [body]
  * @param {string} [type]
  * @param {AbortSignal} [signal]
  */

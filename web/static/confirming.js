@@ -46,11 +46,11 @@ export function askFor(effect, word, title = t("app.go-on")) {
   });
 }
 
-/** @param {string} title @param {string} effect @returns {Promise<boolean>} */
-export function confirmAct(title, effect) {
+/** @param {string} title @param {string} effect @param {Node | null} [more] what it is about, listed @returns {Promise<boolean>} */
+export function confirmAct(title, effect, more = null) {
   return new Promise((resolve) => {
     const yes = h("button", { class: "primary", disabled: true, onclick: () => dialog.close("yes") }, title);
-    const dialog = h("dialog", { class: "stack" }, h("h2", {}, title), h("p", {}, effect), h("div", { class: "row" }, yes, h("button", { onclick: () => dialog.close("no") }, t("app.cancel"))));
+    const dialog = h("dialog", { class: "stack" }, h("h2", {}, title), h("p", {}, effect), more ?? "", h("div", { class: "row" }, yes, h("button", { onclick: () => dialog.close("no") }, t("app.cancel"))));
     dialog.addEventListener("close", () => {
       resolve(dialog.returnValue === "yes");
       dialog.remove();

@@ -125,6 +125,14 @@ export async function look() {
   if (!globalThis.crypto?.subtle) return null;
   const [vkey, note] = await Promise.all([text("vkey"), text("checkpoint")]);
   if (!vkey || !note) return null;
+  return (await admit(vkey, note)).size;
+}
+
+/**
+ * Check a checkpoint of this log against the pin, and pin it when it is newer; throw LogRefused when it is none of the pinned log.
+ * @param {string} vkey @param {string} note @returns {Promise<Head>}
+ */
+export async function admit(vkey, note) {
   const pin = pinned();
   if (pin && pin.vkey !== vkey.trim()) throw new LogRefused("key", pin.size, 0);
   const head = await readCheckpoint(note, vkey.trim());
@@ -132,7 +140,7 @@ export async function look() {
   if (!pin || head.size >= pin.size) {
     localStorage.setItem(PIN, JSON.stringify({ vkey: vkey.trim(), size: head.size, root: base64(head.root), note }));
   }
-  return head.size;
+  return head;
 }
 
 /** @param {Pin} pin @param {Head} head */

@@ -21,6 +21,7 @@ import { clock, language, loadWords, t, zone } from "./words.js";
 /** @type {Door[]} */
 const DOORS = [
   { path: "/wall", word: "nav.wall", roles: ["supervisor", "administrator"] },
+  { path: "/work", word: "nav.work", roles: ["inspector"] }, // a page of its own, that works with no network
   { path: "/pair", word: "nav.pair", roles: ["inspector"] },
   { path: "/tasks", word: "nav.tasks", roles: ["supervisor", "inspector", "administrator"] },
   { path: "/wall", word: "nav.wall", roles: ["inspector"] },
@@ -180,7 +181,7 @@ class PortWitness extends HTMLElement {
   /** @param {MouseEvent} event */
   onClick(event) {
     const link = event.target instanceof Element ? event.target.closest("a") : null;
-    if (!link || link.origin !== location.origin || link.hasAttribute("download") || event.metaKey || event.ctrlKey || link.pathname.startsWith("/api/")) return;
+    if (!link || link.origin !== location.origin || link.hasAttribute("download") || event.metaKey || event.ctrlKey || /^\/(api|work)(\/|$)/.test(link.pathname)) return;
     event.preventDefault();
     const there = link.pathname === "/" && whoami() ? this.home() : link.pathname + link.search;
     history.pushState(null, "", there);

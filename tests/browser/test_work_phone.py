@@ -1,0 +1,329 @@
+"""The inspector's phone in a real Chromium: offline, reloaded, killed in an upload, clock wrong, two phones on one question."""
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, Route, async_playwright, expect
+from starlette.responses import Response
+
+from tests.browser.test_page_journeys import FLAGS
+from tests.fieldwork_fake import TASK, Fake, add_fake
+from tests.web_parts import open_face, password_of
+from web.browser_app import STATIC
+from web.peer_certificates import App, Receive, Scope, Send
+from web.phone_shell import WORKER, worker_text
+from web.serving import Listener, serve
+
+pytestmark = pytest.mark.browser
+PHOTO = b"\xff\xd8\xff" + os.urandom(2_000_000)  # four parts
+WAIT_MS = 60_000
+
+
+@dataclass
+class Gate:
+    """Lets so many parts of files through and holds the others, as a network does that goes away in the middle."""
+
+    app: App
+    parts: int = 1_000_000
+    version: bytes = b""  # of the page that is given away from now on
+    held: asyncio.Event = field(default_factory=asyncio.Event)
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "PUT":
+            self.parts -= 1
+            if self.parts < 0:
+                self.held.set()
+                await self.opened.wait()
+        if scope["type"] == "http" and scope["path"] == WORKER and self.version:
+            text = re.sub(r'"version": "\w+"', f'"version": "{self.version.decode()}"', worker_text(STATIC))
+            await Response(text, media_type="text/javascript")(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+@dataclass
+class Site:
+    """A hub with its fake of the field, and phones before it."""
+
+    url: str
+    fake: Fake
+    gate: Gate
+    playwright: Playwright
+    program: Path
+
+    async def stored(self) -> list[dict[str, Any]]:
+        """Give the acts at the hub as they were written."""
+        return [json.loads(act["act"]) for act in self.fake.acts]
+
+
+@pytest.fixture
+async def site(tmp_path: Path, chromium: Path) -> AsyncIterator[Site]:
+    async with open_face(tmp_path / "hub") as face, async_playwright() as playwright:
+        fake = Fake(face)
+        add_fake(fake)
+        gate = Gate(face.app)
+        serving = await serve(gate, Listener("browser port", "127.0.0.1", 0, None))
+        try:
+            yield Site(serving.url, fake, gate, playwright, chromium)
+        finally:
+            gate.opened.set()
+            face.app.state.closing.set()
+            await serving.stop()
+
+
+@pytest.fixture
+async def browser(site: Site) -> AsyncIterator[Browser]:
+    made = await site.playwright.chromium.launch(executable_path=str(site.program), args=FLAGS, headless=True)
+    yield made
+    await made.close()
+
+
+async def phone(site: Site, browser: Browser, name: str, script: str = "") -> Page:
+    context = await browser.new_context(viewport={"width": 360, "height": 740}, locale="en", has_touch=True, is_mobile=True)
+    if script:
+        await context.add_init_script(script)
+    page = await context.new_page()
+    await log_in(site, page, name)
+    return page
+
+
+async def log_in(site: Site, page: Page, name: str) -> None:
+    page.set_default_timeout(WAIT_MS)
+    await page.goto(f"{site.url}/work")
+    await fill_login(page, name)
+    await page.click(f"[data-task={TASK}]")
+    await page.wait_for_selector("checklist-menu [data-section]")
+
+
+async def fill_login(page: Page, name: str) -> None:
+    await page.fill("input[name=name]", name)
+    await page.fill("input[name=password]", password_of(name))
+    await page.click("login-form button[type=submit]")
+
+
+async def show(page: Page, address: str) -> None:
+    await page.evaluate("(hash) => { location.hash = hash; }", address)
+    name = address.split("/")[1] if "/" in address else ""
+    await page.wait_for_selector(f"question-card[data-item={name}]" if name else "task-desk")
+
+
+async def choose(page: Page, item: str, option: str) -> None:
+    """Answer a choice and sign it."""
+    await show(page, f"#i/{item}")
+    await page.click(f"[data-item={item}] [data-option={option}]")
+    await page.click("#record")
+    await page.wait_for_function("(item) => !location.hash.endsWith(item)", arg=item)
+
+
+@asynccontextmanager
+async def killable(site: Site, profile: Path) -> AsyncIterator[tuple[BrowserContext, asyncio.subprocess.Process]]:
+    """Run a browser of our own on a profile, so that it can be killed as a phone kills it."""
+    port_file = profile / "DevToolsActivePort"
+    port_file.unlink(missing_ok=True)
+    size = ("--headless=new", "--window-size=360,740", "--lang=en", "--remote-debugging-port=0", f"--user-data-dir={profile}")
+    quiet = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(str(site.program), *FLAGS, *size, "about:blank", stdout=quiet, stderr=quiet)
+    try:
+        port = await asyncio.to_thread(port_in, port_file)
+        browser = await site.playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port}")
+        yield browser.contexts[0], process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def port_in(file: Path) -> int:
+    """Wait until the browser has written where it listens."""
+    for _ in range(600):
+        if file.exists() and "\n" in file.read_text():
+            return int(file.read_text().splitlines()[0])
+        time.sleep(0.1)
+    raise AssertionError("the browser did not start")
+
+
+async def draw_signature(page: Page) -> None:
+    pad = page.locator("canvas.work-pad")
+    await pad.scroll_into_view_if_needed()
+    box = await pad.bounding_box()
+    assert box is not None
+    await page.mouse.move(box["x"] + 20, box["y"] + 30)
+    await page.mouse.down()
+    for step in range(1, 9):
+        await page.mouse.move(box["x"] + 20 + step * 20, box["y"] + 30 + (step % 3) * 20)
+    await page.mouse.up()
+
+
+async def work_offline(page: Page, context: BrowserContext, picture: Path) -> None:
+    """Answer, photograph and sign with no network, through two reloads."""
+    await context.set_offline(True)
+    await expect(page.locator("phone-status")).to_contain_text(re.compile("Offline|离线"), timeout=WAIT_MS)
+    await choose(page, "fruit-freshness", "fails")
+    await show(page, "#i/core-temperature")
+    await page.fill("[data-item=core-temperature] .work-number input", "13,5")
+    await page.wait_for_selector("[data-item=core-temperature][data-kept]")
+    await page.reload()  # not signed yet, no network: all of it is still there
+    await expect(page.locator("[data-item=core-temperature] .work-number input")).to_have_value("13.5", timeout=WAIT_MS)
+    await page.click("#record")
+    await show(page, "#i/container-photo/TGHU1234567")
+    await page.set_input_files("[data-take=photo]", picture)
+    await page.wait_for_selector("figure[data-file]")
+    await page.click("#record")
+    await page.wait_for_function("() => !location.hash.includes('container-photo')")
+    await show(page, "#sign")
+    await page.click("[data-role=owner] button")
+    await page.fill("[data-role=owner] input[name=signer]", "王经理")
+    await draw_signature(page)
+    await page.click("[data-role=owner] [data-take=signature]")
+    await page.wait_for_selector("[data-role=owner] .work-ticks[data-state=phone]")
+    await page.reload()
+    await show(page, "#files")
+    await expect(page.locator(".work-list .work-ticks[data-state=phone]")).to_have_count(6, timeout=WAIT_MS)
+
+
+async def test_offline_reloaded_killed_in_an_upload_and_all_arrives_once(site: Site, tmp_path: Path) -> None:
+    picture = tmp_path / "box.jpg"
+    picture.write_bytes(PHOTO)
+    async with killable(site, tmp_path / "profile") as (context, process):
+        page = await context.new_page()
+        await log_in(site, page, "li.wei")
+        await page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        await work_offline(page, context, picture)
+        assert site.fake.acts == []
+        site.gate.parts = 2
+        await context.set_offline(False)
+        async with asyncio.timeout(60):
+            await site.gate.held.wait()
+        process.kill()  # in the middle of an upload
+        await process.wait()
+    site.gate.parts = 1_000_000
+    site.gate.opened.set()
+    async with killable(site, tmp_path / "profile") as (context, _):
+        page = await context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        await page.goto(f"{site.url}/work/{TASK}#files")
+        await expect(page.locator("[data-act]")).to_have_count(4, timeout=WAIT_MS)  # there before anybody logged in; sending waits for it
+        await page.click(".work-news button")
+        await fill_login(page, "li.wei")
+        await expect(page.locator(".work-list .work-ticks[data-state=verified]")).to_have_count(2, timeout=WAIT_MS)  # the two files
+        await expect(page.locator(".work-list .work-ticks:not([data-state=verified])")).to_have_count(0, timeout=WAIT_MS)
+        await show(page, "#i/fruit-freshness")
+        await expect(page.locator("question-card .work-ticks")).to_have_attribute("data-state", "verified", timeout=WAIT_MS)
+    acts = await site.stored()
+    assert [act["kind"] for act in acts] == ["answers", "answers", "answers", "signature"]
+    assert [act["seq"] for act in acts] == [1, 2, 3, 4]
+    texts = [act["act"] for act in site.fake.acts]
+    assert [act["previous"] for act in acts] == ["", *(hashlib.sha256(text.encode()).hexdigest() for text in texts[:-1])]
+    assert acts[1]["payload"]["answers"][0]["value"] == "13.5"
+    assert acts[1]["payload"]["answers"][0]["dwell_ms"] > 0
+    assert acts[2]["payload"]["answers"][0]["value"] == [hashlib.sha256(PHOTO).hexdigest()]
+    assert len(acts[3]["payload"]["covers"]) == 3
+    state, path = await site.fake.face.hub.files.open(hashlib.sha256(PHOTO).digest(), None)
+    assert (state.state, await asyncio.to_thread(path.read_bytes)) == ("stored", PHOTO)
+
+
+async def test_two_phones_on_one_question_are_both_kept_until_settled(site: Site, browser: Browser) -> None:
+    lead, assistant = await phone(site, browser, "li.wei"), await phone(site, browser, "wang.fang")
+    await choose(lead, "fruit-freshness", "conforms")
+    await choose(assistant, "fruit-freshness", "fails")
+    for page in (lead, assistant):
+        await show(page, "#i/fruit-freshness")
+        await page.wait_for_selector(".work-ticks[data-state=verified]")
+    for page in (lead, assistant):
+        await show(page, "#i/fruit-freshness")
+        await page.evaluate("dispatchEvent(new Event('online'))")
+        await expect(page.locator("question-card .work-answer")).to_have_count(2, timeout=WAIT_MS)
+        await expect(page.locator("question-card .notice.bad")).to_contain_text("Two answers differ")
+        await expect(page.locator("question-card")).to_contain_text("wang.fang")
+    await lead.get_by_role("button", name="Settle it").click()
+    await lead.click("[data-item=fruit-freshness] [data-option=fails]")
+    await lead.click("#record")
+    await expect(lead.locator("question-card .small.bad").first).to_contain_text("needs a reason")
+    await lead.fill("[data-item=fruit-freshness] textarea", "cut open: rotten inside")
+    await lead.click("#record")
+    await show(assistant, "#i/fruit-freshness")
+    await assistant.evaluate("dispatchEvent(new Event('online'))")
+    await expect(assistant.locator("question-card .work-answer")).to_have_count(1, timeout=WAIT_MS)
+    await expect(assistant.locator("question-card .work-answer")).to_contain_text("corrected: cut open: rotten inside")
+    last = (await site.stored())[-1]["payload"]["answers"][0]
+    assert len(last["replaces"]) == 2 and last["reason"] == "cut open: rotten inside"
+
+
+async def test_a_refused_act_keeps_its_place_and_a_false_receipt_is_never_green(site: Site, browser: Browser) -> None:
+    page = await phone(site, browser, "li.wei", "const real = Date.now; Date.now = () => real() + 5 * 3600_000;")
+    await expect(page.locator("phone-status")).to_contain_text("Clock fast by 5:00:0", timeout=WAIT_MS)
+    site.fake.refuse = {"note"}
+    await show(page, "#more")
+    await page.get_by_role("button", name="Note", exact=True).click()
+    await page.fill("dialog textarea", "seen by two")
+    await page.click("dialog button.primary")
+    proofs: list[Any] = []
+
+    async def lie(route: Route) -> None:
+        answer = await route.fetch()
+        proofs.append(body := await answer.json())
+        if "record" in body:
+            body["path"] = body["path"][::-1] or ["AAAA"]
+            body["record"] = body["record"][:-8] + "AAAA" + body["record"][-4:]
+        await route.fulfill(status=answer.status, json=body)
+
+    await page.route("**/proof/*", lie)
+    await choose(page, "fruit-freshness", "conforms")
+    await show(page, "#files")
+    await expect(page.locator("[data-act=note]")).to_contain_text("task is over", timeout=WAIT_MS)
+    await expect(page.locator("[data-act=answers]")).to_contain_text("proof does not hold", timeout=WAIT_MS)
+    await expect(page.locator("[data-act=answers] .work-ticks")).to_have_attribute("data-state", "hub")
+    await page.unroute("**/proof/*")
+    await page.click("#send-now")
+    await expect(page.locator("[data-act=answers]")).to_have_count(0, timeout=WAIT_MS)
+    await expect(page.locator("phone-status")).to_contain_text("1 refused")
+    site.fake.refuse = set()
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.locator("[data-act]")).to_have_count(0, timeout=WAIT_MS)
+    acts = await site.stored()
+    assert [(act["kind"], act["seq"]) for act in acts] == [("answers", 2), ("note", 1)]
+    for act, kept in zip(acts, site.fake.acts, strict=True):
+        assert act["phone_ms"] - kept["at_ms"] > 4 * 3_600_000  # what the phone believed is kept; when it came, the hub says
+
+
+async def test_the_rest_conforms_is_one_signed_act_that_lists_what_it_covers(site: Site, browser: Browser) -> None:
+    page = await phone(site, browser, "li.wei")
+    await show(page, "#list")
+    assert await page.locator("[aria-checked=true], :checked").count() == 0
+    await page.click("#rest")
+    listed = await page.locator(".work-covered li").count()
+    await page.click("dialog button.primary:enabled")
+    await expect(page.locator("#rest")).to_have_count(0, timeout=WAIT_MS)
+    await expect(page.locator("phone-status")).to_contain_text("All sent", timeout=WAIT_MS)
+    acts = await site.stored()
+    assert [act["kind"] for act in acts] == ["rest"]
+    assert len(acts[0]["payload"]["answers"]) == listed > 10
+
+
+async def test_a_new_version_takes_over_whole_and_says_so(site: Site, browser: Browser) -> None:
+    page = await phone(site, browser, "li.wei")
+    await page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    before = await page.evaluate("caches.keys()")
+    site.gate.version = b"feedfeedfeedfeed"
+    await page.evaluate("navigator.serviceWorker.ready.then((found) => found.update()).then(() => true)")
+    await expect(page.locator(".work-news")).to_contain_text("A new version", timeout=WAIT_MS)
+    assert len(before) == 1
+    await expect_caches(page, ["portwitness-work-feedfeedfeedfeed"])
+    await page.locator(".work-news button").click()
+    await page.wait_for_selector("checklist-menu [data-section]")
+
+
+async def expect_caches(page: Page, names: list[str]) -> None:
+    wanted = "(names) => caches.keys().then((found) => JSON.stringify(found) === JSON.stringify(names))"
+    await page.wait_for_function(wanted, arg=names)

@@ -1,0 +1,63 @@
+"""Serve the inspector's page so that it can be installed and works with no network: its page, its worker with what to keep, its rights.
+
+The worker begins with the list of the files that make up the page and a version, a hash over all of them: found by following imports from
+the first module, so that no list is kept by hand. Guarantees: any change of any of these files makes another worker, which browsers take
+as an update of the whole; a page runs on files of one version; only this page may ask for camera, microphone and place.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse
+
+PAGES = ("/work", "/work/{task}")
+WORKER = "/work-worker.js"
+_ENTRY = "work/app.js"
+_OTHERS = (
+    "portwitness.css", "work/work.css", "work/manifest.json", "mark.svg", "work/icon-192.png", "work/icon-512.png",
+    "locales/en.json", "locales/zh-CN.json",
+)  # fmt: skip
+_IMPORT = re.compile(r"""^\s*(?:import|export)\s[^"';]*?["'](\.{1,2}/[^"']+)["']|^import\s["'](\.{1,2}/[^"']+)["']""", re.MULTILINE)
+_RIGHTS = "camera=(self), microphone=(self), geolocation=(self), payment=()"
+
+
+def modules(static: Path, entry: str = _ENTRY) -> Iterator[str]:
+    """Give the modules that a module needs, itself first, each once, as paths in the static folder."""
+    waiting, seen = [entry], {entry}
+    while waiting:
+        name = waiting.pop(0)
+        yield name
+        for match in _IMPORT.finditer((static / name).read_text()):
+            other = ((static / name).parent / (match[1] or match[2])).resolve().relative_to(static.resolve()).as_posix()
+            if other not in seen:
+                seen.add(other)
+                waiting.append(other)
+
+
+def worker_text(static: Path) -> str:
+    """Give the worker's script: version and files first, then what it does."""
+    names = sorted({*modules(static), *_OTHERS})
+    found = hashlib.sha256()
+    for name in (*names, "work/work.html", "work/worker.js"):
+        data = (static / name).read_bytes()
+        found.update(f"{name} {len(data)}\n".encode() + data)
+    shell = {"version": found.hexdigest()[:16], "files": [f"/static/{name}" for name in names], "page": PAGES[0]}
+    return f"self.SHELL = {json.dumps(shell)};\n{(static / 'work/worker.js').read_text()}"
+
+
+def add_phone(app: FastAPI, static: Path) -> None:
+    """Add the page's routes."""
+
+    async def page() -> FileResponse:
+        return FileResponse(static / "work/work.html", headers={"Cache-Control": "no-cache", "Permissions-Policy": _RIGHTS})
+
+    async def worker() -> Response:
+        return Response(worker_text(static), media_type="text/javascript; charset=utf-8", headers={"Cache-Control": "no-cache"})
+
+    for path in PAGES:
+        app.add_api_route(path, page, include_in_schema=False, response_class=FileResponse)
+    app.add_api_route(WORKER, worker, include_in_schema=False, response_class=Response)

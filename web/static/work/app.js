@@ -1,0 +1,164 @@
+// The inspector's page: who works on this phone, the bar with its state on top, the pages, the bar of doors below. It begins from what
+// the phone keeps, so that it is there at once with no network; the hub is asked meanwhile.
+import "../login-form.js";
+import "../log-pin.js";
+import { call, remember, whoami } from "../api.js";
+import { fill, h } from "../dom.js";
+import { loadWords, t } from "../words.js";
+import { Outbox } from "./outbox.js";
+import { PersonPage } from "./person-page.js";
+import { PhoneStatus } from "./phone-status.js";
+import { openStore } from "./store.js";
+import { TaskDesk } from "./task-desk.js";
+import { TaskCards } from "./task-cards.js";
+import { UnsafeList } from "./unsafe-list.js";
+
+/** @typedef {import("../api.js").Session} Session */
+/** @typedef {{store: import("./store.js").Store, outbox: Outbox, session: Session}} Phone */
+
+const PERSON = "portwitness.work.person";
+const WORKER = "/work-worker.js";
+
+class WorkApp extends HTMLElement {
+  constructor() {
+    super();
+    /** @type {Phone | null} */
+    this.phone = null;
+    this.status = h("div", { class: "work-status-place" });
+    this.news = h("div", {});
+    this.main = h("main", { class: "work-main", tabindex: "-1" });
+    this.doors = h("nav", { class: "work-doors" });
+    this.pin = document.createElement("log-pin");
+  }
+
+  connectedCallback() {
+    document.documentElement.dataset["theme"] = localStorage.getItem("work-light") ?? "light"; // for sun; dark by choice only
+    this.addEventListener("logged-in", () => void this.enter(whoami()));
+    this.addEventListener("click", (event) => this.onClick(event));
+    addEventListener("popstate", () => this.draw());
+    addEventListener("hashchange", () => this.draw());
+    fill(this, this.status, this.news, this.pin, this.main, this.doors);
+    void keepShell(() => this.tellNews());
+    void this.begin();
+  }
+
+  async begin() {
+    await loadWords();
+    const known = JSON.parse(localStorage.getItem(PERSON) ?? "null");
+    if (known) return this.enter(known);
+    const session = await call("GET", "session").catch(() => null);
+    if (session) await this.enter(session);
+    else this.logIn();
+  }
+
+  /** @param {Session | null} session */
+  async enter(session) {
+    if (!session) return this.logIn();
+    this.phone?.outbox.stop();
+    this.phone?.store.close();
+    remember(session);
+    localStorage.setItem(PERSON, JSON.stringify(session));
+    const store = await openStore(session.person);
+    const outbox = new Outbox(store);
+    this.phone = { store, outbox, session };
+    fill(this.status, new PhoneStatus(this.phone));
+    outbox.addEventListener("login", () => this.offerLogin());
+    outbox.start();
+    this.draw();
+  }
+
+  logIn() {
+    fill(this.status);
+    fill(this.doors);
+    fill(this.main, document.createElement("login-form"));
+  }
+
+  /** The login is over: work goes on, sending waits. */
+  offerLogin() {
+    const again = h("button", { class: "primary", onclick: () => this.logIn() }, t("login.enter"));
+    fill(this.news, h("div", { class: "notice work-news", role: "status" }, h("span", { class: "grow" }, t("work.login-again")), again));
+    this.addEventListener("logged-in", () => fill(this.news), { once: true });
+  }
+
+  tellNews() {
+    const again = h("button", { onclick: () => location.reload() }, t("work.reload"));
+    fill(this.news, h("div", { class: "notice work-news", role: "status" }, h("span", { class: "grow" }, t("work.updated")), again));
+  }
+
+  draw() {
+    if (!this.phone) return;
+    const [, task = ""] = location.pathname.split("/").filter(Boolean);
+    document.title = `Portwitness · ${t("work.title")}`;
+    const name = decodeURIComponent(task);
+    const shown = this.main.firstElementChild;
+    if (name && shown instanceof TaskDesk && shown.task === name) {
+      shown.route();
+    } else fill(this.main, name ? new TaskDesk(this.phone, name) : this.page());
+    this.drawDoors(name);
+  }
+
+  page() {
+    const phone = /** @type {Phone} */ (this.phone);
+    if (location.hash === "#safe") return new UnsafeList(phone, "");
+    if (location.hash === "#person") return new PersonPage(phone, { leave: () => void this.leave(), redraw: () => this.redraw() });
+    return new TaskCards(phone);
+  }
+
+  /** @param {string} task */
+  drawDoors(task) {
+    const home = task ? `/work/${encodeURIComponent(task)}` : "/work";
+    const views = task ? ["list", "missing", "files", "sign", "more"] : ["tasks", "safe", "person"];
+    const here = location.hash.slice(1).split("/")[0] || views[0];
+    const current = ["i", "s"].includes(here ?? "") ? "list" : here;
+    this.doors.setAttribute("aria-label", t("nav.label"));
+    fill(
+      this.doors,
+      ...views.map((view) => h("a", { href: view === "tasks" || view === "list" ? home : `${home}#${view}`, "aria-current": view === current ? "page" : null, "data-door": view }, h("span", { class: "door-sign", "aria-hidden": "true" }, SIGNS[view] ?? ""), h("span", {}, t(`work.door-${view}`)))),
+    );
+  }
+
+  redraw() {
+    fill(this.main);
+    if (this.phone) fill(this.status, new PhoneStatus(this.phone));
+    this.draw();
+  }
+
+  async leave() {
+    await call("DELETE", "session").catch(() => null);
+    this.phone?.outbox.stop();
+    this.phone?.store.close();
+    this.phone = null;
+    localStorage.removeItem(PERSON);
+    remember(null);
+    history.replaceState(null, "", "/work");
+    this.logIn();
+  }
+
+  /** @param {MouseEvent} event */
+  onClick(event) {
+    const link = event.target instanceof Element ? event.target.closest("a") : null;
+    if (!link || link.origin !== location.origin || !/^\/work(\/|$)/.test(link.pathname) || event.metaKey || event.ctrlKey) return;
+    event.preventDefault();
+    if (link.href !== location.href) history.pushState(null, "", link.href);
+    this.draw();
+    this.main.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
+}
+
+/** @type {Record<string, string>} */
+const SIGNS = { tasks: "▤", safe: "⇪", person: "☺", list: "☑", missing: "◔", files: "⇪", sign: "✍", more: "⋯" };
+
+/** Have the browser keep the page, and say when a newer one is there. @param {() => void} told */
+async function keepShell(told) {
+  if (!("serviceWorker" in navigator)) return;
+  let kept = navigator.serviceWorker.controller;
+  navigator.serviceWorker.addEventListener("controllerchange", () => {
+    if (kept) told();
+    kept = navigator.serviceWorker.controller;
+  });
+  const policy = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("portwitness-work", { createScriptURL: (/** @type {string} */ url) => url });
+  await navigator.serviceWorker.register(policy ? policy.createScriptURL(WORKER) : WORKER, { scope: "/work" }).catch(() => undefined);
+}
+
+customElements.define("work-app", WorkApp);

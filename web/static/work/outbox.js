@@ -1,0 +1,229 @@
+// The way out: when there is a network, in this order: who am I, my tasks, manifests of files, acts as they were done, parts of files,
+// receipts. Each step is kept as it succeeds, so that whatever cuts in costs one request; what fails is tried again, with pauses that grow.
+// An act that the hub refuses is kept and shown with its reason; those after it go on.
+import { call, Refusal, remember, send } from "../api.js";
+import { LogRefused } from "../log-pin.js";
+import { deviceKey } from "./acts.js";
+import { announce, sendParts } from "./files.js";
+import { checkReceipt, ReceiptError } from "./receipt.js";
+import { fetchTask, fetchTasks } from "./task-data.js";
+
+/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./store.js").KeptAct} KeptAct */
+/** @typedef {import("./store.js").KeptFile} KeptFile */
+/** @typedef {"online" | "offline" | "unreachable" | "login"} Line */
+
+const LOOK_MS = 20_000;
+const PAUSES_MS = [2000, 4000, 8000, 15_000, 30_000, 60_000];
+const RENEW_MS = 86_400_000;
+const AGAIN = [401, 408, 425, 429];
+
+/** Dispatches `line` whenever what it knows of the line or its work changes. */
+export class Outbox extends EventTarget {
+  /** @param {Store} store */
+  constructor(store) {
+    super();
+    this.store = store;
+    /** @type {Line} */
+    this.line = navigator.onLine ? "unreachable" : "offline";
+    /** @type {number | null} */
+    this.since = null;
+    this.working = false;
+    this.tries = 0;
+    this.next = 0;
+    this.timer = 0;
+    this.wanted = false;
+    this.open = "";
+    this.failure = "";
+    /** @type {number | null} */
+    this.ahead_ms = null; // of this phone's clock against the hub's
+    this.ending = new AbortController();
+  }
+
+  start() {
+    const { signal } = this.ending;
+    addEventListener("online", () => this.kick(), { signal });
+    addEventListener("offline", () => this.say("offline"), { signal });
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.kick(), { signal });
+    this.store.addEventListener("changed", (event) => this.heard(/** @type {CustomEvent<string[]>} */ (event).detail), { signal });
+    this.kick();
+  }
+
+  stop() {
+    this.ending.abort();
+    clearTimeout(this.timer);
+  }
+
+  /** @param {string[]} shelves */
+  heard(shelves) {
+    if (!this.working && (shelves.includes("acts") || shelves.includes("files")) && this.tries === 0) this.plan(300);
+  }
+
+  /** Go now, whatever the pause. */
+  kick() {
+    this.tries = 0;
+    this.plan(0);
+  }
+
+  /** @param {number} pause */
+  plan(pause) {
+    if (this.ending.signal.aborted) return;
+    clearTimeout(this.timer);
+    this.next = Date.now() + pause;
+    this.timer = window.setTimeout(() => void this.go(), pause);
+  }
+
+  async go() {
+    if (this.working) {
+      this.wanted = true;
+      return;
+    }
+    if (!navigator.onLine) return this.say("offline");
+    this.working = true;
+    this.dispatchEvent(new CustomEvent("line"));
+    try {
+      await navigator.locks.request(`portwitness-outbox/${this.store.person}`, { ifAvailable: true }, (lock) => (lock ? this.round() : undefined));
+      this.tries = 0;
+    } catch (error) {
+      this.failed(error);
+    }
+    this.working = false;
+    this.dispatchEvent(new CustomEvent("line"));
+    const again = this.wanted;
+    this.wanted = false;
+    this.plan(again ? 0 : this.tries ? jittered(PAUSES_MS[Math.min(this.tries, PAUSES_MS.length) - 1] ?? LOOK_MS) : LOOK_MS);
+  }
+
+  /** @param {unknown} error */
+  failed(error) {
+    if (this.ending.signal.aborted) return;
+    this.tries += 1;
+    this.failure = error instanceof Error ? error.message : "";
+    if (error instanceof Refusal && error.status === 401) {
+      this.say("login");
+      this.dispatchEvent(new CustomEvent("login"));
+    }
+    else this.say(navigator.onLine ? "unreachable" : "offline");
+  }
+
+  /** @param {Line} line */
+  say(line) {
+    if (line === "online") this.failure = "";
+    if (line !== this.line || this.since === null) this.since = line === "online" ? null : Date.now();
+    this.line = line;
+    this.dispatchEvent(new CustomEvent("line"));
+  }
+
+  async round() {
+    await this.meet();
+    await this.register();
+    await fetchTasks(this.store);
+    const files = (await this.store.all("files")).filter((/** @type {KeptFile} */ file) => file.state === "phone");
+    for (const file of files) await this.tryFile(file, () => announce(this.store, file));
+    await this.sendActs();
+    await this.fetchOpen();
+    for (const file of files) {
+      const now = await this.store.get("files", file.sha256);
+      if (now?.state === "phone" && !now.why) await this.tryFile(now, () => sendParts(this.store, now, this.ending.signal));
+    }
+    await this.receipts();
+    if (files.length) await this.fetchOpen();
+  }
+
+  async fetchOpen() {
+    for (const task of await this.store.all("tasks")) {
+      if (task.listed && (task.task === this.open || !task.detail || task.detail.changed_ms !== task.entry.changed_ms)) await fetchTask(this.store, task.task);
+    }
+  }
+
+  /** Ask who is logged in here, and what time it is there. */
+  async meet() {
+    const asked = Date.now();
+    const answer = await send("GET", "session");
+    const heard = Date.now();
+    const session = await answer.json();
+    if (session.person !== this.store.person) throw new Refusal(401, { kind: "unauthenticated", what: "", where: "session" });
+    remember(session);
+    await this.store.put("facts", session, "session");
+    const told = Date.parse(answer.headers.get("date") ?? "");
+    if (!Number.isNaN(told)) this.ahead_ms = Math.round((asked + heard) / 2 - (told + 500)); // a header's time is cut to the second
+    this.say("online");
+  }
+
+  /** Have the hub certify this phone's key, the first time and before it runs out. */
+  async register() {
+    const key = await deviceKey(this.store);
+    if (key.registered && key.until_ms - Date.now() - (this.ahead_ms ?? 0) > RENEW_MS) return;
+    const answer = await call("POST", "work/keys", { spki: key.spki, device: deviceName() });
+    await this.store.put("facts", { ...key, registered: true, key_id: answer.key_id, until_ms: answer.until_ms }, "key");
+  }
+
+  async sendActs() {
+    const all = /** @type {KeptAct[]} */ (await this.store.all("acts"));
+    const mine = all.filter((act) => act.mine && act.state === "waiting").sort((one, other) => one.seq - other.seq);
+    const key = await deviceKey(this.store);
+    for (const act of mine) {
+      const body = { act: act.text, key_id: act.key || key.key_id, signature: act.signature };
+      try {
+        const answer = await call("POST", `work/${encodeURIComponent(act.task)}/acts`, body);
+        await this.store.change("acts", act.id, () => ({ state: "in-hub", position: answer.position ?? null, why: "" }));
+      } catch (error) {
+        if (!isFinal(error)) throw error;
+        await this.store.change("acts", act.id, () => ({ state: "refused", why: error.message }));
+      }
+    }
+  }
+
+  /** @param {KeptFile} file @param {() => Promise<void>} act */
+  async tryFile(file, act) {
+    try {
+      await act();
+    } catch (error) {
+      if (!isFinal(error)) throw error;
+      await this.store.change("files", file.sha256, () => ({ why: error.message }));
+    }
+  }
+
+  /** Verify that what the hub took stands in the log; then, and only then, it is green. */
+  async receipts() {
+    const mine = (await this.store.all("acts")).filter((/** @type {KeptAct} */ act) => act.mine && act.state === "in-hub");
+    if (mine.length) {
+      const vkey = await (await send("GET", "log/vkey")).text();
+      for (const act of mine) await this.receipt(act, vkey);
+    }
+    const verified = (await this.store.all("acts")).filter((/** @type {KeptAct} */ act) => act.mine && act.state === "verified");
+    const texts = verified.map((/** @type {KeptAct} */ act) => act.text);
+    for (const file of await this.store.all("files")) {
+      const named = file.state === "hub" && texts.some((/** @type {string} */ text) => text.includes(file.sha256));
+      if (named) await this.store.change("files", file.sha256, () => ({ state: "verified", why: "" }));
+    }
+  }
+
+  /** @param {KeptAct} act @param {string} vkey */
+  async receipt(act, vkey) {
+    try {
+      const proof = await call("GET", `work/${encodeURIComponent(act.task)}/proof/${act.id}`);
+      await checkReceipt(proof, act.text, vkey);
+      await this.store.change("acts", act.id, () => ({ state: "verified", why: "" }));
+    } catch (error) {
+      const why = error instanceof ReceiptError ? `receipt.${error.message}` : error instanceof LogRefused ? `pin.${error.reason}` : null;
+      if (why) await this.store.change("acts", act.id, () => ({ why }));
+      else if (!(error instanceof Refusal)) throw error; // not published yet: looked at again in the next round
+    }
+  }
+}
+
+/** Tell whether trying the same again would be refused the same. @param {unknown} error @returns {error is Refusal} */
+function isFinal(error) {
+  return error instanceof Refusal && error.status >= 400 && error.status < 500 && !AGAIN.includes(error.status);
+}
+
+/** @param {number} pause */
+function jittered(pause) {
+  return pause * (0.8 + Math.random() * 0.4);
+}
+
+function deviceName() {
+  const [, inner = ""] = /\(([^)]*)\)/.exec(navigator.userAgent) ?? [];
+  return inner.slice(0, 80) || "phone";
+}

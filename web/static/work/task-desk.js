@@ -1,0 +1,99 @@
+// A task on the phone: its heading, and the view that the address names. What changes meanwhile - this phone's acts, another's, the hub's
+// receipts - is taken over without touching what somebody is typing.
+import { fill, h } from "../dom.js";
+import { clock, known, t } from "../words.js";
+import { ChecklistMenu } from "./checklist-menu.js";
+import { MissingList } from "./missing-list.js";
+import { QuestionPage } from "./question-page.js";
+import { SignaturePage } from "./signature-page.js";
+import { viewTask } from "./task-data.js";
+import { TaskMore } from "./task-more.js";
+import { UnsafeList } from "./unsafe-list.js";
+
+/** @typedef {import("./app.js").Phone} Phone */
+/** @typedef {import("./task-data.js").TaskView} TaskView */
+/** @typedef {HTMLElement & {refresh: (view: TaskView) => void}} Part */
+
+export class TaskDesk extends HTMLElement {
+  /** @param {Phone} [phone] @param {string} [task] */
+  constructor(phone, task = "") {
+    super();
+    this.phone = phone;
+    this.task = task;
+    this.head = h("div", { class: "work-head" });
+    this.body = h("div", {});
+    /** @type {TaskView | null} */
+    this.view = null;
+    /** @type {Part | null} */
+    this.shown = null;
+    this.drawn = 0;
+    this.address = "";
+    this.ending = new AbortController();
+  }
+
+  connectedCallback() {
+    const { signal } = (this.ending = new AbortController());
+    fill(this, this.head, this.body);
+    fill(this.body, h("p", { class: "empty pulse" }, t("app.loading")));
+    if (this.phone) {
+      this.phone.outbox.open = this.task;
+      this.phone.outbox.kick();
+      this.phone.store.addEventListener("changed", () => void this.renew(), { signal });
+    }
+    void this.renew();
+  }
+
+  disconnectedCallback() {
+    this.ending.abort();
+    if (this.phone?.outbox.open === this.task) this.phone.outbox.open = "";
+  }
+
+  /** Read what the phone keeps, and show it; the newest reading wins. */
+  async renew() {
+    if (!this.phone) return;
+    const turn = (this.drawn += 1);
+    const view = await viewTask(this.phone.store, this.task);
+    if (turn !== this.drawn || !this.isConnected) return;
+    const first = !this.view;
+    this.view = view;
+    if (!view) return fill(this.body, h("p", { class: "empty" }, t("work.task-not-here")), h("a", { class: "button primary", href: "/work" }, t("work.door-tasks")));
+    this.drawHead(view);
+    if (first) this.route();
+    else this.shown?.refresh(view);
+  }
+
+  /** Show what the address names. */
+  route() {
+    if (!this.view || (this.shown && this.address === location.hash)) return; // one step tells itself twice
+    this.address = location.hash;
+    this.shown = this.partFor(this.view, location.hash.slice(1).split("/").map(decodeURIComponent));
+    fill(this.body, this.shown);
+  }
+
+  /** @param {TaskView} view @param {string[]} address @returns {Part} */
+  partFor(view, [name = "", one = "", ...at]) {
+    const phone = /** @type {Phone} */ (this.phone);
+    if (name === "i" || name === "s") return new QuestionPage(phone, view, { single: name === "i", key: one, at: at.join("/") });
+    if (name === "missing") return new MissingList(phone, view);
+    if (name === "files") return new UnsafeList(phone, this.task);
+    if (name === "sign") return new SignaturePage(phone, view);
+    if (name === "more") return new TaskMore(phone, view);
+    return new ChecklistMenu(phone, view);
+  }
+
+  /** @param {TaskView} view */
+  drawHead(view) {
+    const { entry, fetched_ms } = view.kept;
+    const unread = (view.detail.instructions ?? []).filter((one) => !one.seen).length;
+    fill(
+      this.head,
+      h("a", { class: "button quiet", href: "/work", "aria-label": t("work.back") }, "‹"),
+      h("div", { class: "grow" }, h("strong", {}, entry.title || this.task), h("div", { class: "soft small" }, [entry.bay, entry.declaration, t("work.as-of", { time: clock(fetched_ms) })].filter(Boolean).join(" · "))),
+      unread > 0 && h("a", { class: "badge bad", href: "#more" }, t("work.instructions-new", { count: unread })),
+      view.detail.paused ? h("span", { class: "badge warn" }, t("work.paused")) : h("span", { class: "badge wait" }, known("work.state", entry.state)),
+    );
+  }
+}
+
+
+customElements.define("task-desk", TaskDesk);
