@@ -7,12 +7,17 @@ import segno
 from fastapi import APIRouter, Depends, Query, Request
 
 from hub.tasks import TaskDraft
+<<<<<<< HEAD
 from hub.timeline import Wish
 from protocol.errors import ForbiddenError, MalformedError, UnavailableError
+=======
+from protocol.errors import MalformedError
+>>>>>>> 6ab9b88 (Serve rules, screening and procedures by API)
 from protocol.identifiers import BayId, PersonId, StreamId, TaskId
 from protocol.instants import Interval
 from web import schemas, shaping
-from web.guards import Anyone, Caller, Inspecting, Supervisor, TheHub, address_of
+from web.guards import Anyone, Caller, Inspecting, Supervisor, TheHub
+from web.seconding import second_person
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
@@ -97,7 +102,7 @@ async def get_code(task: str, caller: Inspecting, hub: TheHub) -> schemas.CodeAn
 async def pair(task: str, ask: schemas.PairAsk, request: Request, caller: Inspecting, hub: TheHub) -> schemas.BondAnswer:
     """Order a pairing; it counts from the box's own record on. A late one needs a second person's password and a reason."""
     caller.need(await hub.tasks.get(TaskId(task)))
-    second = await _second_person(ask, caller, hub, address_of(request)) if ask.late_from_ms is not None else None
+    second = await _second_person(ask, request, caller, hub) if ask.late_from_ms is not None else None
     state = await hub.pairings.pair(
         TaskId(task),
         StreamId(ask.stream),
@@ -113,7 +118,7 @@ async def _names(hub: TheHub) -> dict[str, str]:
     return {str(person.name): person.display for person in await hub.access.people()}
 
 
-async def _second_person(ask: schemas.PairAsk, caller: Caller, hub: TheHub, address: str) -> PersonId:
+async def _second_person(ask: schemas.PairAsk, request: Request, caller: Caller, hub: TheHub) -> PersonId:
     if not ask.reason or not ask.reason.strip():
         raise MalformedError("a late pairing needs a reason", where="reason")
     if not ask.second:
@@ -122,12 +127,7 @@ async def _second_person(ask: schemas.PairAsk, caller: Caller, hub: TheHub, addr
         raise MalformedError("the second person must be another", where="second")
     if not ask.second_password:
         raise MalformedError("a password of the second person is needed", where="second_password")
-    try:
-        return (await hub.access.vouch(ask.second, ask.second_password, address)).name
-    except ForbiddenError as error:  # the asker's own login stands: it is another's password that is wrong
-        raise ForbiddenError("the second person's name or password is wrong", where="second_password") from error
-    except UnavailableError as error:
-        raise UnavailableError(error.what, where="second_password") from error
+    return await second_person(request, hub, caller, ask.second, ask.second_password)
 
 
 @router.delete("/{task}/pairings/{box}/{source}", status_code=202, summary="Unpair a recorder")

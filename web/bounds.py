@@ -16,6 +16,7 @@ BODY_S = 20.0
 LARGER: tuple[tuple[str, re.Pattern[str], int], ...] = (  # what may be longer: ten thousand items or lines
     ("POST", re.compile(r"/api/v1/work/[^/]+/acts"), 9 << 20),
     ("POST", re.compile(r"/api/v1/declarations(/check|/[^/]+/amendments)?"), 8 << 20),
+    ("POST", re.compile(r"/api/v1/procedures(/check|/[^/]+/[0-9]+/xlsform)?"), 8 << 20),
 )
 STREAMED = (("PUT", re.compile(r"/api/v1/files/[0-9a-f]{64}")),)  # passed on as it comes: the route counts and times it
 POLICY = (

@@ -30,8 +30,10 @@ from web import (
     api_nation,
     api_people,
     api_playback,
+    api_procedures,
     api_records,
     api_references,
+    api_rules,
     api_sessions,
     api_story,
     api_tasks,
@@ -57,6 +59,9 @@ PAGES = (
     "/devices",
     "/alarms",
     "/people",
+    "/rules",
+    "/procedures",
+    "/procedures/{key}",
     "/draws",
     "/draws/{number}",
 )
@@ -79,7 +84,12 @@ _PARTS = (
     api_draws,
     api_declarations,
     api_references,
+<<<<<<< HEAD
     api_story,
+=======
+    api_procedures,
+    api_rules,
+>>>>>>> 6ab9b88 (Serve rules, screening and procedures by API)
 )
 _ABOUT = """Instants are Unix milliseconds, hashes lower-case hex. Log in by `POST /api/v1/session` and send the `csrf` it gives as
 `X-CSRF-Token` with every write, or use `Authorization: Bearer <API token>`. Every error has the form `{"error": {kind, what, where}}`,
