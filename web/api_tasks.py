@@ -7,12 +7,8 @@ import segno
 from fastapi import APIRouter, Depends, Query, Request
 
 from hub.tasks import TaskDraft
-<<<<<<< HEAD
 from hub.timeline import Wish
-from protocol.errors import ForbiddenError, MalformedError, UnavailableError
-=======
 from protocol.errors import MalformedError
->>>>>>> 6ab9b88 (Serve rules, screening and procedures by API)
 from protocol.identifiers import BayId, PersonId, StreamId, TaskId
 from protocol.instants import Interval
 from web import schemas, shaping

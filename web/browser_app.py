@@ -84,12 +84,9 @@ _PARTS = (
     api_draws,
     api_declarations,
     api_references,
-<<<<<<< HEAD
     api_story,
-=======
     api_procedures,
     api_rules,
->>>>>>> 6ab9b88 (Serve rules, screening and procedures by API)
 )
 _ABOUT = """Instants are Unix milliseconds, hashes lower-case hex. Log in by `POST /api/v1/session` and send the `csrf` it gives as
 `X-CSRF-Token` with every write, or use `Authorization: Bearer <API token>`. Every error has the form `{"error": {kind, what, where}}`,
