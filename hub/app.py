@@ -49,6 +49,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.deliveries  key (sync) ; deliver_next(partner)                         what is queued to partners
     hub.credits     add(draft, by, rule) ; appeal, decide(position, by, reason, upheld), set_rules, grade, get, list      enterprises
     hub.releases    judged(number), evaluate, approve, refuse, override, recall, hold, position   no evidence, no release
+    hub.laboratory  draw(declaration, draft, by) ; seal, hand_over, receive, report, void, get, list, plan, state      samples
     hub.derivation  propose(stretch, by) ; redact(wish, by) -> Job ; get, decide, cancel(job) ; made(task)   redacted copies
     hub.excerpts    clips(stretch, by) ; derived(task, sha256, by) -> Excerpt ; path(excerpt, by)            parts that verify alone
 
@@ -88,6 +89,7 @@ from hub.ingest import Ingest
 from hub.inspection.credit import Credits
 from hub.inspection.declarations import Declarations
 from hub.inspection.draws import Draws
+from hub.inspection.laboratory import Laboratory
 from hub.inspection.publishing import Procedures
 from hub.inspection.references import References
 from hub.inspection.releasing.following import ByRule
@@ -162,6 +164,7 @@ class Hub:
     declarations: Declarations
     draws: Draws
     credits: Credits
+    laboratory: Laboratory
     procedures: Procedures
     rules: Rules
     screening: Screening
@@ -282,6 +285,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         declarations=Declarations(core),
         draws=await stack.enter_async_context(Draws(core, Declarations(core))),
         credits=await stack.enter_async_context(Credits(core)),
+        laboratory=Laboratory(core, Declarations(core)),
         procedures=Procedures(core),
         rules=Rules(core),
         screening=await stack.enter_async_context(Screening(core, Declarations(core))),

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_,
 from hub.core import Core
 from hub.inspection.forms import Fault, FaultsError, Form, read_form
 from hub.inspection.sheets import keep, said
-from hub.inspection.standings import standing_of, standing_row
+from hub.inspection.standings import standing_now, standing_of, standing_row
 from hub.inspection.states import Standing, State, after_amendment, check_step
 from protocol.errors import MalformedError, RefusedError
 from protocol.inspection_kinds import Declaration, Hold, Step
@@ -170,7 +170,7 @@ class Declarations:
         sheet = make_sheet(dict(said) | ({} if by is None else {"by": by}), os.urandom(SALT_BYTES))
 
         def decide(connection: Connection, _size: int) -> tuple[str, Step]:
-            now = standing_of(standing_row(connection, number))
+            now = standing_now(connection, number)
             check_step(now if complete is None else complete(connection, now), to, by)
             keep(connection, sheet)
             return number, Step(to, sheet.commitment, rule)

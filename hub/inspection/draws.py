@@ -37,6 +37,7 @@ from hub.inspection.draw_tables import (
     pool_of,
     result_lines,
 )
+from hub.inspection.sample_plans import Before, before_of, planned
 from hub.inspection.sheets import keep
 from hub.inspection.states import STEPS, State
 from protocol.drawing.inspectors import draw_teams
@@ -58,6 +59,7 @@ from storage.logs import PortLog, port_entries, reader
 from storage.schema import draw_acts, draws, sheets
 
 RULE = "draw/1"
+NO_DIRECT = ("C", "D")  # grades for which release without any check is not open
 LOOK_S = 1.0
 MAX_AHEAD_NS = 7 * 86_400 * SECOND_NS
 PORT = "port"
@@ -307,6 +309,7 @@ class Draws:
         """Let every declaration that was drawn take its step; one that was amended meanwhile takes it once it is screened again."""
         undecided = await self.core.database.read(lambda connection: undone(connection, self._settled))
         places = await self.core.database.read(lambda connection: {number: screened_at(connection, number) for number in undecided})
+        befores: dict[int, Before] = {}
         for waiting in undecided.values():
             number = waiting.entry.id
             now = await self.declarations.get(number)
@@ -315,17 +318,35 @@ class Draws:
             if now.state is not State.SCREENED or not (waiting.is_selected or same):
                 continue
             to = State.SELECTED if waiting.is_selected else self._unselected(waiting)
-            said = {"draw": waiting.number, "result": row.drawn_at, "why": waiting.why, "parts": dict(waiting.parts)}
-            members = {"inspectors": list(waiting.members)} if waiting.is_selected else {}
-            await self.declarations.step(number, to, said | members, rule=RULE)
+            said: dict[str, Any] = {"draw": waiting.number, "result": row.drawn_at, "why": waiting.why, "parts": dict(waiting.parts)}
+            if waiting.is_selected:
+                said |= {"inspectors": list(waiting.members)} | await self._plan(number, row, befores)
+            await self.declarations.step(number, to, said, rule=RULE)
         unsettled = {waiting.number for waiting in undecided.values()}
         over = select(draws.c.number).where(draws.c.drawn_at.is_not(None)).order_by(draws.c.number.desc()).limit(50)
         numbers = await self.core.database.read(lambda connection: connection.execute(over).scalars().all())
         self._settled = {number for number in numbers if number not in unsettled}
 
+    async def _plan(self, number: str, draw: DrawState, befores: dict[int, Before]) -> dict[str, Any]:
+        """Plan the sampling of a declaration by its draw's seed; one that cannot be planned is told why, and goes on."""
+        assert draw.closed_at is not None
+        closed_at = draw.closed_at
+
+        def make(connection: Connection) -> dict[str, Any]:
+            if draw.number not in befores:
+                befores[draw.number] = before_of(connection, closed_at)
+            seed = bytes(draw_row(connection, draw.number)["seed"])
+            return planned(connection, number, befores[draw.number], seed)
+
+        try:
+            return {"plan": await self.core.database.read(make)}
+        except (MalformedError, RefusedError) as error:
+            return {"plan": None, "unplanned": str(error)[:200]}
+
     def _unselected(self, waiting: Waiting) -> State:
-        """Give where an entry goes that was not selected: the lane decides whether its documents are checked."""
-        return State.DOC_CHECK if waiting.entry.lane == "yellow" else State.DIRECT_RELEASE
+        """Give where an entry goes that was not selected: its documents are checked by its lane, or by its credit."""
+        checked = waiting.entry.lane == "yellow" or waiting.entry.grade in NO_DIRECT
+        return State.DOC_CHECK if checked else State.DIRECT_RELEASE
 
 
 def name_of(number: int) -> str:

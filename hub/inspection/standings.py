@@ -4,10 +4,12 @@ Guarantees: rows depend on records alone, in the order of the log; sheets add no
 """
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
+from hub.inspection.sample_tables import lab_of
 from hub.inspection.states import Standing, State
 from protocol.errors import RefusedError
 from protocol.inspection_kinds import Declaration, Hold, Step
@@ -67,3 +69,9 @@ def standing_row(connection: Connection, declaration: str) -> RowMapping:
 def standing_of(row: Row | RowMapping) -> Standing:
     """Give what guards look at, as far as the declaration's own records say it."""
     return Standing(State(row["state"]), row["selected"], row["held"], frozenset(json.loads(row["holds"])))
+
+
+def standing_now(connection: Connection, declaration: str) -> Standing:
+    """Give what guards look at, with what the laboratory has against it; raise RefusedError when there is none of this number."""
+    found = standing_of(standing_row(connection, declaration))
+    return replace(found, laboratory=tuple(lab_of(connection, declaration).obstacles()))

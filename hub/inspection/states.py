@@ -101,7 +101,7 @@ class Standing:
 
     `held`: our own hold is in force at the port, as it is from selection to release; `holds`: other authorities with an open hold;
     `missing`: must-records that are not there or not verified; `inspectors`: who worked on the inspection; `direct`: screening
-    allows release without inspection; `verdict`: of the newest evaluation.
+    allows release without inspection; `verdict`: of the newest evaluation; `laboratory`: what its samples have against passing it.
     """
 
     state: State
@@ -112,6 +112,7 @@ class Standing:
     inspectors: frozenset[str] = frozenset()
     direct: bool = False
     verdict: State | None = None
+    laboratory: tuple[str, ...] = ()
 
 
 def check_step(now: Standing, to: State, by: str | None = None) -> None:
@@ -132,6 +133,8 @@ def obstacles(now: Standing, to: State, by: str | None = None) -> list[str]:
         found.append("it was selected, and stays so")
     if to in _VERDICTS or to in (S.RELEASE_APPROVED, S.RELEASED):
         found += [f"must-record {name} is missing or not verified" for name in now.missing]
+    if to in (S.PASSED, S.RELEASE_APPROVED, S.RELEASED):
+        found += now.laboratory
     if to in (S.RELEASE_APPROVED, S.RELEASED):
         found += _release_obstacles(now, by)
     return found

@@ -1,0 +1,1 @@
+"""Keep what ships of sampling: the rules by goods, as data."""

@@ -1,0 +1,164 @@
+"""Samples at the hub, on SQLite and on PostgreSQL alike: planned by the draw's seed, followed to the laboratory, in the way of passing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hub.app import Hub
+from hub.check import check_hub
+from hub.inspection.laboratory import BROKEN, POSITIVE, Finding, SampleDraft
+from hub.inspection.sample_plans import before_of, planned
+from hub.inspection.states import State
+from protocol.errors import RefusedError
+from storage.keys import create_ed25519
+from tests.contracts.test_draws import TWO, drawn, inspectors, policy_for, screen
+from tests.hub_parts import running_hub, settings_for, settled
+from tests.inspection_parts import arriving_soon
+
+LAB = "lab-1"
+ON_SITE = (State.SELECTED, State.HELD, State.DISPATCHED, State.POSITIONED, State.PAIRED, State.INSPECTING)
+DRAFT = SampleDraft(LAB, "durian flesh", "2.5", "kg", 1, "CSQU3054383", ("7", "31"), ("residues",), True, {"sampler": "act:1"})
+NEGATIVE = Finding("R-1", "negative", (("cadmium", "0.01 mg/kg"),), "ab" * 32)
+POSITIVE_FINDING = Finding("R-2", "positive", (("cadmium", "9 mg/kg"),), "cd" * 32, "above GB 2762")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    if request.param == "sqlite":
+        return ""
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
+
+
+@pytest.fixture
+async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
+    (tmp_path / "keys").mkdir()
+    async with running_hub(settings_for(tmp_path, database_url), create_ed25519(tmp_path / "keys" / "log.key")) as running:
+        yield running
+
+
+async def on_site(hub: Hub, reference: str = "R-1") -> str:
+    """Bring a declaration to where its goods are inspected, and the laboratory into the reference data."""
+    if not any(one.key == LAB for one in await hub.references.list("partner")):
+        await hub.references.put("partner", LAB, {"name": "技术中心", "role": "laboratory"}, "admin", "listed")
+    number = (await hub.declarations.lodge(arriving_soon(hub.core.clock, reference=reference), "trader.wu")).number
+    for state in (State.ACCEPTED, State.SCREENED, *ON_SITE):
+        await hub.declarations.step(number, state, {}, rule="test/1")
+    return number
+
+
+async def at_laboratory(hub: Hub, number: str) -> str:
+    sample = (await hub.laboratory.draw(number, DRAFT, "li.wei")).number
+    await hub.laboratory.seal(sample, "li.wei", "S-77")
+    await hub.laboratory.hand_over(sample, "li.wei", "driver Sun")
+    return sample
+
+
+async def state_of(hub: Hub, number: str) -> State:
+    return (await hub.declarations.get(number)).state
+
+
+async def test_a_sample_goes_from_the_goods_to_its_report_and_the_declaration_with_it(hub: Hub) -> None:
+    number, lab = await on_site(hub), hub.laboratory
+    first = await lab.draw(number, DRAFT, "li.wei")
+    second = await lab.draw(number, DRAFT, "li.wei")
+    assert (first.number, second.number) == (f"{number}-S01", f"{number}-S02")
+    assert await state_of(hub, number) is State.SAMPLED
+    for one in (first.number, second.number):
+        with pytest.raises(RefusedError, match="must be sealed"):
+            await lab.hand_over(one, "li.wei", "driver Sun")
+        await lab.seal(one, "li.wei", f"seal of {one}")
+        assert await state_of(hub, number) is State.SAMPLED
+        await lab.hand_over(one, "li.wei", "driver Sun", "cold box 4 °C")
+    assert await state_of(hub, number) is State.LAB_PENDING
+    assert (await lab.state(number)).open == (first.number, second.number)
+    with pytest.raises(RefusedError, match="must be received before it is reported"):
+        await lab.report(first.number, LAB, "lab.he", NEGATIVE)
+    with pytest.raises(RefusedError, match="another laboratory"):
+        await lab.receive(first.number, "lab-2", "lab.he", sealed=True, fit=True)
+    with pytest.raises(RefusedError, match="no report of the laboratory yet"):
+        await hub.declarations.step(number, State.PASSED, {}, by="zhou.jun")
+    for one in (first.number, second.number):
+        await lab.receive(one, LAB, "lab.he", sealed=True, fit=True)
+        done = await lab.report(one, LAB, "lab.he", NEGATIVE)
+    assert (done.state, done.verdict, done.report) == ("reported", "negative", "ab" * 32)
+    assert [one.act for one in done.acts] == ["drawn", "sealed", "handed-over", "received", "reported"]
+    assert (await lab.state(number)).obstacles() == []
+    await hub.declarations.step(number, State.PASSED, {}, by="zhou.jun")
+    assert len(await lab.list(declaration=number)) == len(await lab.list(laboratory=LAB)) == 2
+    await settled(hub)
+    assert (await check_hub(hub.core.settings)).problems == ()
+
+
+async def test_a_positive_sample_bars_passing_and_rings(hub: Hub) -> None:
+    number, lab = await on_site(hub), hub.laboratory
+    sample = await at_laboratory(hub, number)
+    await lab.receive(sample, LAB, "lab.he", sealed=True, fit=True)
+    await lab.report(sample, LAB, "lab.he", POSITIVE_FINDING)
+    with pytest.raises(RefusedError, match=f"found sample {sample} positive"):
+        await hub.declarations.step(number, State.PASSED, {}, by="zhou.jun")
+    with pytest.raises(RefusedError, match="is reported"):
+        await lab.void(sample, "chen.min", "zhou.jun", "we do not like it")
+    assert [(one.kind, one.subject) for one in await hub.alarms.list()] == [(POSITIVE, sample)]
+    await hub.declarations.step(number, State.FAILED, {}, by="zhou.jun")
+
+
+async def test_a_broken_seal_is_a_finding_until_two_persons_give_the_sample_up(hub: Hub) -> None:
+    number, lab = await on_site(hub), hub.laboratory
+    sample = await at_laboratory(hub, number)
+    await lab.receive(sample, LAB, "lab.he", sealed=False, fit=True)
+    assert [(one.kind, one.subject) for one in await hub.alarms.list()] == [(BROKEN, sample)]
+    assert (await lab.state(number)).broken == (sample,)
+    with pytest.raises(RefusedError, match="did not arrive sound"):
+        await lab.report(sample, LAB, "lab.he", NEGATIVE)
+    with pytest.raises(RefusedError, match="not sound"):
+        await hub.declarations.step(number, State.PASSED, {}, by="zhou.jun")
+    with pytest.raises(RefusedError, match="second person"):
+        await lab.void(sample, "chen.min", "chen.min", "broken")
+    await lab.void(sample, "chen.min", "zhou.jun", "broken on the way")
+    assert (await lab.state(number)).obstacles() == []
+
+
+async def test_samples_are_drawn_in_an_inspection_only_and_numbered_once(hub: Hub) -> None:
+    number = await on_site(hub)
+    found = await asyncio.gather(*(hub.laboratory.draw(number, DRAFT, "li.wei") for _ in range(10)))
+    assert sorted(one.number for one in found) == [f"{number}-S{at:02d}" for at in range(1, 11)]
+    with pytest.raises(RefusedError, match="no laboratory"):
+        await hub.laboratory.draw(number, SampleDraft("terminal-1", "x", "1", "kg"), "li.wei")
+    for one in found:
+        await hub.laboratory.void(one.number, "chen.min", "zhou.jun", "by mistake")
+    assert await state_of(hub, number) is State.INSPECTING
+    other = (await hub.declarations.lodge(arriving_soon(hub.core.clock, reference="R-2"), "trader.wu")).number
+    with pytest.raises(RefusedError, match="while it is inspected"):
+        await hub.laboratory.draw(other, DRAFT, "li.wei")
+
+
+async def test_the_plan_is_kept_with_the_selection_and_an_amendment_changes_nothing_of_it(hub: Hub) -> None:
+    await inspectors(hub)
+    await hub.draws.set_policy(await policy_for(hub), *TWO)
+    number = (await screen(hub, 1, "red"))[0]
+    state = await drawn(hub)
+    plan = await hub.laboratory.plan(number)
+    assert plan is not None and state.closed_at is not None
+    assert (plan["boxes"], plan["amended"], plan["before"]) == (["CSQU3054383"], False, state.closed_at)
+    lot = plan["lots"][0]
+    assert (lot["rule"], lot["lot"], lot["n"], lot["severity"], lot["laboratory"]) == ("fruit", 960, 506, "normal", True)
+    assert len(lot["lines"][0]["packages"]["CSQU3054383"]) == 506
+    form = arriving_soon(hub.core.clock, reference="R-0000")
+    form["goods"] = [form["goods"][0] | {"packages": 5}]
+    await hub.declarations.amend(number, form, "trader.wu", "we counted again")
+    now = await hub.laboratory.plan(number)
+    assert now == {**plan, "amended": True}
+    closed_at = state.closed_at
+    again = await hub.core.database.read(
+        lambda connection: planned(connection, number, before_of(connection, closed_at), bytes.fromhex(plan["seed"]))
+    )
+    assert again == {name: value for name, value in plan.items() if name != "amended"}
+    assert await hub.laboratory.plan((await screen(hub, 1, first=5))[0]) is None
+    with pytest.raises(RefusedError, match="not on this inspection"):
+        for step in ON_SITE[1:]:
+            await hub.declarations.step(number, step, {}, rule="test/1")
+        await hub.references.put("partner", LAB, {"name": "技术中心", "role": "laboratory"}, "admin", "listed")
+        await hub.laboratory.draw(number, DRAFT, "sun.yan")
