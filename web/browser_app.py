@@ -23,6 +23,7 @@ from web import (
     api_draws,
     api_enrolment,
     api_events,
+    api_exchange,
     api_exports,
     api_files,
     api_keeping,
@@ -33,6 +34,7 @@ from web import (
     api_procedures,
     api_records,
     api_references,
+    api_releases,
     api_rules,
     api_sessions,
     api_story,
@@ -64,6 +66,8 @@ PAGES = (
     "/procedures/{key}",
     "/draws",
     "/draws/{number}",
+    "/desk",
+    "/exchange",
 )
 RECORD_PAGE = "/records/{issuer}/{epoch}/{position}"
 _PARTS = (
@@ -87,6 +91,8 @@ _PARTS = (
     api_story,
     api_procedures,
     api_rules,
+    api_releases,
+    api_exchange,
 )
 _ABOUT = """Instants are Unix milliseconds, hashes lower-case hex. Log in by `POST /api/v1/session` and send the `csrf` it gives as
 `X-CSRF-Token` with every write, or use `Authorization: Bearer <API token>`. Every error has the form `{"error": {kind, what, where}}`,

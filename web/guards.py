@@ -141,5 +141,6 @@ Inspecting = Annotated[Caller, Depends(need_role(SUPERVISOR, INSPECTOR))]
 Overseeing = Annotated[Caller, Depends(need_role(SUPERVISOR, ADMINISTRATOR))]
 Trading = Annotated[Caller, Depends(need_role(TRADER, SUPERVISOR, ADMINISTRATOR))]
 Holding = Annotated[Caller, Depends(need_role(PARTNER, SUPERVISOR))]  # other authorities' holds
+Exchanging = Annotated[Caller, Depends(need_role(PARTNER, SUPERVISOR, ADMINISTRATOR))]
 Partnering = Annotated[Caller, Depends(need_role(PARTNER, ADMINISTRATOR))]
 Administrator = Annotated[Caller, Depends(need_role(ADMINISTRATOR))]

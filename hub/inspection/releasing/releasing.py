@@ -16,6 +16,7 @@ from hub.exchange.telling import DETAIN, HOLD, RECALL, RETURN, TREAT, Kind, Told
 from hub.inspection.references import find
 from hub.inspection.releasing import tables
 from hub.inspection.releasing.clearing import Cleared, Judged, Sources, clear, clear_against_evidence, judge
+from hub.inspection.releasing.desk import VERDICTS, Desk, desk
 from hub.inspection.sheets import said as said_in
 from hub.inspection.states import STEPS, State, check_step
 from protocol.clearing import encode_evidence
@@ -24,16 +25,6 @@ from protocol.errors import MalformedError, RefusedError
 from protocol.kinds import Body
 
 Verdict = Literal["pass", "treat", "rectify", "re-inspect", "return", "destroy", "detain", "case"]
-VERDICTS: Mapping[str, State] = {
-    "pass": State.PASSED,
-    "treat": State.TREATMENT,
-    "rectify": State.RECTIFY,
-    "re-inspect": State.RE_INSPECT,
-    "return": State.RETURN,
-    "destroy": State.DESTROY,
-    "detain": State.DETAINED,
-    "case": State.CASE_FILED,
-}
 _TOLD: Mapping[str, Kind] = {"treat": TREAT, "return": RETURN, "detain": DETAIN}
 HOLD_RULE, RELEASE_RULE, RECALL_RULE = "hold/1", "release/1", "recall/1"
 NOBODY_TO_TELL = "nobody to tell of a hold"
@@ -51,6 +42,43 @@ class Outcome:
     root: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """An evaluation that was made; what its sheet says is None where that was erased."""
+
+    position: int
+    verdict: str
+    wall_ns: int
+    by: str | None
+    reason: str | None
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A release, an override or a recall; as for `Judgement`."""
+
+    position: int
+    act: str
+    wall_ns: int
+    rule: str | None
+    size: int
+    root: bytes
+    items: int
+    by: str | None
+    second: str | None
+    reason: str | None
+    against: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What was judged and done of a declaration."""
+
+    judgements: tuple[Judgement, ...]
+    acts: tuple[Act, ...]
+
+
 @dataclass(slots=True)
 class Releases:
     """Evaluations and releases of one port."""
@@ -62,6 +90,22 @@ class Releases:
         """Give how a declaration stands now and what is missing, with the evidence found; raise RefusedError when there is none."""
         size = self.core.sequencer.size
         return await self.core.database.read(lambda connection: judge(connection, size, number, self.sources))
+
+    async def desk(self, limit: int = 100) -> Desk:
+        """Give the release desk: ready, blocked, overridden."""
+        size = self.core.sequencer.size
+        return await self.core.database.read(lambda connection: desk(connection, size, self.sources, limit))
+
+    async def past(self, number: str) -> Past:
+        """Give what was judged and released of a declaration, in order, with what the sheets say."""
+        return await self.core.database.read(lambda connection: _past(connection, number))
+
+    async def evidence(self, root: bytes) -> bytes:
+        """Give the list of what a release rests on, by its root; raise RefusedError when there is none."""
+        found = await self.core.database.read(lambda connection: tables.evidence(connection, root))
+        if found is None:
+            raise RefusedError("is not known", where=f"evidence {root.hex()}")
+        return found
 
     async def evaluate(self, number: str, verdict: Verdict, by: str, reason: str, findings: Sequence[str] = ()) -> Outcome:
         """Judge an inspection, and take the step that follows; raise RefusedError naming the guard that does not hold."""
@@ -228,6 +272,20 @@ def bad(judged: Judged) -> list[str]:
     """Give what stands against goods that were released already: evidence that is missing now, a hold, a bad report."""
     found = [f"must-record {name} is missing or not verified" for name in judged.standing.missing]
     return found + [f"{authority} holds it" for authority in sorted(judged.standing.holds)] + list(judged.laboratory)
+
+
+def _past(connection: Connection, number: str) -> Past:
+    judgements = []
+    for row in tables.evaluations_of(connection, number):
+        sheet = said_in(connection, bytes(row["sheet"])) or {}
+        words = (sheet.get("by"), sheet.get("reason"), tuple(sheet.get("findings", ())))
+        judgements.append(Judgement(row["position"], row["verdict"], row["wall_ns"], *words))
+    acts = []
+    for row in tables.releases_of(connection, number):
+        sheet = said_in(connection, bytes(row["sheet"])) or {}
+        facts = (row["position"], row["act"], row["wall_ns"], row["rule"], row["size"], bytes(row["root"]), row["items"])
+        acts.append(Act(*facts, sheet.get("by"), sheet.get("second"), sheet.get("reason"), tuple(sheet.get("against", ()))))
+    return Past(tuple(judgements), tuple(acts))
 
 
 def _new(judged: Judged) -> bool:
