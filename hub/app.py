@@ -39,6 +39,8 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.rules       propose(key, value, by, reason) ; approve, reject, withdraw, list, get, in_force, dry_run    targeting rules
     hub.screening   go_on() -> steps ; decide(number, accept, by, reason) ; left() ; of(number) -> Screened      acceptance and risk
     hub.procedures  in_force(name, day) ; propose, publish, reject, withdraw, versions, get, by_hash     operating procedures
+    hub.dispatch    dispatch(number, bay, by) -> TaskFacts ; task_of, inspectors_of(number)      inspectors to a held declaration
+    hub.fieldwork   keys, acts, site, tickets: phones' keys, signed acts, what people see, tickets for recorders
     hub.files       announce(owner, manifest) ; put_part(owner, sha256, offset, chunks) ; state, open(sha256)     what people send
     hub.draws       set_policy, call(closes_ns), exclude, refuse, override, list, get, bundle(number)   the double draw
     hub.stories     task(task, at_ns=None) ; declaration(number, at_ns=None) ; lanes(task, at_ns, wish)   what happened, as of any moment
@@ -89,6 +91,8 @@ from hub.ingest import Ingest
 from hub.inspection.credit import Credits
 from hub.inspection.declarations import Declarations
 from hub.inspection.draws import Draws
+from hub.inspection.fieldwork.dispatch import Dispatch
+from hub.inspection.fieldwork.office import Fieldwork, open_fieldwork
 from hub.inspection.laboratory import Laboratory
 from hub.inspection.publishing import Procedures
 from hub.inspection.references import References
@@ -172,6 +176,8 @@ class Hub:
     second_looks: SecondLooks
     stories: Stories
     supervision: Supervision
+    dispatch: Dispatch
+    fieldwork: Fieldwork
     files: Files
     exchange: Exchange
     deliveries: Delivering
@@ -293,6 +299,8 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         stories=Stories(core),
         second_looks=await stack.enter_async_context(SecondLooks(core)),
         supervision=Supervision(core),
+        dispatch=Dispatch(core, tasks),
+        fieldwork=await open_fieldwork(core, stack),
         files=await stack.enter_async_context(Files(core, blobs)),
         exchange=exchange,
         deliveries=deliveries,
@@ -364,7 +372,7 @@ def _wire(hub: Hub) -> None:
         boxes = sorted({receipt.box for receipt in publication.receipts})
         hub.events.tell("checkpoint", size=publication.size, boxes=boxes)
 
-    hub.ingest.listeners.append(accepted)
+    hub.ingest.listeners += [accepted, hub.fieldwork.accepted]
     hub.core.sequencer.listeners.append(published)
     _wire_witnesses(hub)
 

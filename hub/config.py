@@ -56,6 +56,15 @@ class FileSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FieldworkSettings:
+    """Work on site."""
+
+    key_hours: int = setting("How long the key of a phone is certified at a login.", default=24, unit="h", bounds=(1, 720))
+    ticket_seconds: int = setting("How long a ticket for a recorder holds.", default=300, unit="s", bounds=(30, 300))
+    video_hours: int = setting("Full video may follow this long after a task ended.", default=24, unit="h", bounds=(1, 720))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IngestSettings:
     """How what boxes send is verified."""
 
@@ -254,6 +263,7 @@ class HubSettings:
     database: DatabaseSettings = DatabaseSettings()
     blobs: BlobSettings = BlobSettings()
     files: FileSettings = FileSettings()
+    fieldwork: FieldworkSettings = FieldworkSettings()
     ingest: IngestSettings = IngestSettings()
     log: LogSettings = LogSettings()
     witnessing: WitnessingSettings = WitnessingSettings()

@@ -15,6 +15,7 @@ from hub.exchange.tables import ExchangeBody, project_message
 from hub.inspection.credit_tables import project_credit
 from hub.inspection.draw_tables import DrawBody, project_draw
 from hub.inspection.entries import project_reference
+from hub.inspection.fieldwork.tables import WorkBody, project_site_task, project_work
 from hub.inspection.published import project_procedure
 from hub.inspection.releasing.tables import project_clearing
 from hub.inspection.rule_tables import project_rule
@@ -32,7 +33,7 @@ from protocol.merkle import leaf_hash
 from protocol.notes import SignedCheckpoint
 from protocol.records import Record, SignedRecord
 from protocol.rule_kinds import ProcedureAct, RuleAct
-from storage import conduct_schema, exchange_schema, schema
+from storage import conduct_schema, exchange_schema, fieldwork_schema, schema
 from storage.database import insert_many, insert_new, upsert
 from storage.schema import stream_hours
 
@@ -273,6 +274,7 @@ def _project_task(connection: Connection, record: Record, body: kinds.Task) -> N
         "facts": json.dumps(body.facts or (), ensure_ascii=False),
     }
     _insert(connection, schema.tasks, row)
+    project_site_task(connection, record, body)
 
 
 def _project_enrolment(connection: Connection, record: Record, body: kinds.Enrolment) -> None:
@@ -300,6 +302,7 @@ _OTHERS: Sequence[tuple[Any, Callable[[Connection, Record, Any], None]]] = (
     (Evaluation | Release, project_clearing),
     (CreditEvent | Appeal | RuleSet, project_credit),
     (Sample, project_sample),
+    (WorkBody, project_work),
 )
 BOX_TABLES: Sequence[Table] = (schema.sessions, schema.segments, schema.gaps, schema.recordings, schema.bonds, schema.streams, stream_hours)
 HUB_TABLES: Sequence[Table] = (
@@ -338,4 +341,9 @@ HUB_TABLES: Sequence[Table] = (
     exchange_schema.port_events,
     exchange_schema.evaluations,
     exchange_schema.releases,
+    fieldwork_schema.inspection_tasks,
+    fieldwork_schema.device_keys,
+    fieldwork_schema.work_acts,
+    fieldwork_schema.system_notes,
+    fieldwork_schema.tickets,
 )

@@ -14,6 +14,7 @@ from protocol.inspection_kinds import Declaration, DrawAct, DrawCall, DrawClosin
 from protocol.numbered import decode_fields, encode_fields
 from protocol.rule_kinds import ProcedureAct, RuleAct
 from protocol.supervision_kinds import Annotation, Instruction, SecondLook, SecondRound
+from protocol.work_kinds import DeviceKey, SystemNote, Ticket, Work
 
 GapCause = Literal[
     "camera lost", "camera stalled", "recorder lost", "frames lost", "disk full", "disk slow", "restart", "bytes lost",
@@ -470,6 +471,7 @@ Body = (
     | CreditEvent | Appeal | RuleSet | Sample
     | Annotation | Instruction | SecondRound | SecondLook
     | MessageIn | MessageOut | PortEvent | Delivery | Evaluation | Release
+    | DeviceKey | Work | SystemNote | Ticket
 )  # fmt: skip
 
 KINDS: dict[str, type[Any]] = {kind.KIND: kind for kind in get_args(Body)}

@@ -12,6 +12,7 @@ from protocol import conduct_kinds as conduct
 from protocol import inspection_kinds as inspection
 from protocol import rule_kinds as ruling
 from protocol import supervision_kinds as supervision
+from protocol import work_kinds as working
 from protocol.identifiers import HubId, Issuer, SiteId, StreamId
 from protocol.instants import Instant
 from protocol.merkle import leaf_hash
@@ -112,6 +113,10 @@ BODIES: dict[str, tuple[str, Any]] = {
     "appeal": ("91210200MA0SIM001X", conduct.Appeal(41, "upheld", HASH)),
     "rule-set": ("credit/ciq/2", conduct.RuleSet("credit", b"{}", HASH)),
     "sample": (f"{DECLARATION}-S01", conduct.Sample("reported", DECLARATION, HASH, "lab-1", True, "positive", HASH[::-1])),
+    "device-key": (HASH.hex(), working.DeviceKey("issued", b"spki", HASH, AT.wall_ns)),
+    "work": ("T-1", working.Work("answers", HASH[:16], HASH, 7, HASH[::-1], -93_600_000)),
+    "system-note": (DECLARATION, working.SystemNote("temperature-log", HASH)),
+    "ticket": ("T-1", working.Ticket(HASH[:16], AT.wall_ns, "li.wei")),
     "head-seen": ("box-1", kinds.HeadSeen(3, b"note", "li.wei", "code")),
 }
 

@@ -39,6 +39,7 @@ from web import (
     api_sessions,
     api_story,
     api_tasks,
+    api_work,
     schemas,
 )
 from web.answering import API_ERRORS, on_http_error, on_invalid_request, on_portwitness_error
@@ -73,6 +74,7 @@ RECORD_PAGE = "/records/{issuer}/{epoch}/{position}"
 _PARTS = (
     api_sessions,
     api_tasks,
+    api_work,
     api_playback,
     api_exports,
     api_files,

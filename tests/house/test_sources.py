@@ -52,7 +52,7 @@ LONGEST_FILE = 700  # lines; look hard at 500
 LONGEST_FUNCTION = 80  # lines
 FORBIDDEN = {
     "a note to oneself": re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b"),
-    "a path of one machine": re.compile(r"(?<![\w.$}>-])/(?:work(?!/[{$<T])|root|home/(?!portwitness)\w+|Users)/"),
+    "a path of one machine": re.compile(r"(?<![\w.$}>-])/(?:work(?!/(?:[{$<T]|keys))|root|home/(?!portwitness)\w+|Users)/"),
     "a package registry": re.compile(r"py" + r"pi\.org|pythonho" + r"sted|registry\.np" + r"mjs|--(?:extra-)?index" + r"-url"),
     "a work item": re.compile(r"\b[Ii]ssue[ -]?#?\d|\bpull request\b"),
 }  # fmt: skip

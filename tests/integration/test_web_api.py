@@ -41,6 +41,18 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("POST", "/tasks/{task}/playbacks", EVERYBODY, None),
     ("DELETE", "/playbacks/{view}", EVERYBODY, None),
     ("GET", "/segments/{sha256}", EVERYBODY, None),
+    ("POST", "/work/keys", (S, I), {"spki": "AA==", "device": "phone"}),
+    ("GET", "/work/keys", (S, I), None),
+    ("POST", "/work/keys/{key_id}/revoke", EVERYBODY, {"reason": "lost"}),
+    ("GET", "/work", EVERYBODY, None),
+    ("GET", "/work/{task}", EVERYBODY, None),
+    ("POST", "/work/{task}/acts", (S, I), {"act": "{}", "key_id": "00" * 32, "signature": "AA=="}),
+    ("GET", "/work/{task}/acts", EVERYBODY, None),
+    ("GET", "/work/{task}/proof/{act_id}", EVERYBODY, None),
+    ("POST", "/work/{task}/ticket", (S, I), None),
+    ("POST", "/declarations/{number}/dispatch", (S,), {"bay": "b-1"}),
+    ("GET", "/declarations/{number}/missing", EVERYBODY, None),
+    ("POST", "/declarations/{number}/system-notes", (S, A), {"key": "temperature-log", "source": "logger", "told": {}}),
     ("POST", "/files", KNOWN, {"sha256": "00" * 32, "size": 5, "name": "a.jpg", "kind": "photo"}),
     ("PUT", "/files/{sha256}", KNOWN, None),
     ("GET", "/files/{sha256}", KNOWN, None),
@@ -153,6 +165,7 @@ VALUES = {
     "{alarm}": "1", "{issuer}": "hub:hub-1", "{epoch}": "0", "{position}": "0", "{name}": "wang.fang", "{token}": "none",
     "{request}": "none", "{excerpt}": "none", "{job}": "none", "{number}": "0", "{old}": "1", "{new}": "1", "{index}": "0",
     "{path:path}": "0/000.p/1",
+    "{key_id}": "00" * 32, "{act_id}": "00" * 16,
 }  # fmt: skip
 
 
