@@ -96,6 +96,7 @@ from hub.inspection.fieldwork.office import Fieldwork, open_fieldwork
 from hub.inspection.laboratory import Laboratory
 from hub.inspection.publishing import Procedures
 from hub.inspection.references import References
+from hub.inspection.releasing.asking import count_gate_out, sources
 from hub.inspection.releasing.following import ByRule
 from hub.inspection.releasing.releasing import Releases
 from hub.inspection.ruling import Rules
@@ -259,7 +260,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
     export = await stack.enter_async_context(Export(core, blobs))
     derivation = await stack.enter_async_context(Derivation(core, blobs))
     exchange, deliveries = await _open_exchange(core, stack)
-    releases = Releases(core)
+    releases = Releases(core, sources())
     await stack.enter_async_context(ByRule(core, releases, settings.inspection.automatic))
     hub = Hub(
         core=core,
@@ -313,7 +314,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
 async def _open_exchange(core: Core, stack: AsyncExitStack) -> tuple[Exchange, Delivering]:
     """Open the exchange with the port's other systems, and bring what is queued to them."""
     deliveries = await stack.enter_async_context(Delivering(core))
-    exchange = Exchange(core, woken=[deliveries.woken])
+    exchange = Exchange(core, count_gate_out, [deliveries.woken])
     await stack.enter_async_context(Following(core, exchange))
 
     async def published(publication: Publication) -> None:

@@ -165,6 +165,7 @@ class Exchange:
         check_delivery(bytes.fromhex(partner.key), headers, raw, self.core.clock.now().wall_ns // SECOND_NS)
 
     def _tell(self, alarms: Sequence[tuple[str, str, str]], partner: str) -> None:
+        self.core.sequencer.wake()  # what else was staged with it
         for kind, subject, detail in alarms:
             self.core.events.tell("alarm", kind=kind, subject=subject, detail=detail)
         self.core.events.tell("exchange", partner=partner)

@@ -10,7 +10,9 @@ from hub.app import Hub
 from hub.check import check_hub
 from hub.exchange.judging import ILLEGAL_GATE_OUT, NO_RIGHT, UNDECLARED
 from hub.exchange.taking import CONFLICT
+from hub.inspection.credit_tables import event_rows
 from hub.inspection.declarations import Declared
+from hub.inspection.releasing.asking import GATE_OUT_ITEM
 from hub.inspection.states import State
 from protocol.edifact.answers import read_complaint, read_control
 from protocol.edifact.boxes import BoxMove
@@ -19,7 +21,7 @@ from protocol.edifact.orders import Order, write_order
 from protocol.errors import RefusedError, VerificationError
 from storage.keys import create_ed25519
 from tests.exchange_parts import BOX, CUSTOMS, TERMINAL, codeco, event, gate_out, know_partners, telling
-from tests.hub_parts import running_hub, settings_for
+from tests.hub_parts import running_hub, settings_for, settled
 from tests.inspection_parts import arriving_soon
 
 JSON, EDIFACT = "application/json", "application/edifact"
@@ -126,6 +128,9 @@ async def test_a_gate_out_needs_a_release(hub: Hub) -> None:
     taken = await hub.exchange.take(TERMINAL, codeco("1", gate_out()), EDIFACT)
     assert [(one.event, one.outcome, one.declaration) for one in taken.events] == [("GTOT", "illegal", number)]
     assert ILLEGAL_GATE_OUT in await alarms(hub) and await state_of(hub, number) is State.DISPATCHED
+    await settled(hub)
+    counted = await hub.core.database.read(lambda connection: event_rows(connection, "91210200MA0SIM001X"))
+    assert [row["item"] for row in counted] == [GATE_OUT_ITEM]
     away = await hub.exchange.take(TERMINAL, codeco("2", gate_out("TEMU4701220")), EDIFACT)
     assert [one.outcome for one in away.events] == ["kept"] and UNDECLARED in await alarms(hub)
 
