@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -37,6 +38,11 @@ SHIPPED_RULE = "shipped/1"
 MAX_REASON = 1000
 
 
+@cache
+def _shipped_documents() -> tuple[tuple[Procedure, bytes], ...]:
+    return tuple((one, document_of(one)) for one in shipped_procedures())
+
+
 @dataclass(frozen=True, slots=True)
 class Procedures:
     """The operating procedures of one port."""
@@ -46,12 +52,11 @@ class Procedures:
     async def publish_shipped(self) -> int:
         """Publish what ships with the hub and was never heard of here; give how many that were."""
         known = {one.key for one in await self.core.database.read(versions)}
-        missing = [one for one in shipped_procedures() if one.key not in known]
-        await asyncio.gather(*map(self._publish_shipped, missing))
+        missing = [(one, data) for one, data in _shipped_documents() if one.key not in known]
+        await asyncio.gather(*(self._publish_shipped(one, data) for one, data in missing))
         return len(missing)
 
-    async def _publish_shipped(self, one: Procedure) -> None:
-        data = document_of(one)
+    async def _publish_shipped(self, one: Procedure, data: bytes) -> None:
         sheet = make_sheet({"reason": "ships with the hub"}, os.urandom(SALT_BYTES))
 
         def decide(connection: Connection, _size: int) -> tuple[str, ProcedureAct]:
