@@ -44,6 +44,7 @@ The facade (all coroutines unless marked sync; errors are those of protocol.erro
     hub.files       announce(owner, manifest) ; put_part(owner, sha256, offset, chunks) ; state, open(sha256)     what people send
     hub.draws       set_policy, call(closes_ns), exclude, refuse, override, list, get, bundle(number)   the double draw
     hub.stories     task(task, at_ns=None) ; declaration(number, at_ns=None) ; lanes(task, at_ns, wish)   what happened, as of any moment
+    hub.waiting     of(person, role)                                            what waits for somebody
     hub.board       read(person=None) -> cards by column                        what stands where in the house
     hub.supervision annotate(task, span, text, by) ; instruct, acknowledge, instructions, marks     what supervisors say of tasks
     hub.second_looks  assign(task, to, by) ; find(task, outcome, text, by) ; get, list         finished tasks drawn to be looked at again
@@ -103,6 +104,7 @@ from hub.inspection.ruling import Rules
 from hub.inspection.screening import Screening
 from hub.inspection.story.board import Board
 from hub.inspection.story.stories import Stories
+from hub.inspection.story.waiting import Waiting
 from hub.inspection.supervision.marks import Supervision
 from hub.inspection.supervision.second_looks import SecondLooks
 from hub.journals import Journals
@@ -176,6 +178,7 @@ class Hub:
     board: Board
     second_looks: SecondLooks
     stories: Stories
+    waiting: Waiting
     supervision: Supervision
     dispatch: Dispatch
     fieldwork: Fieldwork
@@ -298,6 +301,7 @@ async def _build(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack:
         screening=await stack.enter_async_context(Screening(core, Declarations(core))),
         board=Board(core),
         stories=Stories(core),
+        waiting=Waiting(core),
         second_looks=await stack.enter_async_context(SecondLooks(core)),
         supervision=Supervision(core),
         dispatch=Dispatch(core, tasks),

@@ -1,10 +1,11 @@
 """Stories of tasks and declarations as of any moment; marks, instructions, second looks; the board."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, get_args
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
+from hub.access import Role
 from hub.inspection.story.board import COLUMNS
 from hub.inspection.story.stories import Story
 from hub.inspection.story.telling import Entry
@@ -14,9 +15,10 @@ from protocol.identifiers import TaskId
 from web import schemas as common
 from web import shaping
 from web import story_schemas as schemas
-from web.guards import INSPECTOR, Anyone, Caller, Inspecting, Overseeing, Supervisor, TheHub
+from web.guards import INSPECTOR, Anyone, Caller, Inspecting, Overseeing, Supervisor, TheHub, need_role
 
 router = APIRouter(tags=["supervision"])
+Known = Annotated[Caller, Depends(need_role(*get_args(Role)))]
 AsOf = Annotated[float | None, Query(ge=0, le=4e12, description="as the log held it at this moment; none: as it stands")]
 
 
@@ -102,6 +104,13 @@ async def assign(task: str, ask: schemas.AssignmentAsk, caller: Supervisor, hub:
 async def find(task: str, ask: schemas.FoundAsk, caller: Inspecting, hub: TheHub) -> schemas.LookShape:
     """Log what was found, by the one to whom it was given."""
     return _look(await hub.second_looks.find(TaskId(task), ask.outcome, ask.text, caller.person))
+
+
+@router.get("/badges", summary="Count what waits for the caller")
+async def badges(caller: Known, hub: TheHub) -> schemas.BadgesAnswer:
+    """Give what waits by name, and which first steps a new house has taken, for those who see to them."""
+    found = await hub.waiting.of(caller.person, caller.role)
+    return schemas.BadgesAnswer(counts=found.counts, begun=found.begun)
 
 
 @router.get("/board", summary="Get what stands where")

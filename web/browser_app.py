@@ -5,13 +5,18 @@ nothing from elsewhere.
 """
 
 import asyncio
+import gzip
+import mimetypes
+import os
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from hub.app import Hub
@@ -51,9 +56,11 @@ from web.presence import Presence
 from web.watching import Watching
 
 STATIC = Path(__file__).parent / "static"
+PACKED = (".js", ".css", ".json", ".svg", ".html", ".webmanifest")
 PAGES = (
     "/",
     "/login",
+    "/start",
     "/wall",
     "/tasks",
     "/tasks/{task}",
@@ -163,10 +170,27 @@ def _add_pages(app: FastAPI) -> None:
 
 
 class _Static(StaticFiles):
-    """Files that browsers ask again about: there is no build step that would name them by content."""
+    """Files that browsers ask again about: there is no build step that would name them by content. Texts go packed."""
 
-    def file_response(self, *args: object, **kwargs: object) -> "FileResponse":
-        """Give a file that must be revalidated."""
-        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
-        response.headers["Cache-Control"] = "no-cache"
-        return response  # type: ignore[return-value]
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory=directory)
+        self.packed: dict[str, tuple[str, bytes]] = {}  # path -> (tag, bytes); as many as there are files
+
+    def file_response(self, full_path: Any, stat_result: os.stat_result, scope: Any, status_code: int = 200) -> Response:  # noqa: ANN401
+        """Give a file that must be revalidated; a text packed, where the browser takes it so."""
+        headers = Headers(scope=scope)
+        if status_code != 200 or not str(full_path).endswith(PACKED) or "gzip" not in headers.get("accept-encoding", ""):
+            response = super().file_response(full_path, stat_result, scope, status_code)
+            response.headers["Cache-Control"] = "no-cache"
+            response.headers["Vary"] = "Accept-Encoding"
+            return response
+        tag = f'"{stat_result.st_mtime_ns:x}-{stat_result.st_size:x}-gz"'
+        told = {"Cache-Control": "no-cache", "ETag": tag, "Vary": "Accept-Encoding"}
+        if headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=told)
+        kept = self.packed.get(str(full_path))
+        if kept is None or kept[0] != tag:
+            kept = (tag, gzip.compress(Path(full_path).read_bytes(), 6, mtime=0))
+            self.packed[str(full_path)] = kept
+        told["Content-Encoding"] = "gzip"
+        return Response(kept[1], headers=told, media_type=mimetypes.guess_type(str(full_path))[0] or "application/octet-stream")

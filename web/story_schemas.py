@@ -139,6 +139,13 @@ class FoundAsk(Shape):
     text: Text
 
 
+class BadgesAnswer(Shape):
+    """What waits for the caller, by name; and which first steps were taken."""
+
+    counts: dict[str, int]
+    begun: dict[str, bool]
+
+
 class CardShape(Shape):
     """A declaration, a task, or both, and since when it stands there."""
 

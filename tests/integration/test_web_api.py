@@ -153,6 +153,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("GET", "/second-looks", EVERYBODY, None),
     ("POST", "/second-looks/{task}/assignment", (S,), {"to": "zhou.jun"}),
     ("POST", "/second-looks/{task}/result", (S, I), {"outcome": "confirmed", "text": "x"}),
+    ("GET", "/badges", KNOWN, None),
     ("GET", "/board", EVERYBODY, None),
     ("GET", "/log/leaf/{index}", (S, A), None),
     ("POST", "/tasks/{task}/end", (S,), None),

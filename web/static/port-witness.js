@@ -1,48 +1,24 @@
 // The frame around all pages: who is logged in, where one can go, the language, the light, and the line to the hub.
-import "./login-form.js";
-import "./live-wall.js";
-import "./task-list.js";
-import "./task-page.js";
-import "./pairing-page.js";
-import "./device-list.js";
-import "./alarm-inbox.js";
-import "./people-page.js";
-import "./draw-page.js";
-import "./log-pin.js";
 import { call, remember, whoami } from "./api.js";
 import { changes, whenChanged } from "./changes.js";
+import { homeOf, pageAt } from "./doors.js";
 import { fill, h } from "./dom.js";
-import { viewsTold } from "./live-view.js";
-import { placeOf, RecordPage } from "./record-page.js";
+import { MainMenu } from "./main-menu.js";
 import { clock, language, loadWords, t, zone } from "./words.js";
 
-/** @typedef {{path: string, word: string, roles: string[]}} Door */
-
-/** @type {Door[]} */
-const DOORS = [
-  { path: "/wall", word: "nav.wall", roles: ["supervisor", "administrator"] },
-  { path: "/work", word: "nav.work", roles: ["inspector"] }, // a page of its own, that works with no network
-  { path: "/pair", word: "nav.pair", roles: ["inspector"] },
-  { path: "/tasks", word: "nav.tasks", roles: ["supervisor", "inspector", "administrator"] },
-  { path: "/wall", word: "nav.wall", roles: ["inspector"] },
-  { path: "/draws", word: "nav.draws", roles: ["supervisor", "inspector", "administrator"] },
-  { path: "/devices", word: "nav.devices", roles: ["supervisor", "administrator"] },
-  { path: "/alarms", word: "nav.alarms", roles: ["supervisor", "administrator"] },
-  { path: "/people", word: "nav.people", roles: ["administrator"] },
-];
-
-const INSIDE = ["supervisor", "inspector", "administrator"]; // who hears what changes
-
-const WITH_TASK = ["tasks", "pair", "draws"];
+const FELT = ["alarm", "alarm acknowledged", "declaration", "task", "supervision", "credit", "lagging"]; // what changes a count beside a door
 
 class PortWitness extends HTMLElement {
   constructor() {
     super();
     this.top = h("header", { class: "top" });
+    this.menu = new MainMenu();
     this.offline = h("div", { class: "offline-bar hidden", role: "alert" });
     this.pin = document.createElement("log-pin");
-    this.main = h("main", { tabindex: "-1" });
-    this.alarms = 0;
+    this.main = h("main", { tabindex: "-1", id: "main" });
+    /** @type {Record<string, number>} */
+    this.counts = {};
+    this.wanted = 0;
   }
 
   connectedCallback() {
@@ -51,22 +27,23 @@ class PortWitness extends HTMLElement {
     window.addEventListener("popstate", () => this.draw());
     window.addEventListener("session-ended", () => this.leave());
     changes.addEventListener("line", (event) => this.onLine(/** @type {CustomEvent<number | null>} */ (event).detail));
-    whenChanged(["alarm"], () => this.countAlarms());
+    whenChanged(FELT, () => this.countAll());
     void this.begin();
   }
 
   async begin() {
     setLight(localStorage.getItem("light") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
-    await loadWords();
-    remember(await call("GET", "session").catch(() => null));
+    const [session] = await Promise.all([call("GET", "session").catch(() => null), loadWords()]);
+    remember(session);
     if (whoami()) this.enter();
     else this.draw();
+    void import("./log-pin.js"); // it looks at the log once the page stands
   }
 
   enter() {
-    if (INSIDE.includes(whoami()?.role ?? "")) changes.open();
+    changes.open();
     if (["/", "/login"].includes(location.pathname)) history.replaceState(null, "", this.home());
-    void this.countAlarms();
+    void this.countAll();
     this.draw();
   }
 
@@ -77,7 +54,7 @@ class PortWitness extends HTMLElement {
   }
 
   home() {
-    return whoami()?.role === "inspector" ? "/pair" : "/wall";
+    return homeOf(whoami()?.role ?? "");
   }
 
   /** @param {number | null} since */
@@ -87,61 +64,63 @@ class PortWitness extends HTMLElement {
     this.offline.textContent = since === null ? "" : t("app.offline", { time: clock(since) });
   }
 
-  async countAlarms() {
-    if (!["supervisor", "administrator"].includes(whoami()?.role ?? "")) return;
-    const answer = await call("GET", "alarms").catch(() => ({ alarms: [] }));
-    this.alarms = answer.alarms.length;
-    this.drawTop();
+  async countAll() {
+    const answer = await call("GET", "badges").catch(() => null);
+    if (!answer) return;
+    this.counts = answer.counts;
+    this.showMenu();
+  }
+
+  showMenu() {
+    this.menu.show(whoami()?.role ?? "", location.pathname, this.counts);
   }
 
   draw() {
-    fill(this, this.top, this.offline, this.pin, this.main);
+    const skip = h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ event) => this.skip(event) }, t("app.skip"));
+    fill(this, skip, this.top, this.offline, this.pin, this.main);
     this.drawTop();
     document.title = `Portwitness · ${t("app.title")}`;
-    if (!whoami()) {
-      fill(this.main, document.createElement("login-form"));
+    if (whoami()) void this.open();
+    else void this.put("login-form", () => import("./login-form.js"), {});
+  }
+
+  async open() {
+    const found = pageAt(location.pathname, whoami()?.role ?? "");
+    if (typeof found === "string") {
+      this.wanted += 1;
+      fill(this.main, h("div", { class: "empty" }, h("p", {}, t(`app.${found}`)), h("a", { class: "button primary", href: this.home() }, t("app.home"))));
       return;
     }
-    fill(this.main, this.page());
+    document.title = `${t(found.door.word)} · Portwitness`;
+    await this.put(found.view.element, found.view.load, found.view.attributes ?? {});
   }
 
-  page() {
-    const [first = "", ...rest] = location.pathname.split("/").filter(Boolean);
-    const door = DOORS.find((one) => one.path === `/${first}` && one.roles.includes(whoami()?.role ?? ""));
-    if (first === "records" && rest.length === 3) {
-      const page = new RecordPage();
-      page.setAttribute("place", placeOf(rest));
-      return page;
+  /** Load a page's module, then show it; whoever went on meanwhile is not called back. @param {string} element @param {() => Promise<unknown>} load @param {Record<string, string>} attributes */
+  async put(element, load, attributes) {
+    const wanted = (this.wanted += 1);
+    if (!customElements.get(element)) fill(this.main, h("p", { class: "empty pulse", role: "status" }, t("app.loading")));
+    try {
+      await load();
+      if (wanted !== this.wanted) return;
+      const page = document.createElement(element);
+      for (const [name, value] of Object.entries(attributes)) page.setAttribute(name, value);
+      fill(this.main, page);
+    } catch {
+      if (wanted !== this.wanted) return;
+      const again = h("button", { class: "primary", onclick: () => location.reload() }, t("app.again"));
+      fill(this.main, h("div", { class: "empty", role: "alert" }, h("p", {}, t("app.not-loaded")), again));
     }
-    if ((!door && first !== "pair") || rest.length > (WITH_TASK.includes(first) ? 1 : 0)) return this.forbidden(rest.length ? "" : first);
-    const names = { wall: "live-wall", tasks: rest[0] ? "task-page" : "task-list", pair: "pairing-page", devices: "device-list", alarms: "alarm-inbox", people: "people-page", draws: "draw-page" };
-    const page = document.createElement(names[/** @type {keyof typeof names} */ (first)] ?? "live-wall");
-    if (rest[0]) page.setAttribute("task", decodeURIComponent(rest[0]));
-    return page;
-  }
-
-  /** @param {string} name */
-  forbidden(name) {
-    const exists = DOORS.some((one) => one.path === `/${name}`);
-    return h("div", { class: "empty" }, h("p", {}, t(exists ? "app.forbidden" : "app.missing")), h("a", { class: "button primary", href: this.home() }, t("app.home")));
   }
 
   drawTop() {
     const person = whoami();
-    const here = location.pathname;
-    const doors = person ? DOORS.filter((door) => door.roles.includes(person.role)) : [];
     const other = language() === "en" ? "zh-CN" : "en";
     const dark = document.documentElement.dataset["theme"] === "dark";
+    this.showMenu();
     fill(
       this.top,
       h("a", { class: "brand", href: "/" }, h("img", { src: "/static/mark.svg", alt: "" }), h("span", {}, "Portwitness")),
-      h(
-        "nav",
-        { "aria-label": t("nav.label") },
-        ...doors.map((door) =>
-          h("a", { href: door.path, "aria-current": here.startsWith(door.path) ? "page" : null }, t(door.word), door.path === "/alarms" && this.alarms > 0 && h("span", { class: "count" }, String(this.alarms))),
-        ),
-      ),
+      this.menu,
       h(
         "div",
         { class: "person" },
@@ -172,16 +151,24 @@ class PortWitness extends HTMLElement {
   async logOut() {
     changes.close();
     fill(this.main); // what plays ends, and says so, while the login still counts
+    const { viewsTold } = await import("./live-view.js");
     await viewsTold();
     await call("DELETE", "session").catch(() => null);
     history.replaceState(null, "", "/login");
     this.leave();
   }
 
+  /** @param {Event} event */
+  skip(event) {
+    event.preventDefault();
+    this.main.focus();
+  }
+
   /** @param {MouseEvent} event */
   onClick(event) {
     const link = event.target instanceof Element ? event.target.closest("a") : null;
-    if (!link || link.origin !== location.origin || link.hasAttribute("download") || event.metaKey || event.ctrlKey || /^\/(api|work)(\/|$)/.test(link.pathname)) return;
+    if (!link || link.origin !== location.origin || link.hasAttribute("download") || event.metaKey || event.ctrlKey || link.pathname.startsWith("/api/")) return;
+    if (link.target || event.defaultPrevented) return;
     event.preventDefault();
     const there = link.pathname === "/" && whoami() ? this.home() : link.pathname + link.search;
     history.pushState(null, "", there);

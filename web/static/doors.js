@@ -1,0 +1,87 @@
+// The doors of the house: every page with the posture it belongs to, who may open it, and how its module is loaded when it is wanted.
+
+/** @typedef {"inspect" | "supervise" | "decide" | "exchange" | "administer"} Posture */
+/** @typedef {{element: string, load: () => Promise<unknown>, attributes?: Record<string, string>}} View */
+/** What counts beside a door: a name in what `GET badges` tells. */
+/** @typedef {{name: string, posture: Posture, word: string, roles: string[], badge?: string, view: (rest: string[]) => View | null}} Door */
+
+const OVERSEEING = ["supervisor", "administrator"];
+const INSIDE = ["supervisor", "inspector", "administrator"];
+
+/** A page alone. @param {string} element @param {() => Promise<unknown>} load @returns {Door["view"]} */
+function alone(element, load) {
+  return (rest) => (rest.length ? null : { element, load });
+}
+
+/**
+ * A list, and a page for each of what it lists.
+ * @param {[string, () => Promise<unknown>]} list
+ * @param {[string, () => Promise<unknown>, string]} one element, module and the attribute that names which
+ * @returns {Door["view"]}
+ */
+function listed(list, one) {
+  return ([name, ...more]) => {
+    if (more.length) return null;
+    return name === undefined ? { element: list[0], load: list[1] } : { element: one[0], load: one[1], attributes: { [one[2]]: name } };
+  };
+}
+
+const pairing = () => import("./pairing-page.js");
+const draws = () => import("./draw-page.js");
+
+/** In the order in which they stand in the menu. @type {Door[]} */
+export const DOORS = [
+  { name: "pair", posture: "inspect", word: "nav.pair", roles: ["inspector"], view: listed(["pairing-page", pairing], ["pairing-page", pairing, "task"]) },
+  { name: "wall", posture: "supervise", word: "nav.wall", roles: INSIDE, view: alone("live-wall", () => import("./live-wall.js")) },
+  { name: "tasks", posture: "supervise", word: "nav.tasks", roles: INSIDE, view: listed(["task-list", () => import("./task-list.js")], ["task-page", () => import("./task-page.js"), "task"]) },
+  { name: "alarms", posture: "supervise", word: "nav.alarms", roles: OVERSEEING, badge: "alarms", view: alone("alarm-inbox", () => import("./alarm-inbox.js")) },
+  { name: "devices", posture: "supervise", word: "nav.devices", roles: OVERSEEING, view: alone("device-list", () => import("./device-list.js")) },
+  { name: "draws", posture: "decide", word: "nav.draws", roles: INSIDE, view: listed(["draw-page", draws], ["draw-page", draws, "task"]) },
+  { name: "people", posture: "administer", word: "nav.people", roles: ["administrator"], view: alone("people-page", () => import("./people-page.js")) },
+];
+
+/** Pages that are reached from others and stand in no menu. @type {Door[]} */
+export const SIDE_DOORS = [
+  { name: "start", posture: "supervise", word: "nav.start", roles: INSIDE, view: alone("start-page", () => import("./start-page.js")) },
+  { name: "pair", posture: "inspect", word: "nav.pair", roles: OVERSEEING, view: listed(["pairing-page", pairing], ["pairing-page", pairing, "task"]) },
+  {
+    name: "records",
+    posture: "supervise",
+    word: "record.facts",
+    roles: INSIDE,
+    view: (rest) => (rest.length === 3 ? { element: "record-page", load: () => import("./record-page.js"), attributes: { place: rest.map(encodeURIComponent).join("/") } } : null),
+  },
+];
+
+/** @type {Record<string, Posture[]>} the postures of a role, what it does most first */
+const ORDER = {
+  inspector: ["inspect", "supervise", "decide", "exchange", "administer"],
+  administrator: ["supervise", "administer", "decide", "exchange", "inspect"],
+};
+/** @type {Posture[]} */
+const USUAL = ["supervise", "decide", "inspect", "exchange", "administer"];
+
+/** Where each role begins. @type {Record<string, string>} */
+const HOMES = {};
+
+/** @param {string} role */
+export function homeOf(role) {
+  return HOMES[role] ?? (INSIDE.includes(role) ? "/start" : (`/${doorsOf(role)[0]?.doors[0]?.name ?? "login"}`));
+}
+
+/** The menu of a role: its postures in order, each with its doors. @param {string} role @returns {{posture: Posture, doors: Door[]}[]} */
+export function doorsOf(role) {
+  return (ORDER[role] ?? USUAL)
+    .map((posture) => ({ posture, doors: DOORS.filter((door) => door.posture === posture && door.roles.includes(role)) }))
+    .filter((group) => group.doors.length);
+}
+
+/** The page at an address, or why there is none. @param {string} path @param {string} role @returns {{door: Door, view: View} | "forbidden" | "missing"} */
+export function pageAt(path, role) {
+  const [first = "", ...rest] = path.split("/").filter(Boolean).map(decodeURIComponent);
+  const named = [...DOORS, ...SIDE_DOORS].filter((door) => door.name === first);
+  const door = named.find((one) => one.roles.includes(role));
+  if (!door) return named.length && !rest.length ? "forbidden" : "missing";
+  const view = door.view(rest);
+  return view ? { door, view } : "missing";
+}
