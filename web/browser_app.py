@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from hub.app import Hub
 from protocol.errors import PortwitnessError
 from web import (
+    api_credit,
     api_declarations,
     api_derived,
     api_devices,
@@ -41,6 +42,7 @@ from web import (
     api_references,
     api_releases,
     api_rules,
+    api_samples,
     api_sessions,
     api_story,
     api_tasks,
@@ -73,6 +75,10 @@ PAGES = (
     "/procedures",
     "/procedures/{key}",
     "/draws",
+    "/credit",
+    "/credit/{enterprise}",
+    "/samples",
+    "/samples/{number}",
     "/draws/{number}",
     "/desk",
     "/exchange",
@@ -95,6 +101,7 @@ _PARTS = (
     api_people,
     api_enrolment,
     api_draws,
+    api_credit,
     api_declarations,
     api_references,
     api_story,
@@ -102,6 +109,7 @@ _PARTS = (
     api_rules,
     api_releases,
     api_exchange,
+    api_samples,
 )
 _ABOUT = """Instants are Unix milliseconds, hashes lower-case hex. Log in by `POST /api/v1/session` and send the `csrf` it gives as
 `X-CSRF-Token` with every write, or use `Authorization: Bearer <API token>`. Every error has the form `{"error": {kind, what, where}}`,

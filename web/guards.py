@@ -142,5 +142,6 @@ Overseeing = Annotated[Caller, Depends(need_role(SUPERVISOR, ADMINISTRATOR))]
 Trading = Annotated[Caller, Depends(need_role(TRADER, SUPERVISOR, ADMINISTRATOR))]
 Holding = Annotated[Caller, Depends(need_role(PARTNER, SUPERVISOR))]  # other authorities' holds
 Exchanging = Annotated[Caller, Depends(need_role(PARTNER, SUPERVISOR, ADMINISTRATOR))]
+Sampling = Annotated[Caller, Depends(need_role(*ALL_ROLES, PARTNER))]  # a laboratory sees the samples that are for it
 Partnering = Annotated[Caller, Depends(need_role(PARTNER, ADMINISTRATOR))]
 Administrator = Annotated[Caller, Depends(need_role(ADMINISTRATOR))]

@@ -30,8 +30,8 @@ from hub.inspection.credit_tables import (
     open_appeals,
     rules_on,
 )
-from hub.inspection.crediting.shipped import KEYS, shipped_rules
-from hub.inspection.rule_sets import SetOfRules, listed, next_version
+from hub.inspection.crediting.shipped import KEYS, shipped_document, shipped_rules
+from hub.inspection.rule_sets import SetOfRules, document_on, listed, next_version
 from hub.inspection.sheets import keep, said
 from hub.sequencer import stage
 from protocol.conduct_kinds import Appeal, CreditEvent, RuleSet
@@ -261,6 +261,12 @@ class Credits:
         """Give the rule set in force on a day, and those that people set."""
         at = day or self.today()
         return await self.core.database.read(lambda connection: (rules_on(connection, key, at), listed(connection, "credit", key)))
+
+    async def rules_text(self, key: str, day: str | None = None) -> bytes:
+        """Give the rule set in force on a day as its canonical text."""
+        at = day or self.today()
+        found = await self.core.database.read(lambda connection: document_on(connection, "credit", key, at))
+        return shipped_document(key) if found is None else found
 
     async def items(self) -> Sequence[Item]:
         """Give the items that both rule sets in force know, by key; of one that both know, that with points or the stricter one."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from protocol.conduct_kinds import Sample
 from protocol.errors import RefusedError
@@ -15,15 +15,18 @@ from protocol.records import Record
 from storage.conduct_schema import sample_acts as acts
 from storage.conduct_schema import samples
 from storage.database import insert_new, upsert
+from storage.schema import declaration_steps
 
 Row = dict[str, Any]
+_ANSWERED_BY = ("treatment", "rectify")  # steps of a declaration
 
 
 @dataclass(frozen=True, slots=True)
 class LabState:
     """What stands between a declaration and its passing, by numbers of samples.
 
-    `open`: no report yet; `positive`: found positive; `broken`: arrived with a broken seal or spoilt, and not given up yet.
+    `open`: no report yet; `positive`: found positive and not treated since; `broken`: arrived with a broken seal or spoilt, and not given
+    up yet.
     """
 
     open: tuple[str, ...] = ()
@@ -76,13 +79,19 @@ def act_rows(connection: Connection, number: str) -> Sequence[RowMapping]:
 
 
 def lab_of(connection: Connection, declaration: str) -> LabState:
-    """Give what the laboratory knows of a declaration's samples; those that were given up do not count."""
+    """Give what the laboratory knows of a declaration's samples; those that were given up do not count.
+
+    A positive one that was answered by treatment or rectification since stands no longer in the way.
+    """
+    steps = declaration_steps
+    mine = (steps.c.declaration == declaration, steps.c.act.in_(_ANSWERED_BY))
+    answered = connection.execute(select(func.max(steps.c.position)).where(*mine)).scalar() or 0
     rows = [row for row in samples_of(connection, declaration) if row["state"] != "voided"]
     broken = [row["sample"] for row in rows if row["sound"] is False]
     reported = [row for row in rows if row["state"] == "reported"]
     return LabState(
         tuple(row["sample"] for row in rows if row["state"] != "reported" and row["sample"] not in broken),
-        tuple(row["sample"] for row in reported if row["verdict"] == "positive"),
+        tuple(row["sample"] for row in reported if row["verdict"] == "positive" and row["position"] > answered),
         tuple(broken),
         tuple(row["sample"] for row in reported if row["verdict"] == "negative"),
     )
