@@ -171,8 +171,8 @@ def _listed(one: Listed, caller: Caller, request: Request) -> schemas.ListedShap
 
 def _block(one: Block, number: str, task: str | None, request: Request) -> schemas.BlockShape:
     what = say("refused", one.what, language_of_request(request))
-    link = f"/tasks/{task}" if task is not None else f"/declarations/{number}"
-    links = {"hold": f"/exchange?partner={one.what}", "laboratory": "/samples", "log": "/alarms", "verdict": f"/declarations/{number}"}
+    link = f"/tasks/{task}" if task is not None else f"/desk/{number}"
+    links = {"hold": f"/exchange?partner={one.what}", "laboratory": "/samples", "log": "/alarms", "verdict": f"/desk/{number}"}
     return schemas.BlockShape(
         kind=one.kind,  # type: ignore[arg-type]
         what=what,

@@ -81,6 +81,7 @@ PAGES = (
     "/samples/{number}",
     "/draws/{number}",
     "/desk",
+    "/desk/{number}",
     "/exchange",
 )
 RECORD_PAGE = "/records/{issuer}/{epoch}/{position}"

@@ -44,7 +44,7 @@ async def test_blocked_with_what_is_missing_then_approved(face: Face) -> None:
     assert desk["ready"] == [] and [one["number"] for one in desk["blocked"]] == [NUMBER]
     block = desk["blocked"][0]["blocks"][0]
     assert (block["kind"], block["step"], block["key"], block["who"]) == ("record", "open", "video", ["li.wei", "wang.fang"])
-    assert block["link"] == f"/declarations/{NUMBER}"
+    assert block["link"] == f"/desk/{NUMBER}"
     gate = (await li.get(f"{API}/declarations/{NUMBER}/gate")).json()
     assert "pass" in gate["verdicts"] and not gate["may_approve"] and not gate["may_override"]
     status, refused = await post(li, f"/declarations/{NUMBER}/evaluation", {"verdict": "pass", "reason": "fine"})
