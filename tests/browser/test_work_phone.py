@@ -1,24 +1,26 @@
 """The inspector's phone in a real Chromium: offline, reloaded, killed in an upload, clock wrong, two phones on one question."""
 
 import asyncio
+import base64
 import hashlib
-import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, Route, async_playwright, expect
 from starlette.responses import Response
 
+from hub.access import PersonDraft
+from hub.config import InspectionSettings
+from hub.inspection.fieldwork.acts import Shown
 from tests.browser.test_page_journeys import FLAGS
-from tests.fieldwork_fake import TASK, Fake, add_fake
-from tests.web_parts import open_face, password_of
+from tests.fieldwork_parts import BAY, TEAM, held
+from tests.web_parts import Face, open_face, password_of
 from web.browser_app import STATIC
 from web.peer_certificates import App, Receive, Scope, Send
 from web.phone_shell import WORKER, worker_text
@@ -54,28 +56,37 @@ class Gate:
 
 @dataclass
 class Site:
-    """A hub with its fake of the field, and phones before it."""
+    """A hub with a dispatched task, and phones before it."""
 
     url: str
-    fake: Fake
+    face: Face
+    task: str
+    team: tuple[str, str]
     gate: Gate
     playwright: Playwright
     program: Path
 
-    async def stored(self) -> list[dict[str, Any]]:
-        """Give the acts at the hub as they were written."""
-        return [json.loads(act["act"]) for act in self.fake.acts]
+    async def acts(self) -> Sequence[Shown]:
+        """Give the acts that are in the log, in its order."""
+        return await self.face.hub.fieldwork.acts.list(self.task)
 
 
 @pytest.fixture
 async def site(tmp_path: Path, chromium: Path) -> AsyncIterator[Site]:
-    async with open_face(tmp_path / "hub") as face, async_playwright() as playwright:
-        fake = Fake(face)
-        add_fake(fake)
+    async with (
+        open_face(tmp_path / "hub", inspection=InspectionSettings(shipped=True, automatic=False)) as face,
+        async_playwright() as playwright,
+    ):
+        hub = face.hub
+        await hub.access.add(PersonDraft("zhao.lei", "inspector", "Zhao Lei", password_of("zhao.lei")), "hub:hub-1")
+        ground = await held(hub, face.clock)
+        task = (await hub.dispatch.dispatch(ground.number, BAY, "chen.min")).task
+        lead, assistant = await hub.draws.team(ground.number)
+        assert {lead, assistant} == set(TEAM)
         gate = Gate(face.app)
         serving = await serve(gate, Listener("browser port", "127.0.0.1", 0, None))
         try:
-            yield Site(serving.url, fake, gate, playwright, chromium)
+            yield Site(serving.url, face, task, (lead, assistant), gate, playwright, chromium)
         finally:
             gate.opened.set()
             face.app.state.closing.set()
@@ -102,7 +113,7 @@ async def log_in(site: Site, page: Page, name: str) -> None:
     page.set_default_timeout(WAIT_MS)
     await page.goto(f"{site.url}/work")
     await fill_login(page, name)
-    await page.click(f"[data-task={TASK}]")
+    await page.click(f"[data-task={site.task}]")
     await page.wait_for_selector("checklist-menu [data-section]")
 
 
@@ -176,7 +187,7 @@ async def work_offline(page: Page, context: BrowserContext, picture: Path) -> No
     await page.reload()  # not signed yet, no network: all of it is still there
     await expect(page.locator("[data-item=core-temperature] .work-number input")).to_have_value("13.5", timeout=WAIT_MS)
     await page.click("#record")
-    await show(page, "#i/container-photo/TGHU1234567")
+    await show(page, "#i/container-photo/CSQU3054383")
     await page.set_input_files("[data-take=photo]", picture)
     await page.wait_for_selector("figure[data-file]")
     await page.click("#record")
@@ -193,14 +204,15 @@ async def work_offline(page: Page, context: BrowserContext, picture: Path) -> No
 
 
 async def test_offline_reloaded_killed_in_an_upload_and_all_arrives_once(site: Site, tmp_path: Path) -> None:
+    lead = site.team[0]
     picture = tmp_path / "box.jpg"
     picture.write_bytes(PHOTO)
     async with killable(site, tmp_path / "profile") as (context, process):
         page = await context.new_page()
-        await log_in(site, page, "li.wei")
+        await log_in(site, page, lead)
         await page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         await work_offline(page, context, picture)
-        assert site.fake.acts == []
+        assert await site.acts() == []
         site.gate.parts = 2
         await context.set_offline(False)
         async with asyncio.timeout(60):
@@ -212,93 +224,88 @@ async def test_offline_reloaded_killed_in_an_upload_and_all_arrives_once(site: S
     async with killable(site, tmp_path / "profile") as (context, _):
         page = await context.new_page()
         page.set_default_timeout(WAIT_MS)
-        await page.goto(f"{site.url}/work/{TASK}#files")
+        await page.goto(f"{site.url}/work/{site.task}#files")
         await expect(page.locator("[data-act]")).to_have_count(4, timeout=WAIT_MS)  # there before anybody logged in; sending waits for it
         await page.click(".work-news button")
-        await fill_login(page, "li.wei")
+        await fill_login(page, lead)
         await expect(page.locator(".work-list .work-ticks[data-state=verified]")).to_have_count(2, timeout=WAIT_MS)  # the two files
         await expect(page.locator(".work-list .work-ticks:not([data-state=verified])")).to_have_count(0, timeout=WAIT_MS)
         await show(page, "#i/fruit-freshness")
         await expect(page.locator("question-card .work-ticks")).to_have_attribute("data-state", "verified", timeout=WAIT_MS)
-    acts = await site.stored()
-    assert [act["kind"] for act in acts] == ["answers", "answers", "answers", "signature"]
-    assert [act["seq"] for act in acts] == [1, 2, 3, 4]
-    texts = [act["act"] for act in site.fake.acts]
-    assert [act["previous"] for act in acts] == ["", *(hashlib.sha256(text.encode()).hexdigest() for text in texts[:-1])]
-    assert acts[1]["payload"]["answers"][0]["value"] == "13.5"
-    assert acts[1]["payload"]["answers"][0]["dwell_ms"] > 0
-    assert acts[2]["payload"]["answers"][0]["value"] == [hashlib.sha256(PHOTO).hexdigest()]
-    assert len(acts[3]["payload"]["covers"]) == 3
-    state, path = await site.fake.face.hub.files.open(hashlib.sha256(PHOTO).digest(), None)
+    acts = await site.acts()
+    assert [(act.kind, act.seq, act.chain, act.by) for act in acts] == [
+        ("answers", 1, "", lead), ("answers", 2, "", lead), ("answers", 3, "", lead), ("signature", 4, "", lead),
+    ]  # fmt: skip
+    number, photo = (act.payload["answers"][0] for act in acts[1:3])
+    assert number["value"] == "13.5" and number["dwell_ms"] > 0
+    assert photo["value"] == [hashlib.sha256(PHOTO).hexdigest()]
+    assert len(acts[3].payload["covers"]) == 3
+    whole = await site.face.hub.fieldwork.site.show(site.task, lead)
+    assert [(one.given.role, one.given.name, one.counts) for one in whole.signatures] == [("owner", "王经理", True)]
+    state, path = await site.face.hub.files.open(hashlib.sha256(PHOTO).digest(), None)
     assert (state.state, await asyncio.to_thread(path.read_bytes)) == ("stored", PHOTO)
 
 
 async def test_two_phones_on_one_question_are_both_kept_until_settled(site: Site, browser: Browser) -> None:
-    lead, assistant = await phone(site, browser, "li.wei"), await phone(site, browser, "wang.fang")
+    lead, assistant = [await phone(site, browser, name) for name in site.team]
     await choose(lead, "fruit-freshness", "conforms")
     await choose(assistant, "fruit-freshness", "fails")
     for page in (lead, assistant):
         await show(page, "#i/fruit-freshness")
-        await page.wait_for_selector(".work-ticks[data-state=verified]")
-    for page in (lead, assistant):
-        await show(page, "#i/fruit-freshness")
-        await page.evaluate("dispatchEvent(new Event('online'))")
         await expect(page.locator("question-card .work-answer")).to_have_count(2, timeout=WAIT_MS)
         await expect(page.locator("question-card .notice.bad")).to_contain_text("Two answers differ")
-        await expect(page.locator("question-card")).to_contain_text("wang.fang")
+        await expect(page.locator("question-card")).to_contain_text(site.team[1])
     await lead.get_by_role("button", name="Settle it").click()
     await lead.click("[data-item=fruit-freshness] [data-option=fails]")
     await lead.click("#record")
     await expect(lead.locator("question-card .small.bad").first).to_contain_text("needs a reason")
     await lead.fill("[data-item=fruit-freshness] textarea", "cut open: rotten inside")
     await lead.click("#record")
-    await show(assistant, "#i/fruit-freshness")
-    await assistant.evaluate("dispatchEvent(new Event('online'))")
     await expect(assistant.locator("question-card .work-answer")).to_have_count(1, timeout=WAIT_MS)
     await expect(assistant.locator("question-card .work-answer")).to_contain_text("corrected: cut open: rotten inside")
-    last = (await site.stored())[-1]["payload"]["answers"][0]
+    last = (await site.acts())[-1].payload["answers"][0]
     assert len(last["replaces"]) == 2 and last["reason"] == "cut open: rotten inside"
 
 
-async def test_a_refused_act_keeps_its_place_and_a_false_receipt_is_never_green(site: Site, browser: Browser) -> None:
-    page = await phone(site, browser, "li.wei", "const real = Date.now; Date.now = () => real() + 5 * 3600_000;")
+async def test_a_refused_act_holds_nothing_up_and_a_false_receipt_is_never_green(site: Site, browser: Browser) -> None:
+    page = await phone(site, browser, site.team[0], "const real = Date.now; Date.now = () => real() + 5 * 3600_000;")
     await expect(page.locator("phone-status")).to_contain_text("Clock fast by 5:00:0", timeout=WAIT_MS)
-    site.fake.refuse = {"note"}
     await show(page, "#more")
-    await page.get_by_role("button", name="Note", exact=True).click()
-    await page.fill("dialog textarea", "seen by two")
-    await page.click("dialog button.primary")
-    proofs: list[Any] = []
+    await page.get_by_role("button", name="Hand over").click()
+    for words in ("liu.yang", "shift is over"):
+        await page.fill("dialog textarea", words)
+        await page.click("dialog button.primary")
 
     async def lie(route: Route) -> None:
         answer = await route.fetch()
-        proofs.append(body := await answer.json())
-        if "record" in body:
-            body["path"] = body["path"][::-1] or ["AAAA"]
-            body["record"] = body["record"][:-8] + "AAAA" + body["record"][-4:]
+        body = await answer.json()
+        if "path" in body:
+            body["path"] = [base64.b64encode(bytes(32)).decode(), *body["path"][1:]]
         await route.fulfill(status=answer.status, json=body)
 
     await page.route("**/proof/*", lie)
     await choose(page, "fruit-freshness", "conforms")
     await show(page, "#files")
-    await expect(page.locator("[data-act=note]")).to_contain_text("task is over", timeout=WAIT_MS)
+    await expect(page.locator("[data-act=hand-over] .notice.bad")).to_contain_text("liu.yang", timeout=WAIT_MS)
     await expect(page.locator("[data-act=answers]")).to_contain_text("proof does not hold", timeout=WAIT_MS)
     await expect(page.locator("[data-act=answers] .work-ticks")).to_have_attribute("data-state", "hub")
     await page.unroute("**/proof/*")
     await page.click("#send-now")
     await expect(page.locator("[data-act=answers]")).to_have_count(0, timeout=WAIT_MS)
     await expect(page.locator("phone-status")).to_contain_text("1 refused")
-    site.fake.refuse = set()
+    value = {"display": "liu.yang", "qualifications": ["fruit"]}
+    await site.face.hub.references.put("inspector", "liu.yang", value, "admin", "listed")
     await page.get_by_role("button", name="Try again").click()
     await expect(page.locator("[data-act]")).to_have_count(0, timeout=WAIT_MS)
-    acts = await site.stored()
-    assert [(act["kind"], act["seq"]) for act in acts] == [("answers", 2), ("note", 1)]
-    for act, kept in zip(acts, site.fake.acts, strict=True):
-        assert act["phone_ms"] - kept["at_ms"] > 4 * 3_600_000  # what the phone believed is kept; when it came, the hub says
+    acts = await site.acts()
+    assert [(act.kind, act.seq) for act in acts] == [("answers", 2), ("hand-over", 1)]
+    for act in acts:  # what the phone believed is kept; when it came, the hub says, and how far the clock was off
+        assert act.phone_ms is not None and act.phone_ms - act.hub_ns // 1_000_000 > 4 * 3_600_000
+        assert act.ahead_ms is not None and abs(act.ahead_ms - 5 * 3_600_000) < 120_000
 
 
 async def test_the_rest_conforms_is_one_signed_act_that_lists_what_it_covers(site: Site, browser: Browser) -> None:
-    page = await phone(site, browser, "li.wei")
+    page = await phone(site, browser, site.team[0])
     await show(page, "#list")
     assert await page.locator("[aria-checked=true], :checked").count() == 0
     await page.click("#rest")
@@ -306,13 +313,13 @@ async def test_the_rest_conforms_is_one_signed_act_that_lists_what_it_covers(sit
     await page.click("dialog button.primary:enabled")
     await expect(page.locator("#rest")).to_have_count(0, timeout=WAIT_MS)
     await expect(page.locator("phone-status")).to_contain_text("All sent", timeout=WAIT_MS)
-    acts = await site.stored()
-    assert [act["kind"] for act in acts] == ["rest"]
-    assert len(acts[0]["payload"]["answers"]) == listed > 10
+    acts = await site.acts()
+    assert [act.kind for act in acts] == ["rest"]
+    assert len(acts[0].payload["answers"]) == listed > 10
 
 
 async def test_a_new_version_takes_over_whole_and_says_so(site: Site, browser: Browser) -> None:
-    page = await phone(site, browser, "li.wei")
+    page = await phone(site, browser, site.team[0])
     await page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     before = await page.evaluate("caches.keys()")
     site.gate.version = b"feedfeedfeedfeed"

@@ -6,7 +6,7 @@ import { base64, freshId, hex, sha256 } from "./canonical.js";
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./store.js").KeptAct} KeptAct */
 /** @typedef {import("./store.js").Shelf} Shelf */
-/** @typedef {{pair: CryptoKeyPair, spki: string, key_id: string, registered: boolean, until_ms: number}} DeviceKey */
+/** @typedef {{pair: CryptoKeyPair, spki: string, key_id: string, registered: boolean, since_ms: number, until_ms: number}} DeviceKey */
 /** @typedef {{seq: number, previous: string}} Chain */
 
 export const KINDS = ["answers", "rest", "signature", "pause", "resume", "hand-over", "step", "note", "swap"];
@@ -20,7 +20,7 @@ export async function deviceKey(store) {
     if (kept) return kept;
     const pair = await crypto.subtle.generateKey(CURVE, false, ["sign", "verify"]);
     const spki = new Uint8Array(await crypto.subtle.exportKey("spki", pair.publicKey));
-    const made = { pair, spki: base64(spki), key_id: hex(await sha256(spki)), registered: false, until_ms: 0 };
+    const made = { pair, spki: base64(spki), key_id: hex(await sha256(spki)), registered: false, since_ms: 0, until_ms: 0 };
     await store.put("facts", made, "key");
     return made;
   });

@@ -2,6 +2,7 @@
 // receipts. Each step is kept as it succeeds, so that whatever cuts in costs one request; what fails is tried again, with pauses that grow.
 // An act that the hub refuses is kept and shown with its reason; those after it go on.
 import { call, Refusal, remember, send } from "../api.js";
+import { changes } from "../changes.js";
 import { LogRefused } from "../log-pin.js";
 import { deviceKey } from "./acts.js";
 import { announce, sendParts } from "./files.js";
@@ -14,8 +15,10 @@ import { fetchTask, fetchTasks } from "./task-data.js";
 /** @typedef {"online" | "offline" | "unreachable" | "login"} Line */
 
 const LOOK_MS = 20_000;
+const SOON_MS = 500;
+const TOLD = ["work", "task", "pairing", "supervision"];
 const PAUSES_MS = [2000, 4000, 8000, 15_000, 30_000, 60_000];
-const RENEW_MS = 86_400_000;
+const RENEW = 0.5; // of the time for which a key is certified
 const AGAIN = [401, 408, 425, 429];
 
 /** Dispatches `line` whenever what it knows of the line or its work changes. */
@@ -35,6 +38,7 @@ export class Outbox extends EventTarget {
     this.wanted = false;
     this.open = "";
     this.failure = "";
+    this.unproven = 0;
     /** @type {number | null} */
     this.ahead_ms = null; // of this phone's clock against the hub's
     this.ending = new AbortController();
@@ -44,13 +48,21 @@ export class Outbox extends EventTarget {
     const { signal } = this.ending;
     addEventListener("online", () => this.kick(), { signal });
     addEventListener("offline", () => this.say("offline"), { signal });
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.kick(), { signal });
+    document.addEventListener("visibilitychange", () => (document.visibilityState === "visible" ? this.kick() : this.listen(false)), { signal });
     this.store.addEventListener("changed", (event) => this.heard(/** @type {CustomEvent<string[]>} */ (event).detail), { signal });
+    changes.addEventListener("change", (event) => this.told(/** @type {CustomEvent<{event: string}>} */ (event).detail.event), { signal });
     this.kick();
+  }
+
+  /** Another phone, a supervisor or the hub did something: look soon. @param {string} kind */
+  told(kind) {
+    const looked = TOLD.includes(kind) || (kind === "checkpoint" && this.unproven > 0);
+    if (looked && this.tries === 0 && !this.working) this.plan(SOON_MS);
   }
 
   stop() {
     this.ending.abort();
+    changes.close();
     clearTimeout(this.timer);
   }
 
@@ -109,9 +121,17 @@ export class Outbox extends EventTarget {
   /** @param {Line} line */
   say(line) {
     if (line === "online") this.failure = "";
+    this.listen(line === "online" && document.visibilityState === "visible");
     if (line !== this.line || this.since === null) this.since = line === "online" ? null : Date.now();
     this.line = line;
     this.dispatchEvent(new CustomEvent("line"));
+  }
+
+  /** Hear of changes as they happen while somebody looks. @param {boolean} wanted */
+  listen(wanted) {
+    if (wanted === Boolean(changes.source)) return;
+    if (wanted) changes.open();
+    else changes.close();
   }
 
   async round() {
@@ -150,20 +170,29 @@ export class Outbox extends EventTarget {
     this.say("online");
   }
 
-  /** Have the hub certify this phone's key, the first time and before it runs out. */
+  /** Have the hub certify this phone's key, the first time and well before it runs out; a key that it takes back is made anew. */
   async register() {
     const key = await deviceKey(this.store);
-    if (key.registered && key.until_ms - Date.now() - (this.ahead_ms ?? 0) > RENEW_MS) return;
-    const answer = await call("POST", "work/keys", { spki: key.spki, device: deviceName() });
-    await this.store.put("facts", { ...key, registered: true, key_id: answer.key_id, until_ms: answer.until_ms }, "key");
+    const now = Date.now() - (this.ahead_ms ?? 0);
+    if (key.registered && key.until_ms - now > RENEW * (key.until_ms - key.since_ms)) return;
+    try {
+      const answer = await call("POST", "work/keys", { spki: key.spki, device: deviceName() });
+      await this.store.put("facts", { ...key, registered: true, since_ms: now, until_ms: answer.until_ms }, "key");
+    } catch (error) {
+      if (!isFinal(error)) throw error;
+      await this.store.write(["facts"], (of) => {
+        of("facts").delete("key");
+        of("facts").delete("chain");
+      });
+      throw new TypeError(error.message); // with a new key, after a pause
+    }
   }
 
   async sendActs() {
     const all = /** @type {KeptAct[]} */ (await this.store.all("acts"));
     const mine = all.filter((act) => act.mine && act.state === "waiting").sort((one, other) => one.seq - other.seq);
-    const key = await deviceKey(this.store);
     for (const act of mine) {
-      const body = { act: act.text, key_id: act.key || key.key_id, signature: act.signature };
+      const body = { act: act.text, key_id: act.key, signature: act.signature, sent_ms: Date.now() };
       try {
         const answer = await call("POST", `work/${encodeURIComponent(act.task)}/acts`, body);
         await this.store.change("acts", act.id, () => ({ state: "in-hub", position: answer.position ?? null, why: "" }));
@@ -191,7 +220,9 @@ export class Outbox extends EventTarget {
       const vkey = await (await send("GET", "log/vkey")).text();
       for (const act of mine) await this.receipt(act, vkey);
     }
-    const verified = (await this.store.all("acts")).filter((/** @type {KeptAct} */ act) => act.mine && act.state === "verified");
+    const acts = /** @type {KeptAct[]} */ (await this.store.all("acts"));
+    this.unproven = acts.filter((act) => act.mine && act.state === "in-hub" && !act.why).length;
+    const verified = acts.filter((/** @type {KeptAct} */ act) => act.mine && act.state === "verified");
     const texts = verified.map((/** @type {KeptAct} */ act) => act.text);
     for (const file of await this.store.all("files")) {
       const named = file.state === "hub" && texts.some((/** @type {string} */ text) => text.includes(file.sha256));
@@ -203,7 +234,7 @@ export class Outbox extends EventTarget {
   async receipt(act, vkey) {
     try {
       const proof = await call("GET", `work/${encodeURIComponent(act.task)}/proof/${act.id}`);
-      await checkReceipt(proof, act.text, vkey);
+      await checkReceipt(proof, act, vkey);
       await this.store.change("acts", act.id, () => ({ state: "verified", why: "" }));
     } catch (error) {
       const why = error instanceof ReceiptError ? `receipt.${error.message}` : error instanceof LogRefused ? `pin.${error.reason}` : null;

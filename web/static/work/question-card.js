@@ -23,12 +23,11 @@ let active = null;
 
 /** Dispatches `drafted`. */
 export class QuestionCard extends HTMLElement {
-  /** @param {Phone} phone @param {Question} question @param {boolean} single */
-  constructor(phone, question, single) {
+  /** @param {Phone} phone @param {Question} question */
+  constructor(phone, question) {
     super();
     this.phone = phone;
     this.question = question;
-    this.single = single;
     /** @type {TaskView | null} */
     this.view = null;
     /** @type {Draft | null} */
@@ -175,7 +174,7 @@ export class QuestionCard extends HTMLElement {
     delete this.dataset["kept"];
     this.saving = this.saving.then(() => this.phone.store.write(["drafts"], (of) => void (empty && !draft.reason ? of("drafts").delete(draft.key) : of("drafts").put(draft)))).then(() => void (this.dataset["kept"] = "true"));
     this.dispatchEvent(new CustomEvent("drafted", { bubbles: true }));
-    if (this.single) this.evidenceAsked();
+    this.evidenceAsked();
     return this.saving;
   }
 

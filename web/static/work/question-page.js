@@ -76,7 +76,7 @@ export class QuestionPage extends HTMLElement {
   place(question, at, view) {
     let card = this.cards.get(question.item.key);
     if (!card) {
-      card = new QuestionCard(/** @type {Phone} */ (this.phone), question, this.asks.single);
+      card = new QuestionCard(/** @type {Phone} */ (this.phone), question);
       card.addEventListener("drafted", () => this.drawActs(/** @type {TaskView} */ (this.view), []));
       this.cards.set(question.item.key, card);
     }

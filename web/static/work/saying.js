@@ -58,3 +58,9 @@ export function addressOf(kind, key, at) {
 export function sayFile(file) {
   return `${bytes(file.size)} · ${clock(file.made_ms)}`;
 }
+
+/** A task's name in the reader's language: its procedure and its containers, where the phone has them. @param {import("./store.js").KeptTask} task */
+export function titleOf(task) {
+  if (!task.detail) return task.entry.title || task.task;
+  return [named(/** @type {any} */ (task.detail.procedure)), ...(task.detail.parts["container"] ?? []).slice(0, 2)].join(" ");
+}

@@ -5,6 +5,7 @@ import { doAct, payloadOf } from "./acts.js";
 import { asked, digest, inConflict, isFailing, placeOf } from "./answers.js";
 import { keepFile } from "./files.js";
 import { addressOf, named, sayMissing, sayValue } from "./saying.js";
+import { rolesOf } from "./task-data.js";
 import { SignaturePad } from "./signature-pad.js";
 import { actTicks } from "./upload-ticks.js";
 
@@ -12,8 +13,6 @@ import { actTicks } from "./upload-ticks.js";
 /** @typedef {import("./task-data.js").TaskView} TaskView */
 /** @typedef {import("./answers.js").Answer} Answer */
 /** @typedef {import("./answers.js").Question} Question */
-
-const ROLES = ["lead", "assistant", "owner"];
 
 export class SignaturePage extends HTMLElement {
   /** @param {Phone} [phone] @param {TaskView} [view] */
@@ -59,7 +58,7 @@ export class SignaturePage extends HTMLElement {
 
   /** @param {TaskView} view */
   drawRoles(view) {
-    const roles = view.detail.roles ?? ROLES;
+    const roles = rolesOf(view.detail);
     const now = [...view.stands.values()].flat().map((answer) => answer.id);
     fill(this.roles, ...roles.map((role) => this.signer(view, role, now)));
   }
@@ -71,7 +70,7 @@ export class SignaturePage extends HTMLElement {
     const payload = newest && payloadOf(newest);
     const covers = new Set(payload?.covers ?? []);
     const left = now.filter((id) => !covers.has(id)).length;
-    const may = role === "owner" || role === view.kept.entry.role || !view.kept.entry.role;
+    const may = role === "owner" || role === view.kept.entry.role;
     return h(
       "section",
       { class: "card stack", "data-role": role },

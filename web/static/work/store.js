@@ -4,11 +4,11 @@
 /** @typedef {import("./answers.js").Parts} Parts */
 /** @typedef {import("./completeness.js").Missing} Missing */
 /** @typedef {import("./procedure.js").Procedure} Procedure */
-/** @typedef {{task: string, title: string, declaration: string | null, bay: string | null, state: string, role: string | null, have: number, want: number, procedure: string | null, changed_ms: number}} TaskEntry */
+/** @typedef {{task: string, title: string, declaration: string | null, declaration_state: string, bay: string | null, state: string, role: string | null, have: number, want: number, procedure: string | null, changed_ms: number}} TaskEntry */
 /** @typedef {{stream: string, state: string, by?: string, from_ms?: number | null, [more: string]: unknown}} Pairing */
-/** @typedef {{id: string, by: string, text: string, at_ms: number, seen?: boolean, [more: string]: unknown}} Instruction */
+/** @typedef {{position: number, at_ms: number, by: string | null, text: string | null, read_by: string | null, read_ms: number | null}} Instruction */
 /** @typedef {Record<string, any>} Extract */
-/** @typedef {{task: string, declaration: Extract | null, procedure: Procedure, procedure_sha256: string, parts: Parts, open: unknown[], files: Record<string, any>, pairings: Pairing[], missing: Missing[], have: number, want: number, instructions: Instruction[], paused: any, roles?: string[], [more: string]: unknown}} TaskDetail */
+/** @typedef {{task: string, declaration: Extract | null, procedure: Procedure, procedure_sha256: string, team: string[], parts: Parts, open: {container: string, packages: number[]}[], files: Record<string, string>, pairings: Pairing[], missing: Missing[], have: number, want: number, instructions: Instruction[], paused: any, [more: string]: unknown}} TaskDetail */
 /** @typedef {{task: string, entry: TaskEntry, detail: TaskDetail | null, fetched_ms: number, after: number, listed: boolean}} KeptTask */
 /** @typedef {"waiting" | "in-hub" | "verified" | "refused"} ActState */
 /** @typedef {{id: string, task: string, kind: string, text: string, signature: string, key: string, seq: number, mine: boolean, by: string, device: string, made_ms: number, at_ms: number | null, position: number | null, state: ActState, why: string}} KeptAct */

@@ -2,12 +2,13 @@
 import { fill, h } from "../dom.js";
 import { clock, t, known } from "../words.js";
 import { completenessMeter } from "./completeness-meter.js";
+import { titleOf } from "./saying.js";
 import { viewTask } from "./task-data.js";
 
 /** @typedef {import("./app.js").Phone} Phone */
 /** @typedef {import("./store.js").KeptTask} KeptTask */
 
-const ORDER = ["paused", "INSPECTING", "PAIRED", "POSITIONED", "DISPATCHED", "SAMPLED", "LAB_PENDING", "TREATMENT"];
+const ORDER = ["paused", "inspecting", "paired", "positioned", "dispatched", "sampled", "lab-pending", "treatment"];
 
 export class TaskCards extends HTMLElement {
   /** @param {Phone} [phone] */
@@ -51,7 +52,7 @@ export class TaskCards extends HTMLElement {
 
 /** @param {KeptTask} task */
 function placeOf(task) {
-  const at = ORDER.indexOf(task.detail?.paused ? "paused" : task.entry.state);
+  const at = ORDER.indexOf(task.detail?.paused ? "paused" : task.entry.declaration_state);
   return task.listed ? (at < 0 ? ORDER.length : at) : ORDER.length + 1;
 }
 
@@ -67,12 +68,12 @@ function card(task, view) {
     h(
       "div",
       { class: "grow" },
-      h("strong", {}, entry.title || task.task),
-      h("div", { class: "soft small" }, [entry.bay, entry.declaration, task.task].filter(Boolean).join(" · ")),
+      h("strong", {}, titleOf(task)),
+      h("div", { class: "soft small" }, [entry.bay, entry.declaration].filter(Boolean).join(" · ")),
       h(
         "div",
         { class: "row small" },
-        h("span", { class: `badge ${task.listed ? "wait" : "off"}` }, h("i"), task.listed ? known("work.state", task.detail?.paused ? "paused" : entry.state) : t("work.ended")),
+        h("span", { class: `badge ${task.listed ? "wait" : "off"}` }, h("i"), task.listed ? known("work.state", task.detail?.paused ? "paused" : entry.declaration_state) : t("work.ended")),
         entry.role && h("span", { class: "badge off" }, t(`work.role-${entry.role}`)),
         drafts > 0 && h("span", { class: "badge warn" }, t("work.drafts", { count: drafts })),
         view && view.conflicts > 0 && h("span", { class: "badge bad" }, t("work.conflicts", { count: view.conflicts })),

@@ -25,7 +25,7 @@ export async function fetchTasks(store) {
   const listed = new Set(tasks.map((/** @type {{task: string}} */ one) => one.task));
   const unsafe = new Set([...(await store.all("acts")), ...(await store.all("files"))].filter((one) => one.mine !== false && one.state !== "verified").map((one) => one.task));
   await store.write(["tasks"], (of) => {
-    for (const entry of tasks) of("tasks").put({ detail: null, fetched_ms: 0, after: 0, ...kept.get(entry.task), task: entry.task, entry, listed: true });
+    for (const entry of tasks) of("tasks").put({ detail: null, fetched_ms: 0, after: -1, ...kept.get(entry.task), task: entry.task, entry, listed: true });
     for (const [task, one] of kept) {
       if (listed.has(task)) continue;
       if (unsafe.has(task)) of("tasks").put({ ...one, listed: false });
@@ -40,15 +40,14 @@ export async function fetchTask(store, task) {
   const name = encodeURIComponent(task);
   const detail = await call("GET", `work/${name}`);
   const kept = /** @type {KeptTask | undefined} */ (await store.get("tasks", task));
-  const after = kept?.after ?? 0;
-  const { acts } = await call("GET", `work/${name}/acts?after=${after}`);
+  const after = kept?.after ?? -1;
+  const { acts, last } = await call("GET", `work/${name}/acts?after=${after}`);
   const mine = new Map((await store.ofTask("acts", task)).map((/** @type {KeptAct} */ act) => [act.id, act]));
   const seen = acts.map((/** @type {any} */ act) => heard(act, task, mine.get(act.id)));
   delete detail.acts; // kept one by one
-  const next = Math.max(after, ...acts.map((/** @type {any} */ act) => act.position ?? 0));
   await store.write(["tasks", "acts"], (of) => {
     for (const act of seen) of("acts").put(act);
-    of("tasks").put({ ...kept, task, entry: { ...kept?.entry, ...entryOf(detail) }, detail: { ...detail, changed_ms: kept?.entry.changed_ms }, fetched_ms: Date.now(), after: next, listed: kept?.listed ?? true });
+    of("tasks").put({ ...kept, task, entry: { ...kept?.entry, ...entryOf(detail) }, detail: { ...detail, changed_ms: kept?.entry.changed_ms }, fetched_ms: Date.now(), after: last, listed: kept?.listed ?? true });
   });
 }
 
@@ -59,11 +58,11 @@ function entryOf(detail) {
 
 /** What the hub says of an act; of one's own, that it is there. @param {any} act @param {string} task @param {KeptAct | undefined} mine @returns {KeptAct} */
 function heard(act, task, mine) {
-  if (mine?.mine) return { ...mine, position: act.position ?? mine.position, at_ms: act.at_ms ?? mine.at_ms, state: mine.state === "verified" ? "verified" : "in-hub", why: mine.state === "refused" ? "" : mine.why };
-  const said = JSON.parse(act.act);
+  const there = { position: act.position, at_ms: act.hub_ms };
+  if (mine?.mine) return { ...mine, ...there, state: mine.state === "verified" ? "verified" : "in-hub", why: mine.state === "refused" ? "" : mine.why };
   return {
-    id: act.id, task, kind: said.kind, text: act.act, signature: "", key: act.key_id ?? "", seq: said.seq, mine: false, by: act.by ?? "", device: act.device ?? act.key_id ?? "",
-    made_ms: said.phone_ms, at_ms: act.at_ms ?? null, position: act.position ?? null, state: act.state === "verified" ? "verified" : "in-hub", why: "",
+    id: act.id, task, kind: act.payload ? act.kind : "erased", text: JSON.stringify({ payload: act.payload ?? {} }), signature: "", key: act.key_id, seq: act.seq, mine: false,
+    by: act.by ?? "", device: act.key_id, made_ms: act.phone_ms ?? act.hub_ms, ...there, state: act.state, why: "",
   };
 }
 
@@ -75,15 +74,31 @@ export async function viewTask(store, task) {
   const detail = kept.detail;
   const answers = acts.flatMap((/** @type {KeptAct} */ act) => answersOf(act));
   const stands = standing(answers);
-  const facts = { answers, blobs: blobsOf(detail, files), held: [], signed: signedBy(acts), parts: detail.parts ?? {}, roles: detail.roles ?? ["lead", "assistant", "owner"] };
-  const records = (detail.missing ?? []).filter((one) => one.what === "record"); // the hub alone knows what recorders and cameras gave
-  const lacking = byStep(detail.procedure, [...missing(detail.procedure, facts).filter((one) => one.what !== "record"), ...records]);
+  const facts = { answers, blobs: blobsOf(detail, files), held: [], signed: signedBy(acts), parts: detail.parts, roles: rolesOf(detail) };
+  const lacking = missingNow(kept, detail, facts, acts);
   return {
     kept, detail, acts: acts.sort(byTime), answers, stands, missing: lacking, ...meter(detail.procedure, facts, lacking),
     files: new Map(files.map((/** @type {KeptFile} */ file) => [file.sha256, file])),
     drafts: new Map(drafts.map((/** @type {Draft} */ draft) => [`${draft.item}\n${draft.at}`, draft])),
     conflicts: [...stands.values()].filter(inConflict).length,
   };
+}
+
+/** Who has to sign: no assistant where nobody was drawn as one. @param {TaskDetail} detail */
+export function rolesOf(detail) {
+  return (detail.team ?? []).length === 1 ? ["lead", "owner"] : ["lead", "assistant", "owner"];
+}
+
+/**
+ * What is missing now: as the hub says when it knows all that was done here, else as this phone reckons by the same rule. What recorders,
+ * cameras and systems gave is known to the hub alone.
+ * @param {KeptTask} kept @param {TaskDetail} detail @param {import("./completeness.js").Facts} facts @param {KeptAct[]} acts
+ */
+function missingNow(kept, detail, facts, acts) {
+  const known = acts.every((act) => act.state === "refused" || (act.position !== null && act.position <= kept.after));
+  if (known) return byStep(detail.procedure, [...detail.missing]);
+  const records = detail.missing.filter((one) => one.what === "record");
+  return byStep(detail.procedure, [...missing(detail.procedure, facts).filter((one) => one.what !== "record"), ...records]);
 }
 
 /** @param {KeptAct} one @param {KeptAct} other */
@@ -93,7 +108,7 @@ function byTime(one, other) {
 
 /** @param {TaskDetail} detail @param {KeptFile[]} files */
 function blobsOf(detail, files) {
-  const there = Object.entries(detail.files ?? {}).filter(([, state]) => (state.state ?? state) === "stored").map(([name]) => name);
+  const there = Object.entries(detail.files).filter(([, state]) => state === "stored").map(([name]) => name);
   return new Set([...there, ...files.filter((file) => file.state !== "phone").map((file) => file.sha256)]);
 }
 

@@ -5,9 +5,10 @@ import { clock, known, t } from "../words.js";
 import { ChecklistMenu } from "./checklist-menu.js";
 import { MissingList } from "./missing-list.js";
 import { QuestionPage } from "./question-page.js";
+import { addressOf, titleOf } from "./saying.js";
 import { SignaturePage } from "./signature-page.js";
 import { viewTask } from "./task-data.js";
-import { TaskMore } from "./task-more.js";
+import { isPaused, isSeen, TaskMore } from "./task-more.js";
 import { UnsafeList } from "./unsafe-list.js";
 
 /** @typedef {import("./app.js").Phone} Phone */
@@ -84,16 +85,22 @@ export class TaskDesk extends HTMLElement {
   /** @param {TaskView} view */
   drawHead(view) {
     const { entry, fetched_ms } = view.kept;
-    const unread = (view.detail.instructions ?? []).filter((one) => !one.seen).length;
+    const unread = view.detail.instructions.filter((one) => !isSeen(one)).length;
+    const basics = view.detail.procedure.sections.find((section) => section.basic && !section.per); // one tap away, always
+    const about = [known("work.state", entry.declaration_state), entry.bay, t("work.as-of", { time: clock(fetched_ms) })].filter(Boolean).join(" · ");
     fill(
       this.head,
-      h("a", { class: "button quiet", href: "/work", "aria-label": t("work.back") }, "‹"),
-      h("div", { class: "grow" }, h("strong", {}, entry.title || this.task), h("div", { class: "soft small" }, [entry.bay, entry.declaration, t("work.as-of", { time: clock(fetched_ms) })].filter(Boolean).join(" · "))),
-      unread > 0 && h("a", { class: "badge bad", href: "#more" }, t("work.instructions-new", { count: unread })),
-      view.detail.paused ? h("span", { class: "badge warn" }, t("work.paused")) : h("span", { class: "badge wait" }, known("work.state", entry.state)),
+      h(
+        "div",
+        { class: "row" },
+        h("a", { class: "button quiet", href: "/work", "aria-label": t("work.back") }, "‹"),
+        h("div", { class: "grow" }, h("strong", {}, titleOf(view.kept)), h("div", { class: "soft small" }, about)),
+        basics && h("a", { class: "button", href: addressOf("s", basics.key, ""), id: "basics" }, t("work.basics-short")),
+      ),
+      unread > 0 && h("a", { class: "notice bad", href: "#more" }, t("work.instructions-new", { count: unread })),
+      isPaused(view) && h("a", { class: "notice", href: "#more" }, t("work.paused")),
     );
   }
 }
-
 
 customElements.define("task-desk", TaskDesk);

@@ -60,7 +60,7 @@ export class TaskMore extends HTMLElement {
 
   /** @param {Instruction} one */
   async acknowledge(one) {
-    await this.tell(() => call("POST", `tasks/${part(this.view?.kept.task ?? "")}/instructions/${part(String(one["position"] ?? one.id))}/read`));
+    await this.tell(() => call("POST", `tasks/${part(this.view?.kept.task ?? "")}/instructions/${one.position}/acknowledge`));
   }
 
   /** @param {() => Promise<unknown>} act */
@@ -156,8 +156,8 @@ export class TaskMore extends HTMLElement {
 }
 
 /** @param {Instruction} one */
-function isSeen(one) {
-  return Boolean(one.seen || one["read_ms"] || one["read_at"]);
+export function isSeen(one) {
+  return one.read_ms !== null;
 }
 
 /** By this phone's own acts first: the hub may not know of them yet. @param {TaskView} view */
@@ -186,7 +186,7 @@ function declaredParts(view) {
   return [
     h("dl", {}, ...rows.slice(0, 120).flatMap(([name, value]) => [h("dt", {}, known("work.field", name)), h("dd", {}, value)])),
     Object.keys(parts ?? {}).length > 0 && h("p", { class: "small" }, ...Object.entries(parts).map(([per, names]) => `${known("work.per", per)}：${names.join(" ")} `)),
-    open?.length > 0 && h("p", { class: "notice" }, h("strong", {}, t("work.to-open")), " ", open.map((one) => (typeof one === "string" ? one : Object.values(/** @type {object} */ (one)).join(" "))).join("; ")),
+    open.length > 0 && h("p", { class: "notice" }, h("strong", {}, t("work.to-open")), " ", open.map((one) => [one.container, one.packages.join(", ")].filter(Boolean).join(": ")).join("; ")),
   ].filter((one) => one !== false);
 }
 
