@@ -1,16 +1,4 @@
 // The frame around all pages: who is logged in, where one can go, the language, the light, and the line to the hub.
-import "./login-form.js";
-import "./live-wall.js";
-import "./task-list.js";
-import "./task-page.js";
-import "./pairing-page.js";
-import "./device-list.js";
-import "./alarm-inbox.js";
-import "./people-page.js";
-import "./draw-page.js";
-import "./exchange-page.js";
-import "./release-desk.js";
-import "./log-pin.js";
 import { call, remember, whoami } from "./api.js";
 import { changes, whenChanged } from "./changes.js";
 import { homeOf, pageAt } from "./doors.js";
@@ -19,26 +7,6 @@ import { MainMenu } from "./main-menu.js";
 import { clock, language, loadWords, t, zone } from "./words.js";
 
 const FELT = ["alarm", "alarm acknowledged", "declaration", "task", "supervision", "credit", "lagging"]; // what changes a count beside a door
-/** @typedef {{path: string, word: string, roles: string[]}} Door */
-
-/** @type {Door[]} */
-const DOORS = [
-  { path: "/wall", word: "nav.wall", roles: ["supervisor", "administrator"] },
-  { path: "/work", word: "nav.work", roles: ["inspector"] }, // a page of its own, that works with no network
-  { path: "/pair", word: "nav.pair", roles: ["inspector"] },
-  { path: "/tasks", word: "nav.tasks", roles: ["supervisor", "inspector", "administrator"] },
-  { path: "/wall", word: "nav.wall", roles: ["inspector"] },
-  { path: "/draws", word: "nav.draws", roles: ["supervisor", "inspector", "administrator"] },
-  { path: "/desk", word: "nav.desk", roles: ["supervisor", "administrator"] },
-  { path: "/exchange", word: "nav.exchange", roles: ["supervisor", "administrator", "partner"] },
-  { path: "/devices", word: "nav.devices", roles: ["supervisor", "administrator"] },
-  { path: "/alarms", word: "nav.alarms", roles: ["supervisor", "administrator"] },
-  { path: "/people", word: "nav.people", roles: ["administrator"] },
-];
-
-const INSIDE = ["supervisor", "inspector", "administrator"]; // who hears what changes
-
-const WITH_TASK = ["tasks", "pair", "draws", "desk"];
 
 class PortWitness extends HTMLElement {
   constructor() {
@@ -142,17 +110,6 @@ class PortWitness extends HTMLElement {
       const again = h("button", { class: "primary", onclick: () => location.reload() }, t("app.again"));
       fill(this.main, h("div", { class: "empty", role: "alert" }, h("p", {}, t("app.not-loaded")), again));
     }
-    if ((!door && first !== "pair") || rest.length > (WITH_TASK.includes(first) ? 1 : 0)) return this.forbidden(rest.length ? "" : first);
-    const names = { wall: "live-wall", tasks: rest[0] ? "task-page" : "task-list", pair: "pairing-page", devices: "device-list", alarms: "alarm-inbox", people: "people-page", draws: "draw-page", desk: "release-desk", exchange: "exchange-page" };
-    const page = document.createElement(names[/** @type {keyof typeof names} */ (first)] ?? "live-wall");
-    if (rest[0]) page.setAttribute("task", decodeURIComponent(rest[0]));
-    return page;
-  }
-
-  /** @param {string} name */
-  forbidden(name) {
-    const exists = DOORS.some((one) => one.path === `/${name}`);
-    return h("div", { class: "empty" }, h("p", {}, t(exists ? "app.forbidden" : "app.missing")), h("a", { class: "button primary", href: this.home() }, t("app.home")));
   }
 
   drawTop() {
