@@ -28,6 +28,8 @@ function listed(list, one) {
 
 const pairing = () => import("./pairing-page.js");
 const draws = () => import("./draw-page.js");
+const credit = () => import("./credit-page.js");
+const samples = () => import("./samples-page.js");
 const desk = () => import("./release-desk.js");
 
 /** In the order in which they stand in the menu. @type {Door[]} */
@@ -38,6 +40,8 @@ export const DOORS = [
   { name: "alarms", posture: "supervise", word: "nav.alarms", roles: OVERSEEING, badge: "alarms", view: alone("alarm-inbox", () => import("./alarm-inbox.js")) },
   { name: "devices", posture: "supervise", word: "nav.devices", roles: OVERSEEING, view: alone("device-list", () => import("./device-list.js")) },
   { name: "draws", posture: "decide", word: "nav.draws", roles: INSIDE, view: listed(["draw-page", draws], ["draw-page", draws, "task"]) },
+  { name: "credit", posture: "decide", word: "nav.credit", roles: ["trader", ...OVERSEEING], view: listed(["credit-page", credit], ["credit-page", credit, "enterprise"]) },
+  { name: "samples", posture: "decide", word: "nav.samples", roles: ["partner", ...INSIDE], view: listed(["samples-page", samples], ["samples-page", samples, "number"]) },
   { name: "desk", posture: "decide", word: "nav.desk", roles: OVERSEEING, view: listed(["release-desk", desk], ["release-desk", desk, "task"]) },
   { name: "exchange", posture: "exchange", word: "nav.exchange", roles: ["partner", ...OVERSEEING], view: alone("exchange-page", () => import("./exchange-page.js")) },
   { name: "people", posture: "administer", word: "nav.people", roles: ["administrator"], view: alone("people-page", () => import("./people-page.js")) },

@@ -1,0 +1,110 @@
+"""Credit and samples at a real hub in a real Chromium: an event, the grade falls, an appeal, another upholds it, the grade is back."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from hub.inspection.credit import CreditDraft
+from tests.browser.test_page_journeys import FLAGS, Desk
+from tests.contracts.test_laboratory import on_site
+from tests.web_parts import open_face
+from web.serving import Listener, serve
+
+pytestmark = pytest.mark.browser
+FIRM = "91210200MA0SIM001X"
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
+    async with open_face(tmp_path) as face, async_playwright() as playwright:
+        serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
+        browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
+        found = Desk(serving.url, face, browser, [])
+        try:
+            yield found
+        finally:
+            await browser.close()
+            face.app.state.closing.set()
+            await serving.stop()
+        assert found.faults == []
+
+
+async def enter(desk: Desk, name: str, path: str, width: int = 1280, language: str = "en") -> Page:
+    page = await desk.page(name, width=width, language=language)
+    await page.goto(f"{desk.url}{path}")
+    await expect(page.locator("main h1")).to_be_visible()
+    return page
+
+
+async def test_an_event_an_appeal_and_a_second_persons_decision(desk: Desk) -> None:
+    await desk.face.hub.credits.add(CreditDraft(FIRM, "registered", "entered", day="2020-01-01"), "zhou.jun")
+    page = await enter(desk, "chen.min", "/credit")
+    row = page.locator("tbody tr", has_text=FIRM)
+    await expect(row).to_contain_text("checked at 100 % of the usual rate")
+    await row.get_by_role("link").focus()
+    await page.keyboard.press("Enter")
+    ciq = page.get_by_role("region", name="Inspection and quarantine")
+    await expect(ciq).to_contain_text("100 points, grade A")
+    await page.get_by_text("Put an event on record").click()
+    await page.locator("select[name=item]").select_option("false-declaration")
+    await expect(page.get_by_label("Points, where")).to_be_enabled()
+    await page.get_by_label("What happened").fill("durian declared as apples")
+    await page.get_by_role("button", name="Put on record").click()
+    await expect(ciq).to_contain_text("24 (this cycle) and 0 (last cycle): 76 points")
+    await expect(page.locator(".verdict")).to_contain_text("no release without a check")
+    trader = await enter(desk, "shen.mao", "/credit", width=360, language="zh-CN")
+    event = trader.locator("[data-event]", has_text="不如实申报")
+    await expect(event).to_contain_text("计入")
+    await expect(event).not_to_contain_text("chen.min")
+    await event.get_by_text("对此申诉").click()
+    await event.get_by_label("理由").fill("是苹果")
+    await event.get_by_label("证明文件").set_input_files([{"name": "invoice.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}])
+    await event.get_by_role("button", name="提交申诉").click()
+    await expect(event).to_contain_text("申诉中")
+    await expect(event).to_contain_text("invoice.pdf")
+    assert await trader.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    mine = page.locator("[data-event]", has_text="false declaration")
+    await expect(mine).to_contain_text("You put this on record: somebody else must decide.")
+    second = await enter(desk, "zhou.jun", f"/credit/{FIRM}")
+    theirs = second.locator("[data-event]", has_text="false declaration")
+    await theirs.get_by_label("Reason").fill("weighed and seen")
+    await theirs.get_by_role("button", name="Uphold the appeal").click()
+    await expect(theirs.locator("s").first).to_have_text("false declaration")
+    await expect(second.get_by_role("region", name="Inspection and quarantine")).to_contain_text("100 points, grade A")
+    await expect(second.locator(".verdict")).not_to_contain_text("no release without a check")
+    await second.get_by_label("Grade on the day").fill("2021-05-01")
+    await second.get_by_label("as was known then").check()
+    await second.get_by_role("button", name="Show").click()
+    await expect(second.locator("main")).to_contain_text("Nothing is on record.")
+
+
+async def test_a_sample_is_drawn_sealed_received_and_reported_on(desk: Desk) -> None:
+    number = await on_site(desk.face.hub)
+    await desk.face.hub.references.put("partner", "customs-1", {"name": "技术中心", "role": "laboratory"}, "admin", "listed")
+    page = await enter(desk, "chen.min", f"/samples?declaration={number}")
+    await expect(page.get_by_role("region", name="Plan by the draw")).to_contain_text("Take 506; accept with at most 0")
+    await page.locator("summary", has_text="Draw a sample").click()
+    form = page.locator("form", has=page.get_by_role("button", name="Draw a sample"))
+    for name, text in (("laboratory", "customs-1"), ("what", "durian flesh"), ("amount", "2.5"), ("unit", "kg"), ("packages", "7, 31")):
+        await form.locator(f"input[name={name}]").fill(text)
+    await form.get_by_role("button", name="Draw a sample").click()
+    await page.get_by_role("link", name=f"{number}-S01").click()
+    await page.get_by_label("Number of the seal").fill("S-77")
+    await page.get_by_role("button", name="Seal it").click()
+    await page.get_by_label("To whom").fill("driver Sun")
+    await page.get_by_role("button", name="Hand it over").click()
+    await expect(page.locator("dl")).to_contain_text("on its way")
+    lab = await enter(desk, "port.desk", f"/samples/{number}-S01", width=360)
+    await lab.get_by_label("The seal is whole").check()
+    await lab.get_by_label("Condition and temperature").check()
+    await lab.get_by_role("button", name="Confirm that it came").click()
+    await lab.get_by_label("Number of the report").fill("R-1")
+    await lab.get_by_label("negative").check()
+    await lab.get_by_label("Values").fill("cadmium: 0.01 mg/kg")
+    await lab.get_by_label("File of the report").set_input_files([{"name": "r.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}])
+    await lab.get_by_role("button", name="Report the result").click()
+    await expect(lab.locator("dl .badge")).to_have_text("negative")
+    assert await lab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await expect(page.locator("ol.steps")).to_contain_text("cadmium 0.01 mg/kg")
