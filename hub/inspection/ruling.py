@@ -153,6 +153,7 @@ def _dry_run(connection: Connection, rule: TargetRule, since_ns: int) -> DryRun:
     kind_of = premises_of(connection).kind_of
     always = rule.model_copy(update={"start": "0001-01-01", "end": None})  # every day counts
     found: list[DryHit] = []
+    grades: dict[tuple[str, str], str] = {}
     rows = _lodged(connection, since_ns)
     for row in rows[:MAX_DRY]:
         words = said(connection, bytes(row.sheet))
@@ -160,8 +161,10 @@ def _dry_run(connection: Connection, rule: TargetRule, since_ns: int) -> DryRun:
             continue
         form = Form.model_validate(words["form"])
         day = day_of(row.lodged_ns)
-        grade = grade_of(connection, form.enterprise, day).grade
-        declared = Declared(*values_of(form, day, grade, kind_of))
+        about = form.enterprise, day
+        if about not in grades:
+            grades[about] = grade_of(connection, *about).grade
+        declared = Declared(*values_of(form, day, grades[about], kind_of))
         if rules_of({"dry-run": (1, always)}, day, declared):
             found.append(DryHit(row.declaration, form.enterprise, day, row.state))
     by_day = tuple(sorted(Counter(one.day for one in found).items()))

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, select
 from hub.app import Hub
 from hub.check import check_hub
 from hub.config import InspectionSettings
+from hub.inspection.credit import CreditDraft
 from hub.inspection.draw_pools import entry_of
 from hub.inspection.risk.bounds import PARTS, upper_bound
 from hub.inspection.risk.facts import facts_of, premises_of
@@ -137,6 +138,19 @@ async def test_areas_notices_and_the_joint_list_count_and_are_named(hub: Hub) ->
     assert {"area/th-fly", "route/th-fly", "notice/n-7"} <= {part["name"] for part in risk["parts"]}
     assert risk["lane"] == "red" and risk["forced"] == [{"lane": "red", "by": "area/th-fly"}]
     assert risk["floor"] == {"policy": "draw-rules/1", "least": 50_000_000, "national": 50_000_000, "certain": True, "grade": 10_000_000}
+
+
+async def test_a_worse_credit_grade_counts_from_the_next_screening_on(hub: Hub) -> None:
+    await known(hub)
+    before = await lodged(hub)
+    await settle(hub)
+    await hub.credits.add(CreditDraft("91210200MA0SIM001X", "smuggling", "hidden behind durians"), None, "gate/1")
+    number = await lodged(hub, 2)
+    await settle(hub)
+    first, second = await sheet(hub, before), await sheet(hub, number)
+    assert (first["draw"]["grade"], second["draw"]["grade"]) == ("B", "D")
+    assert second["risk"]["parts"][1]["counts"] == 4 * first["risk"]["parts"][1]["counts"]
+    assert second["risk"]["total"] > first["risk"]["total"]
 
 
 async def test_what_a_ban_forbids_is_left_to_a_person(hub: Hub) -> None:

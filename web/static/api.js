@@ -5,13 +5,14 @@ import { language, t, useZone } from "./words.js";
 
 /** An answer that is not a success, with the hub's own words. */
 export class Refusal extends Error {
-  /** @param {number} status @param {{kind: string, what: string, where: string, about?: string}} error */
+  /** @param {number} status @param {{kind: string, what: string, where: string, about?: string, faults?: {path: string, what: string}[]}} error */
   constructor(status, error) {
     super(sentence(error.what, error.about ?? ""));
     this.status = status;
     this.what = error.what;
     this.kind = error.kind;
     this.where = error.where;
+    this.faults = error.faults ?? []; // all that is wrong in a form, where one was sent
   }
 }
 

@@ -31,6 +31,7 @@ const draws = () => import("./draw-page.js");
 const credit = () => import("./credit-page.js");
 const samples = () => import("./samples-page.js");
 const desk = () => import("./release-desk.js");
+const procedures = () => import("./procedures-page.js");
 
 /** In the order in which they stand in the menu. @type {Door[]} */
 export const DOORS = [
@@ -44,6 +45,8 @@ export const DOORS = [
   { name: "samples", posture: "decide", word: "nav.samples", roles: ["partner", ...INSIDE], view: listed(["samples-page", samples], ["samples-page", samples, "number"]) },
   { name: "desk", posture: "decide", word: "nav.desk", roles: OVERSEEING, view: listed(["release-desk", desk], ["release-desk", desk, "task"]) },
   { name: "exchange", posture: "exchange", word: "nav.exchange", roles: ["partner", ...OVERSEEING], view: alone("exchange-page", () => import("./exchange-page.js")) },
+  { name: "rules", posture: "decide", word: "nav.rules", roles: OVERSEEING, view: alone("rules-page", () => import("./rules-page.js")) },
+  { name: "procedures", posture: "decide", word: "nav.procedures", roles: INSIDE, view: listed(["procedures-page", procedures], ["procedures-page", procedures, "key"]) },
   { name: "people", posture: "administer", word: "nav.people", roles: ["administrator"], view: alone("people-page", () => import("./people-page.js")) },
 ];
 

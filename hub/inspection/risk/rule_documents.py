@@ -25,6 +25,7 @@ SCORE_KEY = "risk-score"
 Lane = Literal["red", "yellow", "blue", "green"]
 LANES: tuple[Lane, ...] = ("green", "blue", "yellow", "red")  # from the mildest on
 Grade = Literal["AA", "A", "B", "C", "D"]
+GRADES: tuple[Grade, ...] = ("AA", "A", "B", "C", "D")  # from the best on
 Parts = Annotated[int, Field(ge=0, le=10**9, strict=True)]
 Component = Literal["history", "credit", "documents", "area", "route", "lateness"]
 
@@ -100,7 +101,7 @@ class ScoreRules(_Document):
         for name, wanted in (("weights", 6), ("grades", 5), ("lanes", 3)):
             if len(getattr(self, name)) != wanted:
                 return Fault(name, "missing", "does not name them all", "未全部列出")
-        order = [self.grades[grade] for grade in ("AA", "A", "B", "C", "D")]
+        order = [self.grades[grade] for grade in GRADES]
         if order != sorted(order):
             return Fault("grades", "order", "a worse grade counts less than a better one", "较差等级的分值不得低于较好等级")
         if not self.lanes["blue"] <= self.lanes["yellow"] <= self.lanes["red"]:
