@@ -12,6 +12,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine
+
+from storage.database import migrate
 
 ROOT = Path(__file__).parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -78,12 +81,23 @@ def postgresql_server() -> Iterator[Path]:
             _run(user, programs / "pg_ctl", "--wait", "-m", "immediate", "-D", data, "stop")
 
 
+@pytest.fixture(scope="session")
+def postgresql_tables(postgresql_server: Path) -> str:
+    """Give the name of a database with the newest tables, which others are copied from: the migrations run once."""
+    with psycopg.connect(host=str(postgresql_server), user="portwitness", dbname="postgres", autocommit=True) as server:
+        server.execute("CREATE DATABASE tables")
+    engine = create_engine(f"postgresql+psycopg://portwitness@/tables?host={postgresql_server}")
+    migrate(engine)
+    engine.dispose()
+    return "tables"
+
+
 @pytest.fixture
-def postgresql_url(postgresql_server: Path) -> Iterator[str]:
-    """Give the SQLAlchemy URL of an empty database."""
+def postgresql_url(postgresql_server: Path, postgresql_tables: str) -> Iterator[str]:
+    """Give the SQLAlchemy URL of a database with tables and nothing in them."""
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(host=str(postgresql_server), user="portwitness", dbname="postgres", autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload,unused-ignore]
+        server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{postgresql_tables}"')  # type: ignore[call-overload,unused-ignore]
         yield f"postgresql+psycopg://portwitness@/{name}?host={postgresql_server}"
         server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload,unused-ignore]
 
