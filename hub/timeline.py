@@ -19,7 +19,7 @@ from hub.lookups import covered_size
 from hub.stream_hours import HOUR_NS
 from hub.tasks import facts_of
 from hub.uploads import DISPOSED, Blobs
-from hub.values import Lane, LaneGap, LaneHour, LaneSegment, SegmentState, Timeline
+from hub.values import Lane, LaneGap, LaneSegment, LaneSpan, SegmentState, Timeline
 from protocol.coverage import Coverage, GapSpan, account, clip
 from protocol.errors import RefusedError
 from protocol.identifiers import Issuer, StreamId
@@ -28,16 +28,17 @@ from protocol.linking import Bond, TaskSpan, merge, stretches
 from storage.schema import blobs, disposals, equivocations, gaps, recordings, segments, stream_hours, streams, tasks
 
 LAG_NS = 30 * SECOND_NS  # what the newest seconds may still owe: the open segment, the way, the seal
-MOST_PIECES = 6000  # on all lanes together; what is more is told by the hour
+MOST_PIECES = 3000  # on all lanes together; what is more is told by spans of hours
+MOST_SPANS = 240  # on a lane
 
-Detail = Literal["pieces", "hours", "none"]
+Detail = Literal["pieces", "spans", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """How to lay a task out. `size`: as a log of this size held it (None: now); `within`: only this stretch.
 
-    `detail`: pieces, hours, or no more than who was linked when; None: pieces where they are few enough.
+    `detail`: pieces, spans of hours, or no more than who was linked when; None: pieces where they are few enough.
     """
 
     size: int | None = None
@@ -94,13 +95,15 @@ class _Lanes:
     doubted: dict[tuple[str, int], set[int]] = field(default_factory=dict)
 
     def detail(self, linked: dict[StreamId, list[Interval]]) -> Detail:
-        """Tell pieces where they are few enough, else hours."""
-        count = 0
+        """Tell pieces where they are few enough, else spans."""
+        count = 0.0
         for stream, parts in linked.items():
             for part in parts:
-                mine = select(func.sum(stream_hours.c.pieces)).where(*_inside(stream, part))
-                count += self.connection.execute(mine).scalar() or 0
-        return "pieces" if count <= MOST_PIECES else "hours"
+                within = Interval(part.start, max(part.start, min(part.end, self.now_ns + HOUR_NS)))
+                found = self.connection.execute(select(func.sum(stream_hours.c.pieces)).where(*_inside(stream, within))).scalar() or 0
+                whole = (within.end // HOUR_NS - within.start // HOUR_NS + 1) * HOUR_NS  # the hours that it touches
+                count += int(found) * within.length / whole
+        return "pieces" if count <= MOST_PIECES else "spans"
 
     def lane(self, stream: StreamId, parts: list[Interval], detail: Detail) -> Lane:
         pieces = tuple(self._segments(stream, parts)) if detail == "pieces" else ()
@@ -108,11 +111,12 @@ class _Lanes:
         newest = max([piece.wall_to for piece in pieces] + [hole.wall_to for hole in holes], default=0)
         today = max(self.now_ns, newest)  # a box's clock may run ahead of the hub's
         bounded = [Interval(part.start, max(part.start, min(part.end, today))) for part in parts]
-        hours = tuple(self._by_hour(stream, bounded)) if detail == "hours" else ()
+        width = max(1, -(-sum(part.length for part in bounded) // (MOST_SPANS * HOUR_NS)))  # hours
+        spans = tuple(self._by_span(stream, bounded, width)) if detail == "spans" else ()
         accounts = self._coverage(stream, bounded, pieces, holes) if detail == "pieces" else ()
         recorded, total = sum(each.recorded_ns for each in accounts), sum(each.period.length for each in accounts)
-        if detail == "hours":
-            recorded, total = sum(hour.recorded_ns for hour in hours), sum(part.end - part.start for part in bounded)
+        if detail == "spans":
+            recorded, total = sum(span.recorded_ns for span in spans), sum(part.end - part.start for part in bounded)
         return Lane(
             stream=stream,
             role=self._role(stream),
@@ -124,17 +128,21 @@ class _Lanes:
             coverage=accounts,
             percent=round(min(100.0, 100.0 * recorded / total), 3) if total else 0.0,
             unexplained_ms=sum(each.unexplained_ns for each in accounts) // MILLISECOND_NS,
-            hours=hours,
+            spans=spans,
+            span_ns=width * HOUR_NS if spans else 0,
         )
 
-    def _by_hour(self, stream: StreamId, parts: Iterable[Interval]) -> Iterable[LaneHour]:
+    def _by_span(self, stream: StreamId, parts: Iterable[Interval], width: int) -> Iterable[LaneSpan]:
+        """Give what spans of `width` hours come to."""
         seen: set[int] = set()
+        first = stream_hours.c.hour - stream_hours.c.hour % width
+        sums = (func.sum(stream_hours.c.recorded_ns), func.sum(stream_hours.c.gap_ns), func.sum(stream_hours.c.pieces))
         for part in parts:
-            query = select(*_HOURS).where(*_inside(stream, part)).order_by(stream_hours.c.hour)
+            query = select(first, *sums).where(*_inside(stream, part)).group_by(first).order_by(first)
             for hour, recorded, gap, count in self.connection.execute(query):
                 if hour not in seen:
                     seen.add(hour)
-                    yield LaneHour(hour * HOUR_NS, recorded, gap, count)
+                    yield LaneSpan(hour * HOUR_NS, int(recorded), int(gap), int(count))
 
     def _role(self, stream: StreamId) -> Literal["camera", "recorder"]:
         origin = self.connection.execute(select(streams.c.origin).where(streams.c.stream == stream)).scalar()
@@ -260,7 +268,6 @@ def _inside(stream: str, part: Interval) -> tuple[Any, ...]:
     return stream_hours.c.stream == stream, stream_hours.c.hour >= part.start // HOUR_NS, stream_hours.c.hour <= part.end // HOUR_NS
 
 
-_HOURS = (stream_hours.c.hour, stream_hours.c.recorded_ns, stream_hours.c.gap_ns, stream_hours.c.pieces)
 _SEGMENTS = select(segments, blobs.c.state.label("blob"), blobs.c.at_ns).select_from(
     segments.outerjoin(blobs, blobs.c.sha256 == segments.c.sha256)
 )

@@ -95,8 +95,8 @@ class LaneGap:
 
 
 @dataclass(frozen=True, slots=True)
-class LaneHour:
-    """What an hour of a lane comes to, from `start_ns` on; `pieces`: segments and gaps that begin in it."""
+class LaneSpan:
+    """What a span of hours of a lane comes to, from `start_ns` on; `pieces`: segments and gaps that begin in it."""
 
     start_ns: int
     recorded_ns: int
@@ -108,7 +108,7 @@ class LaneHour:
 class Lane:
     """One stream of a task over time. `stretches`: [from, to) that belong to the task; `coverage` accounts for them.
 
-    Where there are more pieces than anybody can see at once, `hours` says what they come to, and there are no pieces.
+    Where there are more pieces than anybody can see at once, `spans` of `span_ns` each say what they come to, and there are no pieces.
     """
 
     stream: str
@@ -121,18 +121,19 @@ class Lane:
     coverage: tuple[Coverage, ...]
     percent: float
     unexplained_ms: int
-    hours: tuple[LaneHour, ...] = ()
+    spans: tuple[LaneSpan, ...] = ()
+    span_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All lanes of a task; `until_ns` is its end, or now. `detail`: whether the lanes hold pieces, hours, or nothing but stretches."""
+    """All lanes of a task; `until_ns` is its end, or now. `detail`: whether the lanes hold pieces, spans, or nothing but stretches."""
 
     task: TaskFacts
     from_ns: int
     until_ns: int
     lanes: tuple[Lane, ...]
-    detail: Literal["pieces", "hours", "none"] = "pieces"
+    detail: Literal["pieces", "spans", "none"] = "pieces"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ AsOf = Annotated[float | None, Query(ge=0, le=4e12, description="as the log held
 async def task_story(task: str, caller: Anyone, hub: TheHub, as_of_ms: AsOf = None) -> schemas.StoryAnswer:
     """Give a task's story with its declaration's, each entry with the place of its record."""
     caller.need(await hub.tasks.get(TaskId(task)))
-    return _story(await hub.stories.task(TaskId(task), _ns(as_of_ms)), await _names(hub))
+    return shape_story(await hub.stories.task(TaskId(task), _ns(as_of_ms)), await _names(hub))
 
 
 @router.get("/declarations/{number}/story", summary="Get all that happened to a declaration")
@@ -35,7 +35,7 @@ async def declaration_story(number: str, caller: Anyone, hub: TheHub, as_of_ms: 
     story = await hub.stories.declaration(number, _ns(as_of_ms))
     if caller.role == INSPECTOR:
         await _check_theirs(story, caller, hub)
-    return _story(story, await _names(hub))
+    return shape_story(story, await _names(hub))
 
 
 async def _check_theirs(story: Story, caller: Caller, hub: TheHub) -> None:
@@ -151,7 +151,8 @@ async def _names(hub: TheHub) -> dict[str, str]:
     return {str(person.name): person.display for person in await hub.access.people()}
 
 
-def _story(story: Story, names: dict[str, str]) -> schemas.StoryAnswer:
+def shape_story(story: Story, names: dict[str, str]) -> schemas.StoryAnswer:
+    """Shape a story; `names` are those of all people by login."""
     now = story.stood
     rules = [schemas.RuleShape(what=rule.what, version=rule.version, position=rule.position) for rule in now.rules]
     standing = schemas.StandingShape(

@@ -4,14 +4,14 @@ import io
 from typing import Annotated, Literal
 
 import segno
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from hub.tasks import TaskDraft
 from hub.timeline import Wish
 from protocol.errors import MalformedError
 from protocol.identifiers import BayId, PersonId, StreamId, TaskId
 from protocol.instants import Interval
-from web import schemas, shaping
+from web import schemas, shaping, timeline_json
 from web.guards import Anyone, Caller, Inspecting, Supervisor, TheHub
 from web.seconding import second_person
 
@@ -67,21 +67,21 @@ def _within(
     return None if from_ms is None or to_ms is None else Interval(shaping.ns(from_ms), max(shaping.ns(from_ms), shaping.ns(to_ms)))
 
 
-@router.get("/{task}/timeline", summary="Get a task's lanes over time")
+@router.get("/{task}/timeline", response_model=schemas.TimelineAnswer, summary="Get a task's lanes over time")
 async def get_timeline(
     task: str,
     caller: Anyone,
     hub: TheHub,
     as_of_ms: Annotated[float | None, Query(ge=0, le=4e12, description="as the log held it at this moment")] = None,
     within: Annotated[Interval | None, Depends(_within)] = None,
-    detail: Annotated[Literal["pieces", "hours"] | None, Query()] = None,
-) -> schemas.TimelineAnswer:
-    """Give one lane per camera and recorder: segments, gaps with causes, coverage; by the hour where they are too many to see."""
+    detail: Annotated[Literal["pieces", "spans"] | None, Query()] = None,
+) -> Response:
+    """Give one lane per camera and recorder: segments, gaps with causes, coverage; by spans of hours where they are too many to see."""
     wish = Wish(within=within, detail=detail)
     line = await hub.stories.lanes(TaskId(task), None if as_of_ms is None else shaping.ns(as_of_ms), wish)
     caller.need(line.task)
     boxes = {StreamId(lane.stream).box for lane in line.lanes}
-    return shaping.timeline(line, [box for box in boxes if hub.devices.owes(box)])
+    return timeline_json.answer(line, [box for box in boxes if hub.devices.owes(box)])
 
 
 @router.get("/{task}/code", summary="Get the task's short code")

@@ -218,15 +218,6 @@ class CoverageAnswer(Shape):
     percent: float
 
 
-class LaneHourShape(Shape):
-    """What an hour of a lane comes to; `pieces`: segments and gaps that begin in it."""
-
-    from_ms: float
-    recorded_ms: float
-    gap_ms: float
-    pieces: int
-
-
 class LaneAnswer(Shape):
     """One camera or recorder over the task's time."""
 
@@ -237,17 +228,20 @@ class LaneAnswer(Shape):
     segments: list[SegmentPiece]
     gaps: list[GapPiece]
     coverage: CoverageAnswer
-    hours: list[LaneHourShape] = Field(description="Instead of pieces, where these are more than anybody can see at once")
+    spans: list[tuple[float, float, float, int]] = Field(
+        description="Instead of pieces, where there are too many to see: from, recorded, gap (ms), pieces that begin in it"
+    )
+    span_ms: float = Field(description="How long each span is, whole hours")
 
 
 class TimelineAnswer(Shape):
-    """The lanes of a task. `detail`: whether they hold pieces, or hours where there are too many: ask for a shorter stretch then."""
+    """The lanes of a task. `detail`: whether they hold pieces, or spans where there are too many: ask for a shorter stretch then."""
 
     task: str
     from_ms: float
     to_ms: float
     lanes: list[LaneAnswer]
-    detail: Literal["pieces", "hours", "none"]
+    detail: Literal["pieces", "spans", "none"]
 
 
 class CodeAnswer(Shape):

@@ -1,12 +1,11 @@
 """Turn the hub's values into the JSON shapes of the API: ns to ms, bytes to hex, names as they are."""
 
-from collections.abc import Collection, Mapping
-from typing import Literal
+from collections.abc import Mapping
 
 from hub.access import ApiToken, Person
 from hub.app import Hub
-from hub.values import Alarm, Device, Lane, LaneGap, LaneHour, LaneSegment, PairingState, StreamState, TaskFacts, Timeline
-from protocol.identifiers import Issuer, StreamId
+from hub.values import Alarm, Device, PairingState, StreamState, TaskFacts
+from protocol.identifiers import StreamId
 from protocol.instants import MILLISECOND_NS
 from protocol.messages import SourceState
 from web import schemas
@@ -64,68 +63,6 @@ def task(facts: TaskFacts, names: Mapping[str, str]) -> schemas.TaskAnswer:
         paired=[bond(pairing, facts.ended_ns) for pairing in facts.pairings],
         names={login: names[login] for login in sorted(mentioned) if login in names},
     )
-
-
-def timeline(line: Timeline, owing: Collection[str] = ()) -> schemas.TimelineAnswer:
-    """Shape a task's lanes; `owing` are the boxes whose newest records may still come."""
-    lanes = [_lane(lane, StreamId(lane.stream).box in owing) for lane in line.lanes]
-    return schemas.TimelineAnswer(task=line.task.task, from_ms=ms(line.from_ns), to_ms=ms(line.until_ns), lanes=lanes, detail=line.detail)
-
-
-def _lane(lane: Lane, is_owed: bool) -> schemas.LaneAnswer:
-    box = StreamId(lane.stream).box
-    signed = [_gap(gap, box) for gap in lane.gaps]
-    # a journal comes in order: only behind the last piece that is here can a record be on its way
-    newest = max([*(piece.wall_to for piece in lane.segments), *(hole.wall_to for hole in lane.gaps)], default=0)
-    unsigned = [_unexplained(start, end, is_owed and end > newest) for start, end in lane.unexplained]
-    return schemas.LaneAnswer(
-        stream=lane.stream,
-        role=lane.role,
-        late=lane.late,
-        linked=[(ms(start), ms(end)) for start, end in lane.stretches],
-        segments=[_segment(segment) for segment in lane.segments],
-        gaps=sorted([*signed, *unsigned], key=lambda piece: piece.from_ms),
-        coverage=schemas.CoverageAnswer(
-            period_ms=sum(ms(part.period.length) for part in lane.coverage),
-            recorded_ms=sum(ms(part.recorded_ns) for part in lane.coverage),
-            gap_ms=sum(ms(part.gap_ns) for part in lane.coverage),
-            unexplained_ms=lane.unexplained_ms,
-            percent=lane.percent,
-        ),
-        hours=[_hour(hour) for hour in lane.hours],
-    )
-
-
-def _hour(hour: LaneHour) -> schemas.LaneHourShape:
-    recorded, gap = ms(hour.recorded_ns), ms(hour.gap_ns)
-    return schemas.LaneHourShape(from_ms=ms(hour.start_ns), recorded_ms=recorded, gap_ms=gap, pieces=hour.pieces)
-
-
-def _segment(segment: LaneSegment) -> schemas.SegmentPiece:
-    return schemas.SegmentPiece(
-        state=segment.state,
-        from_ms=ms(segment.wall_from),
-        to_ms=ms(segment.wall_to),
-        sha256=segment.sha256.hex(),
-        size=segment.size,
-        number=segment.number,
-        run=segment.run,
-        media_from=segment.media_from,
-        recovered=segment.kind == "recovered",
-        bound=segment.bound,
-        why=segment.detail,
-        record=schemas.RecordPlace(issuer=Issuer.of_box(segment.box), epoch=segment.epoch, position=segment.position),
-    )
-
-
-def _gap(gap: LaneGap, box: str) -> schemas.GapPiece:
-    place = schemas.RecordPlace(issuer=Issuer.of_box(box), epoch=gap.epoch, position=gap.position)
-    return schemas.GapPiece(state="gap", from_ms=ms(gap.wall_from), to_ms=ms(gap.wall_to), cause=gap.cause, detail=gap.detail, record=place)
-
-
-def _unexplained(start: int, end: int, is_owed: bool) -> schemas.GapPiece:
-    state: Literal["unknown", "failed"] = "unknown" if is_owed else "failed"
-    return schemas.GapPiece(state=state, from_ms=ms(start), to_ms=ms(end), cause="unexplained", detail="", record=None)
 
 
 def stream(state: StreamState) -> schemas.StreamAnswer:

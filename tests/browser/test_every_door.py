@@ -20,12 +20,17 @@ KEY = re.compile(r"(?<![\w./:@-])([a-z]+)\.([a-z][a-z0-9-]+)(?![\w./@-])")
 ROLES = {"supervisor": "chen.min", "inspector": "li.wei", "administrator": "admin"}
 NAMELESS = """() => {
   const named = (one) => one.getAttribute('aria-label') || one.getAttribute('aria-labelledby') || one.title || one.textContent.trim()
-    || one.closest('label') || (one.id && document.querySelector(`label[for="${one.id}"]`)) || one.placeholder || one.querySelector('img[alt]:not([alt=""])');
-  return [...document.querySelectorAll('button, a[href], input:not([type=hidden]), select, textarea, [role=button], canvas[tabindex], [role=slider]')]
-    .filter((one) => one.getClientRects().length && !named(one)).map((one) => one.outerHTML.slice(0, 160));
+    || one.closest('label') || (one.id && document.querySelector(`label[for="${one.id}"]`)) || one.placeholder
+    || one.querySelector('img[alt]:not([alt=""])');
+  const controls = 'button, a[href], input:not([type=hidden]), select, textarea, [role=button], canvas[tabindex], [role=slider]';
+  return [...document.querySelectorAll(controls)].filter((one) => one.getClientRects().length && !named(one))
+    .map((one) => one.outerHTML.slice(0, 160));
 }"""
-LARGEST = """() => ({wide: document.documentElement.scrollWidth - innerWidth, twice: [...document.querySelectorAll('[id]')].map((one) => one.id)
-  .filter((id, at, all) => all.indexOf(id) !== at), heads: [...document.querySelectorAll('main h1')].length})"""
+LARGEST = """() => {
+  const ids = [...document.querySelectorAll('[id]')].map((one) => one.id);
+  return {wide: document.documentElement.scrollWidth - innerWidth, twice: ids.filter((id, at) => ids.indexOf(id) !== at),
+    heads: document.querySelectorAll('main h1').length};
+}"""
 
 
 @pytest.fixture
@@ -85,7 +90,7 @@ async def test_a_role_is_not_let_through_another_ones_door(desk: Desk) -> None:
     doors = {}
     for role, name in ROLES.items():
         page = await desk.page(name, width=1280, language="en")
-        doors[role] = {one for one in await all_doors(page)}
+        doors[role] = set(await all_doors(page))
         await page.context.close()
     for role, name in ROLES.items():
         page = await desk.page(name, width=1280, language="en")

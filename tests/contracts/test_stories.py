@@ -106,13 +106,19 @@ async def test_a_task_tells_all_of_its_declaration_and_each_entry_is_proven(hub:
     assert (await check_hub(hub.core.settings)).problems == ()
 
 
+def newest_until(connection: Connection, index: int) -> int:
+    """Give the newest time of the hub's records up to a leaf: what is staged meanwhile may stand before it and be younger."""
+    query = text("SELECT max(wall_ns) FROM records WHERE epoch = 0 AND position <= :index")
+    return int(connection.execute(query, {"index": index}).scalar_one())
+
+
 async def test_as_of_a_moment_only_what_the_log_held_then_is_told(hub: Hub) -> None:
     number = await dispatched(hub)
     full = await hub.stories.declaration(number)
     for entry in full.entries:
         index = entry.place.log_index
         assert index is not None
-        at_ns = max(other.from_ns for other in full.entries if (other.place.log_index or 0) <= index)
+        at_ns = await hub.core.database.read(lambda connection, index=index: newest_until(connection, index))  # type: ignore[misc]
         then = await hub.stories.declaration(number, at_ns)
         assert index < then.moment.size
         known = {one.place for one in full.entries if (one.place.log_index or 0) < then.moment.size}
@@ -188,12 +194,12 @@ async def test_lanes_as_of_a_moment_hold_what_seals_in_the_log_covered(hub: Hub)
 
 async def test_hours_add_up_to_the_pieces_and_a_stretch_shows_its_own(hub: Hub) -> None:
     box = await film(hub)
-    lane = (await hub.stories.lanes(TASK, None, Wish(detail="hours"))).lanes[0]
+    lane = (await hub.stories.lanes(TASK, None, Wish(detail="spans"))).lanes[0]
     pieces = (await hub.stories.lanes(TASK, None, Wish(detail="pieces"))).lanes[0]
     assert lane.segments == () and lane.gaps == ()
-    assert sum(hour.recorded_ns for hour in lane.hours) == sum(piece.wall_to - piece.wall_from for piece in pieces.segments)
-    assert sum(hour.gap_ns for hour in lane.hours) == sum(gap.wall_to - gap.wall_from for gap in pieces.gaps)
-    assert sum(hour.pieces for hour in lane.hours) == len(pieces.segments) + len(pieces.gaps)
+    assert sum(hour.recorded_ns for hour in lane.spans) == sum(piece.wall_to - piece.wall_from for piece in pieces.segments)
+    assert sum(hour.gap_ns for hour in lane.spans) == sum(gap.wall_to - gap.wall_from for gap in pieces.gaps)
+    assert sum(hour.pieces for hour in lane.spans) == len(pieces.segments) + len(pieces.gaps)
     first = pieces.segments[0]
     part = await hub.stories.lanes(TASK, None, Wish(within=Interval(first.wall_from, first.wall_to)))
     assert [piece.number for piece in part.lanes[0].segments] == [0] and part.detail == "pieces"

@@ -1,5 +1,6 @@
 """Stories, marks, instructions, second looks and the board over HTTP: who may see and do what, and what it looks like."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 from hub.inspection.states import State
 from hub.tasks import TaskDraft
 from tests.contracts.test_draws import TWO, drawn, inspectors, policy_for, screen
+from tests.contracts.test_stories import film
 from tests.web_parts import Face, open_face
+from web.schemas import TimelineAnswer
 
 API = "/api/v1"
 TASK = "T-1"
@@ -51,6 +54,16 @@ async def test_a_story_is_told_to_those_it_concerns(face: Face) -> None:
     assert (await other.get(f"{API}/tasks/{TASK}/story")).status_code == 403
     assert (await other.get(f"{API}/declarations/{number}/story")).status_code == 403
     assert (await chief.get(f"{API}/declarations/D-none/story")).status_code == 404
+
+
+async def test_what_is_written_past_the_models_reads_as_they_say(face: Face) -> None:
+    await film(face.hub)
+    chief = await face.login("chen.min")
+    for detail, what in (("pieces", "segments"), ("spans", "spans")):
+        answer = await chief.get(f"{API}/tasks/{TASK}/timeline", params={"detail": detail})
+        read = TimelineAnswer.model_validate_json(answer.content)
+        assert read.detail == detail and getattr(read.lanes[0], what)
+        assert json.loads(read.model_dump_json()) == answer.json()
 
 
 async def test_marks_and_instructions_go_to_the_site_and_back(face: Face) -> None:
