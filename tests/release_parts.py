@@ -3,13 +3,17 @@
 import os
 from collections.abc import Sequence
 
+import pytest
 from sqlalchemy import Connection, func, insert, select
 
 from hub.app import Hub
 from hub.inspection.releasing.clearing import Sources
+from hub.inspection.releasing.following import ByRule
 from hub.inspection.states import State
 from protocol import kinds
+from protocol.clearing import parse_evidence
 from protocol.clearing_kinds import Evaluation
+from protocol.errors import RefusedError
 from protocol.inspection_kinds import Declaration, Step
 from protocol.kinds import Body
 from protocol.procedures.completeness import Missing
@@ -69,3 +73,23 @@ async def stand(hub: Hub, numbers: Sequence[str], steps: Sequence[State], judged
         return found
 
     await hub.log.decide_all(decide)
+
+
+async def release_and_recall(hub: Hub, number: str, inspector: str) -> None:
+    """Release what was worked on site, look at what the release rests on, and recall it when a box turns out to tell two stories."""
+    await hub.releases.evaluate(number, "pass", inspector, "in order")
+    with pytest.raises(RefusedError, match="was on the inspection"):
+        await hub.releases.approve(number, inspector)
+    done = await hub.releases.approve(number, CHEN)
+    assert done.state is State.RELEASED and done.root is not None
+    lines = parse_evidence(await hub.releases.evidence(done.root), done.root)
+    video = [line.split(" ") for line in lines if line.startswith("record box:")]
+    assert len(video) > 2 and sum(line.startswith("blob ") for line in lines) > 2
+    assert sum(line.startswith("record hub:") for line in lines) > 20, "acts of the work on site are among it"
+    _, issuer, epoch, position, leaf = video[0]
+    assert await hub.releases.look_back(number) is None
+    await hub.log.issue(kinds.Equivocation(int(epoch), int(position), bytes.fromhex(leaf), b"another story"), issuer)
+    await ByRule(hub.core, hub.releases, automatic=True).go_on()
+    assert (await hub.declarations.get(number)).state is State.RECALLED
+    with pytest.raises(RefusedError, match="not verified"):
+        await hub.releases.approve(number, CHEN)

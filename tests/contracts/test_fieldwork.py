@@ -34,6 +34,7 @@ from tests.fieldwork_parts import (
     settings,
     upload,
 )
+from tests.release_parts import release_and_recall
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -179,8 +180,7 @@ async def test_a_worked_checklist_with_video_lacks_nothing(site: Ground) -> None
     task, lead, assistant = await dispatched(site)
     hub, box = site.hub, site.box
     await hub.declarations.step(site.number, State.POSITIONED, {}, rule="terminal/1")
-    order = asyncio.create_task(hub.pairings.pair(task, RECORDER, lead.person))
-    await order
+    await hub.pairings.pair(task, RECORDER, lead.person)
     leaf = (await hub.core.database.read(_order_leaf))[0]
     box.wall_ns = site.clock.now().wall_ns
     box.boot()
@@ -218,6 +218,7 @@ async def test_a_worked_checklist_with_video_lacks_nothing(site: Ground) -> None
     whole = await hub.fieldwork.site.show(task, lead.person)
     assert whole.meter[0] == whole.meter[1] > 20
     assert whole.to_follow > 0 and whole.role == "lead"  # full video is safe on the box, and follows
+    await release_and_recall(hub, site.number, lead.person)
     await sound(site)
 
 

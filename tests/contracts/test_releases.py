@@ -195,6 +195,23 @@ async def test_what_goes_bad_before_the_gate_is_recalled(hub: Hub) -> None:
     assert refused.state is State.RE_INSPECT
 
 
+async def test_by_itself_the_hub_holds_releases_and_recalls(hub: Hub) -> None:
+    async with ByRule(hub.core, hub.releases, automatic=True):
+        await stand(hub, ["D-1"], TO_INSPECTING[:3])
+        await stand(hub, ["D-2"], TO_DIRECT)
+        await becomes(hub, "D-1", State.HELD)
+        await becomes(hub, "D-2", State.RELEASED)
+        await hub.declarations.hold("D-2", "maritime", "mo", "papers")
+        await becomes(hub, "D-2", State.RECALLED)
+
+
+async def becomes(hub: Hub, number: str, state: State) -> None:
+    """Wait until a declaration stands somewhere; the hub tells of each that moves."""
+    async with hub.events.subscribe() as moves, asyncio.timeout(60):
+        while (await hub.declarations.get(number)).state is not state:
+            await anext(moves)
+
+
 async def test_without_anybody_to_tell_nothing_is_held(hub: Hub) -> None:
     await hub.references.retire("partner", TERMINAL, "admin", "test")
     await stand(hub, [NUMBER], TO_INSPECTING[:3])

@@ -3,20 +3,24 @@
 Guarantees: all is read within the transaction that decides; a report that was answered by treatment since stands no longer in the way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, select
 
 from hub.exchange.effects import Effects
 from hub.inspection.credit import CreditDraft, stage_credit
+from hub.inspection.fieldwork.completeness import judge_all, missing_of
+from hub.inspection.fieldwork.footage import Film
+from hub.inspection.fieldwork.tables import acts_of, all_tasks_of, inspectors_of, notes_of, task_of, tasks_of
 from hub.inspection.releasing.clearing import Sources
 from hub.inspection.sample_tables import lab_of, samples_of
 from hub.inspection.states import State
-from protocol.clearing import record_line
+from protocol.clearing import blob_line, record_line
 from protocol.errors import MalformedError
-from protocol.instants import Instant
-from storage.schema import declarants, declaration_steps, leaves
+from protocol.identifiers import Issuer, StreamId
+from protocol.instants import Instant, Interval
+from storage.schema import blobs, declarants, declaration_steps, leaves, records, segments, streams
 
 GATE_OUT_ITEM = "gate-out-without-release"
 CREDIT_RULE = "gate-out/1"
@@ -34,16 +38,41 @@ def laboratory(connection: Connection, number: str) -> Sequence[str]:
     return replace(state, positive=positive).obstacles()
 
 
-def samples_evidence(connection: Connection, number: str) -> Sequence[str]:
-    """Give the evidence of samples: their newest records."""
-    places = [row["position"] for row in samples_of(connection, number)]
-    query = select(leaves).where(leaves.c.position.in_(places))
-    return [record_line(row.issuer, row.epoch, row.record_position, bytes(row.leaf)) for row in connection.execute(query)]
+def evidence(connection: Connection, number: str) -> Iterable[str]:
+    """Give the evidence of an inspection: what was done on site and at the laboratory, the video of it, and the files that it names."""
+    places = {row["position"] for row in samples_of(connection, number)}
+    places |= {row.position for row in notes_of(connection, number)}
+    tasks = all_tasks_of(connection, number)
+    for task in tasks:
+        places |= {task.position} | {row.position for row in acts_of(connection, task.task)}
+    query = select(leaves).where(leaves.c.position.in_(sorted(places)))
+    yield from (record_line(row.issuer, row.epoch, row.record_position, bytes(row.leaf)) for row in connection.execute(query))
+    for judged in judge_all(connection, tasks_of(connection, number)):
+        yield from (blob_line(bytes.fromhex(name)) for name in judged.facts.blobs)
+    film = Film.of(connection, tasks)
+    for linked in (film.recorders, film.cameras):
+        for stream, parts in linked.items():
+            yield from _video(connection, stream, parts)
+
+
+def _video(connection: Connection, stream: StreamId, parts: Iterable[Interval]) -> Iterable[str]:
+    """Give the records of a stream's segments within some stretches, and the files that are stored of them."""
+    longest = connection.execute(select(streams.c.longest_segment_ns).where(streams.c.stream == stream)).scalar() or 0
+    issuer = str(Issuer.of_box(stream.box))
+    same = and_(records.c.issuer == issuer, records.c.epoch == segments.c.epoch, records.c.position == segments.c.position)
+    columns = (segments.c.epoch, segments.c.position, segments.c.sha256, records.c.leaf, blobs.c.state)
+    table = segments.join(records, same).outerjoin(blobs, blobs.c.sha256 == segments.c.sha256)
+    for part in parts:
+        inside = and_(segments.c.wall_from > part.start - longest - 1, segments.c.wall_from < part.end, segments.c.wall_to > part.start)
+        for row in connection.execute(select(*columns).select_from(table).where(segments.c.stream == stream, inside)):
+            yield record_line(issuer, row.epoch, row.position, bytes(row.leaf))
+            if row.state == "stored":
+                yield blob_line(bytes(row.sha256))
 
 
 def sources() -> Sources:
     """Give what the gate asks."""
-    return Sources(laboratory=laboratory, evidence=samples_evidence)
+    return Sources(missing_of, inspectors_of, task_of, laboratory, evidence)
 
 
 def count_gate_out(effects: Effects, declaration: str, message: int) -> None:

@@ -6,11 +6,12 @@ moves, and from time to time; evidence that goes bad leads to a look at every re
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from hub.core import Core
 from hub.exchange.telling import listeners
@@ -18,9 +19,13 @@ from hub.inspection.releasing.releasing import NOBODY_TO_TELL, Releases
 from hub.inspection.states import State
 from hub.sequencer import Publication
 from protocol import kinds
+from protocol.conduct_kinds import Sample
 from protocol.errors import PortwitnessError, RefusedError, VerificationError
 from protocol.inspection_kinds import Declaration, Hold, Step
 from protocol.instants import SECOND_NS
+from protocol.records import Record
+from protocol.work_kinds import DeviceKey, SystemNote, Work
+from storage.fieldwork_schema import inspection_tasks
 from storage.schema import standings
 
 LOOK_S = 5.0
@@ -41,7 +46,8 @@ class ByRule:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _tried: dict[str, tuple[int, int]] = field(default_factory=dict)
     _looked_back_ns: int = 0
-    _bad: bool = True  # after a restart each release is looked at once
+    _bad: bool = True  # all releases are looked at; after a restart each is, once
+    _suspects: set[str] = field(default_factory=set)  # declarations and tasks that records since then concern
     _task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "ByRule":
@@ -58,7 +64,8 @@ class ByRule:
     async def _published(self, publication: Publication) -> None:
         bodies = [one.record.body for one in publication.records]
         self._bad = self._bad or any(is_bad(body) for body in bodies)
-        if self._bad or any(isinstance(body, Declaration | Step | Hold) for body in bodies):
+        self._suspects |= {name for one in publication.records if (name := _concerned(one.record)) is not None}
+        if self._bad or self._suspects or any(isinstance(body, Declaration | Step) for body in bodies):
             self._woken.set()
 
     async def _run(self) -> None:
@@ -89,7 +96,10 @@ class ByRule:
         self._tried = {number: self._tried[number] for number, _, _ in waiting if number in self._tried}
         if self._bad or now_ns - self._looked_back_ns >= AGAIN_NS:
             self._bad, self._looked_back_ns = False, now_ns
-            moved += await self._look_back()
+            moved += await self._look_back(await self.core.database.read(_released))
+        elif self._suspects:
+            suspects, self._suspects = self._suspects, set()
+            moved += await self._look_back(await self.core.database.read(lambda connection: _released_of(connection, suspects)))
         return moved
 
     async def _try(self, number: str, state: State) -> int:
@@ -103,17 +113,24 @@ class ByRule:
             return 0
         return 1
 
-    async def _look_back(self) -> int:
+    async def _look_back(self, numbers: Sequence[str]) -> int:
         moved = 0
-        for number in await self.core.database.read(_released):
+        for number in numbers:
             with suppress(RefusedError):
                 moved += await self.releases.look_back(number) is not None
         return moved
 
 
 def is_bad(body: object) -> bool:
-    """Tell whether a record may turn evidence of earlier releases bad."""
-    return isinstance(body, _BAD) or (isinstance(body, kinds.Enrolment) and body.state == "revoked") or isinstance(body, Hold)
+    """Tell whether a record may turn the evidence of any earlier release bad."""
+    return isinstance(body, _BAD) or (isinstance(body, kinds.Enrolment | DeviceKey) and body.state == "revoked")
+
+
+def _concerned(record: Record) -> str | None:
+    """Give the declaration, or the task, whose evidence a record may turn bad."""
+    if isinstance(record.body, Sample):
+        return record.body.declaration
+    return record.subject if isinstance(record.body, Hold | Work | SystemNote) else None
 
 
 def _waiting(connection: Connection) -> tuple[list[tuple[str, State, int]], bool]:
@@ -128,3 +145,11 @@ def _waiting(connection: Connection) -> tuple[list[tuple[str, State, int]], bool
 def _released(connection: Connection) -> list[str]:
     query = select(standings.c.declaration).where(standings.c.state == State.RELEASED.value)
     return list(connection.execute(query.order_by(standings.c.lodged_ns.desc()).limit(MOST)).scalars())
+
+
+def _released_of(connection: Connection, names: set[str]) -> list[str]:
+    """Give those of some declarations, or of some tasks' declarations, that are released and not out of the gate."""
+    some = sorted(names)[:MOST]
+    of_tasks = select(inspection_tasks.c.declaration).where(inspection_tasks.c.task.in_(some))
+    mine = or_(standings.c.declaration.in_(some), standings.c.declaration.in_(of_tasks))
+    return list(connection.execute(select(standings.c.declaration).where(standings.c.state == State.RELEASED.value, mine)).scalars())
