@@ -84,7 +84,7 @@ async def test_a_sample_is_drawn_sealed_received_and_reported_on(desk: Desk) -> 
     number = await on_site(desk.face.hub)
     await desk.face.hub.references.put("partner", "customs-1", {"name": "技术中心", "role": "laboratory"}, "admin", "listed")
     page = await enter(desk, "chen.min", f"/samples?declaration={number}")
-    await expect(page.get_by_role("region", name="Plan by the draw")).to_contain_text("Take 506; accept with at most 0")
+    await expect(page.get_by_role("region", name="Sampling plan")).to_contain_text("Take 506; accept with at most 0")
     await page.locator("summary", has_text="Draw a sample").click()
     form = page.locator("form", has=page.get_by_role("button", name="Draw a sample"))
     for name, text in (("laboratory", "customs-1"), ("what", "durian flesh"), ("amount", "2.5"), ("unit", "kg"), ("packages", "7, 31")):

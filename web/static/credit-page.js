@@ -208,7 +208,9 @@ export class CreditPage extends HTMLElement {
   event(one, credit, upheld) {
     const name = this.words.get(one.item) ?? one.item;
     const left = Object.values(credit.gradings).every((grading) => grading.left.some((each) => each.id === String(one.position)));
-    const badge = upheld ? "off" : one.appeal === "filed" ? "wait" : left ? "off" : "warn";
+    const taken = Math.max(0, ...Object.values(credit.gradings).flatMap((grading) => grading.counted.filter((each) => each.id === String(one.position)).map((each) => each.points)));
+    const harms = taken > 0 || Object.values(credit.gradings).some((grading) => grading.parts.some((each) => each.kind === "item" && each.key === one.item));
+    const badge = upheld ? "off" : one.appeal === "filed" ? "wait" : left ? "off" : harms ? "warn" : "good";
     const word = upheld ? "credit.won" : one.appeal === "filed" ? "credit.appealed" : left ? "credit.counts-not" : "credit.counts";
     const late = one.due_ms !== null && one.due_ms < Date.now();
     return h(
@@ -217,7 +219,7 @@ export class CreditPage extends HTMLElement {
       h(
         "div",
         { class: "grow stack" },
-        h("div", { class: "row" }, upheld ? h("s", {}, h("strong", {}, name)) : h("strong", {}, name), h("span", { class: `badge ${badge}` }, h("i"), t(word)), one.points !== null && h("span", { class: "small" }, t("credit.points", { points: one.points }))),
+        h("div", { class: "row" }, upheld ? h("s", {}, h("strong", {}, name)) : h("strong", {}, name), h("span", { class: `badge ${badge}` }, h("i"), t(word)), taken > 0 && h("span", { class: "small" }, t("credit.points", { points: taken }))),
         h("div", { class: "small" }, upheld ? h("s", {}, one.detail ?? t("credit.erased")) : (one.detail ?? t("credit.erased"))),
         h("div", { class: "soft small" }, [one.day, one.expires && t("credit.until", { day: one.expires }), one.rule ? t("credit.by-rule", { rule: one.rule }) : (one.by ?? ""), t("credit.place", { position: one.position }), ...one.evidence].filter(Boolean).join(" · ")),
         ...one.appeals.map((act) => h("div", { class: "small" }, h("strong", {}, t(`credit.act-${act.act}`)), ` ${moment(act.at_ms)} ${act.by ?? ""} · ${act.reason ?? t("credit.erased")}`, ...act.files.map((file) => h("div", { class: "soft" }, `${file.name} `, h("code", {}, file.sha256.slice(0, 16)))))),

@@ -118,7 +118,7 @@ export class SamplesPage extends HTMLElement {
           { class: "grow stack" },
           h("strong", {}, t("sample.lot", { rule: lot.rule, origin: lot.origin, lot: lot.lot })),
           h("p", {}, lot.n === null ? t("sample.no-plan", { why: lot.why }) : t("sample.take", { n: lot.n, accept: lot.accept ?? 0 }), lot.severity !== "normal" && ` · ${t(`sample.severity-${lot.severity}`)}`, " ", lot.unverified && h("span", { class: "badge warn" }, h("i"), t("credit.unverified"))),
-          h("p", { class: "small" }, t(lot.laboratory ? "sample.for-laboratory" : "sample.not-for-laboratory", { percent: lot.share_ppm / 10_000 })),
+          plan.seed && h("p", { class: "small" }, t(lot.laboratory ? "sample.for-laboratory" : "sample.not-for-laboratory", { percent: lot.share_ppm / 10_000 })),
           ...lot.lines.flatMap((line) => Object.entries(line.packages).map(([box, numbers]) => h("details", { class: "small" }, h("summary", {}, t("sample.packages", { line: line.line, box, count: plan.counted ? (numbers[0] ?? 0) : numbers.length })), !plan.counted && h("p", { class: "mono" }, numbers.join(", "))))),
         ),
       ),
@@ -147,7 +147,7 @@ export class SamplesPage extends HTMLElement {
       const ask = { declaration: given["declaration"], laboratory: given["laboratory"], what: given["what"], amount: given["amount"], unit: given["unit"], line: given["line"] ? Number(given["line"]) : null, box: given["box"] || null, packages: list("packages"), tests: list("tests"), cold: given["cold"] === "on", signatures };
       void this.act(() => call("POST", "samples", ask));
     };
-    const field = (/** @type {string} */ name, /** @type {Record<string, unknown>} */ more = {}) => h("label", { class: "grow" }, h("span", {}, t(`sample.${name.replace("_", "-")}`)), h("input", { name, maxlength: "200", ...more }));
+    const field = (/** @type {string} */ name, /** @type {Record<string, unknown>} */ more = {}, /** @type {string} */ word = name.replace("_", "-")) => h("label", { class: "grow" }, h("span", {}, t(`sample.${word}`)), h("input", { name, maxlength: "200", ...more }));
     return h(
       "details",
       { class: "card" },
@@ -157,7 +157,7 @@ export class SamplesPage extends HTMLElement {
         { class: "stack below", onsubmit },
         h("div", { class: "row align-end" }, field("declaration", { required: true, value: this.declaration }), field("laboratory", { required: true })),
         h("div", { class: "row align-end" }, field("what", { required: true }), field("amount", { required: true, inputmode: "decimal" }), field("unit", { required: true, maxlength: "20" })),
-        h("div", { class: "row align-end" }, field("line", { type: "number", min: "1", max: "10000" }), field("box", { maxlength: "20" }), field("packages"), field("tests")),
+        h("div", { class: "row align-end" }, field("line", { type: "number", min: "1", max: "10000" }), field("box", { maxlength: "20" }), field("packages", {}, "packages-taken"), field("tests")),
         h("div", { class: "row align-end" }, field("sampler"), field("owner_name"), field("owner"), field("refused")),
         h("label", { class: "row" }, h("input", { name: "cold", type: "checkbox" }), h("span", {}, t("sample.cold"))),
         h("button", { class: "primary" }, t("sample.draw")),
