@@ -1,10 +1,11 @@
 """People, their rights, and API tokens: for administrators."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
 
 from hub.access import PersonDraft
 from web import schemas, shaping
-from web.guards import Administrator, Overseeing, TheHub
+from web.guards import Administrator, Overseeing, TheHub, roles_of
 
 router = APIRouter(tags=["people"])
 
@@ -13,6 +14,19 @@ router = APIRouter(tags=["people"])
 async def list_people(caller: Overseeing, hub: TheHub) -> schemas.PeopleAnswer:
     """Give all people; supervisors need them to name inspectors."""
     return schemas.PeopleAnswer(people=[shaping.person(found) for found in await hub.access.people()])
+
+
+@router.get("/people/rights", summary="List what each role may do")
+async def list_rights(request: Request, caller: Overseeing) -> schemas.RightsAnswer:
+    """Give every act of the interface with the roles that may ask for it, as the routes themselves name them."""
+    routes: tuple[APIRoute, ...] = request.app.state.routes
+    found = [
+        schemas.RightShape(group=str(route.tags[0]), act=route.summary or route.name, method=method, path=route.path, roles=list(roles))
+        for route in routes
+        if (roles := roles_of(route)) is not None
+        for method in sorted(route.methods or ())
+    ]
+    return schemas.RightsAnswer(rights=found)
 
 
 @router.post("/people", status_code=201, summary="Add a person")

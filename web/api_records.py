@@ -1,7 +1,7 @@
 """Open a record and its proof; read the port log and the mirrored journals of boxes (each as C2SP tlog-tiles).
 
 Guarantees: hashes are public, records are not. Entry bundles hold whole records, so only those who see every task get them; an
-inspector opens the records of their own tasks alone.
+inspector opens the records of their own tasks alone, a trader those of the own declarations.
 """
 
 from dataclasses import fields, is_dataclass
@@ -18,12 +18,13 @@ from protocol.bundle import encode_hash_lines
 from protocol.concealing import reveal
 from protocol.errors import ForbiddenError, UnavailableError
 from protocol.identifiers import Issuer
+from protocol.inspection_kinds import Declaration, Hold, Step
 from protocol.instants import Interval
 from protocol.merkle import leaf_hash
 from protocol.notes import SignedCheckpoint
 from protocol.tiles import parse_path
 from web import schemas, shaping
-from web.guards import INSPECTOR, Anyone, Caller, Overseeing, TheHub
+from web.guards import INSPECTOR, TRADER, Anyone, Caller, Overseeing, Reading, TheHub
 
 router = APIRouter(tags=["records"])
 TILES = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -31,11 +32,16 @@ ENTRIES = {"Cache-Control": "private, no-store"}
 
 
 @router.get("/records/{issuer}/{epoch}/{position}", summary="Open a record")
-async def open_record(issuer: str, epoch: int, position: int, caller: Anyone, hub: TheHub) -> schemas.RecordAnswer:
-    """Give a record's fields and bytes, and where the port log covers it; an inspector opens those of their tasks."""
+async def open_record(issuer: str, epoch: int, position: int, caller: Reading, hub: TheHub) -> schemas.RecordAnswer:
+    """Give a record's fields and bytes, and where the port log covers it.
+
+    An inspector opens those of their tasks, a trader those of the own declarations.
+    """
     stored = await hub.records.get(Issuer(issuer), epoch, position)
     if caller.role == INSPECTOR:
         await _check_theirs(stored, caller, hub)
+    if caller.role == TRADER:
+        await _check_declared(stored, caller, hub)
     return await _shape(stored, hub)
 
 
@@ -57,6 +63,14 @@ async def _check_theirs(stored: StoredRecord, caller: Caller, hub: Hub) -> None:
             raise ForbiddenError("not of your tasks", where="record")
     else:
         raise ForbiddenError("only for supervisor, administrator", where="record")
+
+
+async def _check_declared(stored: StoredRecord, caller: Caller, hub: Hub) -> None:
+    """Pass when a record is of one of a trader's declarations; raise ForbiddenError otherwise."""
+    record = records.read(stored.data).record
+    if not isinstance(record.body, Declaration | Step | Hold):
+        raise ForbiddenError("only for supervisor, administrator", where="record")
+    caller.need_party((await hub.declarations.get(record.subject)).enterprise, "record")
 
 
 async def _shape(stored: StoredRecord, hub: Hub) -> schemas.RecordAnswer:

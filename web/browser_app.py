@@ -15,6 +15,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -83,6 +84,13 @@ PAGES = (
     "/desk",
     "/desk/{number}",
     "/exchange",
+    "/declarations",
+    "/declarations/{number}",
+    "/declarations/{number}/amend",
+    "/holds",
+    "/references",
+    "/references/{category}",
+    "/references/{category}/{key}",
 )
 RECORD_PAGE = "/records/{issuer}/{epoch}/{position}"
 _PARTS = (
@@ -131,6 +139,7 @@ def browser_app(hub: Hub, *, secure: bool, closing: asyncio.Event) -> FastAPI:
     app.state.closing = closing
     app.state.cookies = Cookies(secure)
     app.state.presence = Presence(hub)
+    app.state.routes = tuple(route for part in _PARTS for route in part.router.routes if isinstance(route, APIRoute))
     app.state.watching = Watching(hub, app.state.presence)
     app.add_exception_handler(PortwitnessError, on_portwitness_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)

@@ -5,11 +5,11 @@ the roles that may use it; traders and partners come from outside and reach only
 """
 
 import hmac
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 
 from hub.access import PARTIES, Role, Session, key_of
 from hub.app import Hub
@@ -121,20 +121,38 @@ async def caller_of(request: Request) -> Caller:
     return Caller(session.person.name, session.person.role, "session", key, session.person.party)
 
 
-def need_role(*roles: Role) -> Callable[[Request], Awaitable[Caller]]:
-    """Make the guard of a route that only these roles may use."""
+@dataclass(frozen=True, slots=True)
+class RoleGuard:
+    """The guard of a route that only these roles may use."""
 
-    async def guard(request: Request) -> Caller:
+    roles: tuple[Role, ...]
+
+    async def __call__(self, request: Request) -> Caller:
+        """Give who asks; raise ForbiddenError when the role is none of these."""
         caller = await caller_of(request)
-        if caller.role not in roles:
-            raise ForbiddenError(f"only for {', '.join(roles)}", where=request.url.path[:80])
+        if caller.role not in self.roles:
+            raise ForbiddenError(f"only for {', '.join(self.roles)}", where=request.url.path[:80])
         return caller
 
-    return guard
+
+def need_role(*roles: Role) -> RoleGuard:
+    """Make the guard of a route that only these roles may use."""
+    return RoleGuard(roles)
+
+
+def roles_of(route: APIRoute) -> tuple[Role, ...] | None:
+    """Tell which roles a route names; None when it names none."""
+    waiting, found = [route.dependant], list[RoleGuard]()
+    while waiting:
+        dependant = waiting.pop()
+        waiting += dependant.dependencies
+        found += [dependant.call] if isinstance(dependant.call, RoleGuard) else []
+    return tuple(role for role in get_args(Role) if all(role in guard.roles for guard in found)) if found else None
 
 
 TheHub = Annotated[Hub, Depends(hub_of)]
 Following = Annotated[Caller, Depends(need_role(*ALL_ROLES, TRADER, PARTNER))]  # what each is told of is judged change by change
+Reading = Annotated[Caller, Depends(need_role(*ALL_ROLES, TRADER))]  # records: which, is judged by each
 Anyone = Annotated[Caller, Depends(need_role(*ALL_ROLES))]
 Supervisor = Annotated[Caller, Depends(need_role(SUPERVISOR))]
 Inspecting = Annotated[Caller, Depends(need_role(SUPERVISOR, INSPECTOR))]

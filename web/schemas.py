@@ -432,6 +432,22 @@ class PeopleAnswer(Shape):
     people: list[PersonAnswer]
 
 
+class RightShape(Shape):
+    """An act of the interface, and the roles that may ask for it."""
+
+    group: str
+    act: str
+    method: str
+    path: str
+    roles: list[Role]
+
+
+class RightsAnswer(Shape):
+    """Every act that is not public."""
+
+    rights: list[RightShape]
+
+
 class ApiTokenAsk(Shape):
     """Make an API token for a person."""
 

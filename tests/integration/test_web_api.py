@@ -9,6 +9,7 @@ import pytest
 
 from tests.hub_parts import BOX, TestBox, chunks, enrol, receipts_until, send
 from tests.web_parts import Face, open_face, password_of, sha256
+from web.guards import roles_of
 
 TASK = "T-1"
 API = "/api/v1"
@@ -104,7 +105,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("GET", "/devices", (S, A), None),
     ("GET", "/alarms", (S, A), None),
     ("POST", "/alarms/{alarm}/acknowledge", (S, A), None),
-    ("GET", "/records/{issuer}/{epoch}/{position}", EVERYBODY, None),
+    ("GET", "/records/{issuer}/{epoch}/{position}", (S, I, A, T), None),
     ("GET", "/records/{issuer}/{epoch}/{position}/receipt", (S, A), None),
     ("GET", "/journals", (S, A), None),
     ("GET", "/journals/{box}/{epoch}/checkpoint", PUBLIC, None),
@@ -116,6 +117,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("POST", "/retention/confirm", (A,), {"reason": "checked"}),
     ("POST", "/reports", (S, A), {"report": "00"}),
     ("GET", "/people", (S, A), None),
+    ("GET", "/people/rights", (S, A), None),
     ("POST", "/people", (A,), {"name": "sun.li", "role": "inspector"}),
     ("PATCH", "/people/{name}", (A,), {"display": "x"}),
     ("GET", "/tokens", (A,), None),
@@ -193,6 +195,16 @@ def test_the_table_names_every_route(face: Face) -> None:
     routes = {(method.upper(), path.removeprefix(API)) for path, methods in paths.items() if path.startswith(API) for method in methods}
     table = {(method, path.replace(":path", "")) for method, path, _, _ in TABLE}
     assert routes == table | {FOLLOWED}
+
+
+def test_every_route_names_its_roles_or_is_public(face: Face) -> None:
+    """Who comes from outside reaches nothing that does not name them: what the table says is what the guards say."""
+    table = {(method, path): roles for method, path, roles, _ in TABLE}
+    found = {(method, route.path): roles_of(route) for route in face.app.state.routes for method in route.methods or ()}
+    public = {place for place, roles in table.items() if roles == PUBLIC and place != ("GET", "/status")}
+    assert {place for place, roles in found.items() if roles is None} == public | {("GET", "/session"), ("DELETE", "/session")}
+    named = {place: set(roles) for place, roles in found.items() if roles is not None and place in table}
+    assert named == {place: set(table[place]) for place in named}
 
 
 @pytest.mark.parametrize("role", ["anonymous", *KNOWN])

@@ -5,7 +5,7 @@ import { language, t, useZone } from "./words.js";
 
 /** An answer that is not a success, with the hub's own words. */
 export class Refusal extends Error {
-  /** @param {number} status @param {{kind: string, what: string, where: string, about?: string, faults?: {path: string, what: string}[]}} error */
+  /** @param {number} status @param {{kind: string, what: string, where: string, about?: string, faults?: {path: string, code: string, what: string}[]}} error */
   constructor(status, error) {
     super(sentence(error.what, error.about ?? ""));
     this.status = status;

@@ -26,6 +26,20 @@ function listed(list, one) {
   };
 }
 
+/** Declarations: all, one, the form of a new one or of a new version. @param {string[]} rest @returns {View | null} */
+function declared([number, act, ...more]) {
+  if (more.length || (act !== undefined && act !== "amend")) return null;
+  if (number === undefined) return { element: "declaration-list", load: () => import("./declaration-list.js") };
+  if (number === "new" || act) return number === "new" && act ? null : { element: "declaration-form", load: () => import("./declaration-form.js"), attributes: act ? { number } : {} };
+  return { element: "declaration-page", load: () => import("./declaration-page.js"), attributes: { number } };
+}
+
+/** Reference data: a category, one of its entries. @param {string[]} rest @returns {View | null} */
+function referred([category, key, ...more]) {
+  const attributes = { ...(category !== undefined && { category }), ...(key !== undefined && { key }) };
+  return more.length ? null : { element: "reference-page", load: () => import("./reference-page.js"), attributes };
+}
+
 const pairing = () => import("./pairing-page.js");
 const draws = () => import("./draw-page.js");
 const credit = () => import("./credit-page.js");
@@ -47,6 +61,9 @@ export const DOORS = [
   { name: "exchange", posture: "exchange", word: "nav.exchange", roles: ["partner", ...OVERSEEING], view: alone("exchange-page", () => import("./exchange-page.js")) },
   { name: "rules", posture: "decide", word: "nav.rules", roles: OVERSEEING, view: alone("rules-page", () => import("./rules-page.js")) },
   { name: "procedures", posture: "decide", word: "nav.procedures", roles: INSIDE, view: listed(["procedures-page", procedures], ["procedures-page", procedures, "key"]) },
+  { name: "declarations", posture: "decide", word: "nav.declarations", roles: [...OVERSEEING, "trader"], view: declared },
+  { name: "holds", posture: "exchange", word: "nav.holds", roles: ["partner"], view: alone("hold-list", () => import("./hold-list.js")) },
+  { name: "references", posture: "administer", word: "nav.references", roles: OVERSEEING, view: referred },
   { name: "people", posture: "administer", word: "nav.people", roles: ["administrator"], view: alone("people-page", () => import("./people-page.js")) },
 ];
 
@@ -58,7 +75,7 @@ export const SIDE_DOORS = [
     name: "records",
     posture: "supervise",
     word: "record.facts",
-    roles: INSIDE,
+    roles: [...INSIDE, "trader"],
     view: (rest) => (rest.length === 3 ? { element: "record-page", load: () => import("./record-page.js"), attributes: { place: rest.map(encodeURIComponent).join("/") } } : null),
   },
 ];

@@ -13,6 +13,8 @@ export class PeoplePage extends HTMLElement {
   constructor() {
     super();
     this.said = h("p", { class: "notice hidden", role: "status" });
+    /** @type {HTMLDetailsElement | null} */
+    this.rights = null;
     this.body = h("div", { class: "card scroll" }, h("p", { class: "pulse" }, t("app.loading")));
   }
 
@@ -45,7 +47,8 @@ export class PeoplePage extends HTMLElement {
     );
     this.classList.add("stack");
     this.style.display = "block";
-    fill(this, h("div", { class: "page-head" }, h("h1", {}, t("nav.people"))), form, this.said, this.body);
+    this.rights = h("details", { class: "card", ontoggle: () => void this.drawRights() }, h("summary", {}, t("people.rights")));
+    fill(this, h("div", { class: "page-head" }, h("h1", {}, t("nav.people"))), form, this.said, this.body, this.rights);
     void this.refresh();
   }
 
@@ -78,6 +81,14 @@ export class PeoplePage extends HTMLElement {
       h("td", { "data-name": t("people.since") }, moment(person.created_ms)),
       h("td", {}, h("div", { class: "row" }, h("button", { onclick: () => void fresh() }, t("people.password")), h("button", { class: person.disabled ? "" : "danger", onclick: () => void disable() }, t(person.disabled ? "people.enable" : "people.disable")))),
     );
+  }
+
+  /** What each role may do, as the routes of the hub name them. */
+  async drawRights() {
+    if (!this.rights?.open || this.rights.querySelector("table")) return;
+    const answer = await call("GET", "people/rights");
+    const rows = answer.rights.map((/** @type {{group: string, act: string, method: string, path: string, roles: string[]}} */ one) => h("tr", {}, h("td", { "data-name": t("people.act") }, h("div", {}, one.act), h("code", { class: "soft small" }, `${one.method} ${one.path}`)), ...ROLES.map((role) => h("td", { "data-name": t(`role.${role}`) }, one.roles.includes(role) ? h("span", { class: "badge good" }, h("i"), t("form.yes")) : h("span", { class: "soft" }, "–")))));
+    this.rights.append(h("div", { class: "scroll", tabindex: "0" }, h("table", { class: "fold" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("people.act")), ...ROLES.map((role) => h("th", { scope: "col" }, t(`role.${role}`))))), h("tbody", {}, ...rows))));
   }
 
   /** Give somebody another role; who acts for a party needs to be told which. @param {Person} person @param {string} role */
