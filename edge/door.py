@@ -32,6 +32,7 @@ MAX_BODY_BYTES = 256 << 10
 REQUEST_S = 15.0
 MAX_CONNECTIONS = 64
 MAX_EVENT_BYTES = 32 << 10
+MAX_CODE = 2048  # a ticket; a short code has six digits
 
 log = logging.getLogger(__name__)
 
@@ -242,7 +243,7 @@ def _code(body: bytes) -> str:
     except ValueError as error:
         raise MalformedError("not JSON", where="body") from error
     code = fields.get("code") if isinstance(fields, dict) else None
-    if not isinstance(code, str) or not 1 <= len(code) <= 64:
+    if not isinstance(code, str) or not 1 <= len(code) <= MAX_CODE:
         raise MalformedError("expected the code as text", where="body.code")
     return code
 

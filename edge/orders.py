@@ -22,11 +22,13 @@ from protocol.instants import SECOND_NS
 from protocol.messages import Claim, EndTask, Live, Pair, Refusal, Reply
 from protocol.notes import NoteKey
 from protocol.records import SignedRecord, read
+from protocol.tickets import PREFIX, open_ticket
 from storage.spool import Changes, PairingRow, Spool
 
 CUT_LIMIT_S = 4.0  # how long the last segments of a task may wait for a keyframe
 CLAIM_LIMIT_S = 15.0
 QUEUE_LIMIT = 256
+TICKET, ENDED = "ticket-", "ended-"  # facts: a ticket's nonce and who used it; a task that ended
 PLANNED = "planned-"  # the fact, and the task: when it is to end, for a box that starts again
 LATE_SEGMENTS = 10_000  # how far back a late pairing hurries video: more than a day
 
@@ -58,6 +60,7 @@ class Orders:
     pairings: dict[tuple[str, str], PairingRow] = field(default_factory=dict)
     _queue: "asyncio.Queue[Order]" = field(default_factory=lambda: asyncio.Queue(QUEUE_LIMIT))
     _claims: dict[str, tuple[SourceId, "asyncio.Future[str]"]] = field(default_factory=dict)
+    _joining: asyncio.Lock = field(default_factory=asyncio.Lock)
     _live_tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def load(self) -> None:
@@ -189,6 +192,7 @@ class Orders:
         rows = [row for row in self.pairings.values() if row.task == task]
         entries = [Entry(task, kinds.Pairing("unpaired", StreamId.of(self.box, row.source), "task end")) for row in rows]
         changes = Changes(unpaired=[(row.task, row.source) for row in rows], replies={order.command: messages.encode(reply)})
+        changes.facts[f"{ENDED}{task}"] = b"1"  # no ticket for it is taken any more
         await self.recorder.cut(self._sources(), "task", CUT_LIMIT_S, entries, changes)
         for row in rows:
             self._paired(row, "unpaired")
@@ -245,10 +249,13 @@ class Orders:
     # ------------------------------------------------------------------------------------------------------ claims
 
     async def claim(self, source: SourceId, code: str) -> None:
-        """Ask the hub to pair a recorder by a task's code; return when it is paired.
+        """Pair a recorder by a ticket, without the hub, or ask the hub to pair it by a task's code; return when it is paired.
 
-        Raises RefusedError with the hub's reason, UnavailableError when it does not answer.
+        Raises RefusedError with the reason, VerificationError for a ticket of another hub, UnavailableError when the hub does not answer.
         """
+        if code.startswith(PREFIX):
+            await self._join(source, code)
+            return
         name = secrets.token_hex(8)
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._claims[name] = source, future
@@ -261,6 +268,28 @@ class Orders:
             del self._claims[name]
         if reason:
             raise RefusedError(reason, where="claim")
+
+    async def _join(self, source: SourceId, text: str) -> None:
+        """Bind a recorder by a ticket: a record in the journal, which the hub gets when it is reached again."""
+        async with self._joining:
+            found = open_ticket(text, self.log_key, self.recorder.clock.now().wall_ns)
+            if self.known(source) is None:
+                raise RefusedError(f"{source} is no source of this box", where="ticket")
+            used = await self.records.run(self.spool.fact, f"{TICKET}{found.nonce.hex()}")
+            if used is not None and used.decode() == source and (found.task, source) in self.pairings:
+                return  # shown twice to the same recorder
+            if used is not None:
+                raise RefusedError("was used before: ask for another", where="ticket")
+            if await self.records.run(self.spool.fact, f"{ENDED}{found.task}") is not None:
+                raise RefusedError(f"task {found.task} has ended", where="ticket")
+            others = self.tasks_of(source)
+            if others:
+                raise RefusedError(f"{source} is paired to {others[0]}", where="ticket")
+            row = PairingRow(found.task, source, found.by)
+            changes = Changes(paired=[row], facts={f"{TICKET}{found.nonce.hex()}": source.encode()})
+            record = kinds.Pairing("paired", StreamId.of(self.box, source), found.by, found.leaf)
+            await self.recorder.record([Entry(found.task, record)], changes)
+            self._paired(row, "paired")
 
     def _answer_claim(self, claim: str, reason: str) -> None:
         _, future = self._claims.get(claim, (None, None))

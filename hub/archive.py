@@ -6,15 +6,17 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Select, func, select
 
+from hub.bonds import ticket_pairings
 from hub.erasing import opening_of
 from hub.history import kept_checkpoints
 from hub.timestamps import tokens_about
 from protocol import kinds
 from protocol.certificates import Certificate
 from protocol.errors import StorageError
-from protocol.identifiers import Issuer
+from protocol.identifiers import Issuer, StreamId
 from protocol.merkle import NodeReader
 from protocol.reckoning import Scope
+from storage.fieldwork_schema import tickets
 from storage.logs import JournalLog, PortLog, port_entries, reader
 from storage.schema import (
     CUSTODY_KINDS,
@@ -44,10 +46,15 @@ class DatabasePort:
     own: Mapping[str, bytes] = field(default_factory=dict)  # what the hub says of itself
 
     def task_leaves(self, task: str) -> list[int]:
-        """Give the log indices of the task's opening, end and pairing orders."""
+        """Give the log indices of the task's opening, end, pairing orders and tickets."""
         row = self.connection.execute(select(tasks.c.opened_at, tasks.c.ended_at).where(tasks.c.task == task)).first()
         ordered = self.connection.execute(select(orders.c.position).where(orders.c.task == task)).scalars()
-        return [*ordered, *(index for index in (row or ()) if index is not None)]
+        shown = self.connection.execute(select(tickets.c.position).where(tickets.c.task == task)).scalars()
+        return [*ordered, *shown, *(index for index in (row or ()) if index is not None)]
+
+    def ticketed(self, task: str) -> frozenset[StreamId]:
+        """Give the recorders that joined the task by a ticket, without an order."""
+        return frozenset(StreamId(one.stream) for one in ticket_pairings(self.connection, task))
 
     def enrolment_leaves(self, box: str) -> list[int]:
         """Give the log indices of a box's enrolments and revocations."""

@@ -1,6 +1,6 @@
 """Read pairings from orders and the boxes' own records: what is pending, what counts, from when to when."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -10,7 +10,10 @@ from hub.values import PairingState
 from protocol.identifiers import Issuer, StreamId
 from protocol.linking import Bond
 from protocol.messages import pair_command
-from storage.schema import bonds, commands, orders
+from storage.fieldwork_schema import tickets
+from storage.schema import bonds, commands, leaves, orders, tasks
+
+BY_TICKET = "by a ticket"
 
 
 def order_state(connection: Connection, order: Row[Any]) -> str | None:
@@ -23,7 +26,53 @@ def pairing_states(connection: Connection, task: str) -> tuple[PairingState, ...
     ordered = connection.execute(select(orders).where(orders.c.task == task).order_by(orders.c.position)).all()
     said = connection.execute(select(bonds).where(bonds.c.task == task).order_by(bonds.c.wall_ns, bonds.c.position)).all()
     ends = [order for order in ordered if order.state == "unpaired" and order_state(connection, order) != "refused"]
-    return tuple(_pairing_state(connection, order, said, ends) for order in ordered if order.state == "paired")
+    states = [_pairing_state(connection, order, said, ends) for order in ordered if order.state == "paired"]
+    return tuple(sorted([*states, *ticket_pairings(connection, task, ends)], key=lambda one: one.ordered_ns))
+
+
+def ticket_pairings(connection: Connection, task: str, ends: Iterable[Row[Any]] = ()) -> list[PairingState]:
+    """Give the pairings by tickets, which are the boxes' own records that name a ticket's leaf; `ends`: orders to unpair."""
+    query = select(leaves.c.leaf).join(tickets, tickets.c.position == leaves.c.position).where(tickets.c.task == task)
+    known = {bytes(leaf) for leaf in connection.execute(query).scalars()}
+    if not known:
+        return []
+    said = connection.execute(select(bonds).where(bonds.c.task == task).order_by(bonds.c.wall_ns, bonds.c.position)).all()
+    found = []
+    for row in said:
+        if row.state != "paired" or row.order_leaf is None or bytes(row.order_leaf) not in known:
+            continue
+        end = next((one for one in said if one.stream == row.stream and one.state == "unpaired" and _after(one, row)), None)
+        found.append(
+            PairingState(
+                task=task,
+                stream=row.stream,
+                state="paired" if end is None else "unpaired",
+                by=row.by,
+                ordered_ns=row.wall_ns,
+                effective_ns=row.wall_ns,
+                ended_ns=None if end is None else end.wall_ns,
+                reason=BY_TICKET,
+                ending=end is None and any(one.stream == row.stream and one.wall_ns >= row.wall_ns for one in ends),
+            )
+        )
+    return found
+
+
+def ticket_holder(connection: Connection, stream: str) -> str | None:
+    """Give the open task to which a ticket bound a recorder, and from which nobody ordered it away since."""
+    newest = select(bonds).where(bonds.c.stream == stream).order_by(bonds.c.epoch.desc(), bonds.c.position.desc()).limit(1)
+    row = connection.execute(newest).first()
+    if row is None or row.state != "paired":
+        return None
+    state = connection.execute(select(tasks.c.state).where(tasks.c.task == row.task)).scalar()
+    later = [one for one in _orders(connection, row.task) if one.stream == stream and one.wall_ns >= row.wall_ns]
+    freed = any(one.state == "unpaired" for one in later)
+    held = any(one.stream == stream and one.state == "paired" for one in ticket_pairings(connection, row.task))
+    return row.task if held and state == "opened" and not freed else None
+
+
+def _orders(connection: Connection, task: str) -> Sequence[Row[Any]]:
+    return connection.execute(select(orders).where(orders.c.task == task)).all()
 
 
 def _pairing_state(connection: Connection, order: Row[Any], said: Iterable[Row[Any]], ends: Iterable[Row[Any]]) -> PairingState:

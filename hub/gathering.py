@@ -32,7 +32,10 @@ class Port(Archive, Protocol):
     """What is asked of a port's records; positions and indices as in `protocol.records`."""
 
     def task_leaves(self, task: str) -> list[int]:
-        """Give the log indices of the task's opening, end and pairing orders."""
+        """Give the log indices of the task's opening, end, pairing orders and tickets."""
+
+    def ticketed(self, task: str) -> frozenset[StreamId]:
+        """Give the recorders that joined the task by a ticket, without an order."""
 
     def enrolment_leaves(self, box: str) -> list[int]:
         """Give the log indices of a box's enrolments and revocations."""
@@ -126,7 +129,7 @@ def gather(port: Port, about: Scope | str, trust: Trust) -> Gathered:
         indices |= set(port.task_leaves(scope.subject))
         _show(port, indices, exhibits)
         opened, ended = _span(scope.subject, exhibits)
-        aim = _Aim(scope, _reach(exhibits, opened), ended)
+        aim = _Aim(scope, _reach(exhibits, opened), ended, port.ticketed(scope.subject))
     missing: list[str] = []
     for box in sorted({stream.box for stream in aim.streams(exhibits)}):
         lacks = _take_box(port, box, aim, exhibits)
@@ -183,12 +186,13 @@ class _Aim:
     scope: Scope
     start: int
     end: int
+    ticketed: frozenset[StreamId] = frozenset()
 
     def streams(self, exhibits: Exhibits) -> set[StreamId]:
         """Give the streams that it is about, by name or by the task's records."""
         bodies = [signed.record.body for signed in exhibits.leaves.values()]
         found = {StreamId(camera) for body in bodies if isinstance(body, kinds.Task) for camera in body.cameras or ()}
-        found |= {StreamId(body.stream) for body in bodies if isinstance(body, kinds.Pairing)}
+        found |= {StreamId(body.stream) for body in bodies if isinstance(body, kinds.Pairing)} | self.ticketed
         return found if not self.scope.streams else set(self.scope.streams)
 
 

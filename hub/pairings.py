@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from hub.bonds import order_state, pairing_states
+from hub.bonds import order_state, pairing_states, ticket_holder
 from hub.core import Core
 from hub.ingest import refusal
 from hub.mail import Mail
@@ -137,7 +137,7 @@ class Pairings:
 
     async def _holder(self, stream: str) -> str | None:
         """Give the open task to which a stream is bound, or is ordered to be."""
-        return await self.core.database.read(lambda connection: _holder(connection, stream))
+        return await self.core.database.read(lambda connection: _holder(connection, stream) or ticket_holder(connection, stream))
 
     async def _check_box(self, box: str) -> None:
         query = select(identities.c.position).where(identities.c.box == box, identities.c.until.is_(None)).limit(1)

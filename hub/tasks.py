@@ -23,7 +23,7 @@ from protocol.errors import MalformedError, RefusedError
 from protocol.identifiers import BayId, PersonId, StreamId, TaskId
 from protocol.linking import planned_end
 from protocol.messages import EndTask
-from storage.schema import commands, leaves, orders, records, tasks
+from storage.schema import bonds, commands, leaves, orders, records, tasks
 
 MAX_LISTED = 500
 MAX_CAMERAS = 64
@@ -153,8 +153,9 @@ def _facts(connection: Connection, task: str) -> TaskFacts | None:
 
 def _untold(connection: Connection, task: TaskFacts) -> list[str]:
     """Give the boxes that a task concerns and that have no command of its end."""
-    streams = connection.execute(select(orders.c.stream).where(orders.c.task == task.task)).scalars()
-    concerned = {StreamId(stream).box for stream in (*streams, *task.cameras)}
+    ordered = connection.execute(select(orders.c.stream).where(orders.c.task == task.task)).scalars()
+    joined = connection.execute(select(bonds.c.stream).where(bonds.c.task == task.task)).scalars()  # by tickets, too
+    concerned = {StreamId(stream).box for stream in (*ordered, *joined, *task.cameras)}
     names = {end_command(task.task, box): box for box in concerned}
     known = set(connection.execute(select(commands.c.command).where(commands.c.command.in_(names))).scalars())
     return sorted(box for name, box in names.items() if name not in known)

@@ -19,6 +19,7 @@ from protocol.instants import Interval, iso
 from protocol.ledger import Ledger
 from protocol.linking import FOREVER_NS, Bond, TaskSpan, belongs, check_late, merge, stretches
 from protocol.records import Record, SignedRecord
+from protocol.work_kinds import Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +264,7 @@ def _bonds(task: TaskId, box: BoxId, ranges: list[Range], exhibits: Exhibits, fa
 
     An end without an order is the box's answer to the end of the task: it does not shorten a bond, the task's end does.
     """
-    orders = {one.leaf: one for one in exhibits.leaves.values() if isinstance(one.record.body, kinds.Pairing)}
+    orders = {one.leaf: one for one in exhibits.leaves.values() if isinstance(one.record.body, kinds.Pairing | Ticket)}
     began: dict[StreamId, list[tuple[int, int | None]]] = {}
     used: set[bytes] = set()
     for range_ in ranges:
@@ -299,11 +300,24 @@ def _check_order(signed: SignedRecord, body: kinds.Pairing, box: BoxId, orders: 
     if order is None:
         raise VerificationError(f"its order (leaf {body.order.hex()[:16]}...) is missing from data/log", where=where)
     told = order.record.body
+    if isinstance(told, Ticket):
+        return _check_ticket(signed, body, order.record, told)
     if not isinstance(told, kinds.Pairing) or order.record.subject != signed.record.subject:
         raise VerificationError("its order is about another task", where=where)
     if told != replace(body, order=None):
         raise VerificationError("its order says something else", where=where)
     check_late(told.late_from, told.second, told.reason, told.by)
+
+
+def _check_ticket(signed: SignedRecord, body: kinds.Pairing, ticket: Record, told: Ticket) -> None:
+    """Check a pairing that a box took without the hub: by a ticket of its task, while that held by the box's own clock."""
+    where = f"{body.stream} {body.state} at position {signed.record.position}"
+    if ticket.subject != signed.record.subject:
+        raise VerificationError("its ticket is for another task", where=where)
+    if body.state != "paired" or body.by != told.by or body.late_from is not None:
+        raise VerificationError("its ticket says something else", where=where)
+    if signed.record.at.wall_ns >= told.until_ns:
+        raise VerificationError("its ticket had ended", where=where)
 
 
 def _check_reach(linked: Mapping[StreamId, list[Interval]], exhibits: Exhibits, faults: Faults) -> None:

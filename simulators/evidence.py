@@ -41,6 +41,7 @@ from protocol.records import Record, Seen, SignedRecord
 from protocol.samples import tree_of
 from protocol.signatures import Ed25519Signer, P256Signer, Signer
 from protocol.trust import Trust, log_origin
+from protocol.work_kinds import Ticket
 
 SITE, HUB = SiteId("testport"), HubId("hub-1")
 EPOCH_NS = 1_795_000_000 * SECOND_NS  # November 2026
@@ -313,12 +314,23 @@ class MemoryPort:
         confirmed = kinds.Pairing(state, stream, "li.wei", order.leaf, *late)  # type: ignore[arg-type]
         self.boxes[box].write(confirmed, task)
 
+    def join(self, task: str, box: str, source: str, seconds: int = 300) -> None:
+        """Let a box bind a recorder by a ticket that holds for some seconds from now."""
+        ticket = self.issue(Ticket(bytes(16), self.now_ns + seconds * SECOND_NS, "li.wei"), task)
+        self.boxes[box].write(kinds.Pairing("paired", StreamId.of(box, source), "li.wei", ticket.leaf), task)
+
     # ------------------------------------------------------------------------------------------- hub.gathering.Port
 
     def task_leaves(self, task: str) -> list[int]:
         """Give the leaves of a task."""
-        wanted = (kinds.Task, kinds.Pairing)
+        wanted = (kinds.Task, kinds.Pairing, Ticket)
         return [index for index, one in enumerate(self.log.entries) if one.record.subject == task and isinstance(one.record.body, wanted)]
+
+    def ticketed(self, task: str) -> frozenset[StreamId]:
+        """Give the recorders that joined by a ticket."""
+        leaves = {one.leaf for one in self.log.entries if one.record.subject == task and isinstance(one.record.body, Ticket)}
+        bodies = [one.record.body for box in self.boxes.values() for journal in box.journals.values() for one in journal]
+        return frozenset(StreamId(one.stream) for one in bodies if isinstance(one, kinds.Pairing) and one.order in leaves)
 
     def enrolment_leaves(self, box: str) -> list[int]:
         """Give the enrolments of a box."""

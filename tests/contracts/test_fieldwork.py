@@ -15,11 +15,13 @@ from hub.check import check_hub
 from hub.inspection.fieldwork.acts import Envelope
 from hub.inspection.fieldwork.completeness import missing_of
 from hub.inspection.states import State
+from hub.tasks import TaskDraft
 from protocol import kinds
 from protocol.errors import ForbiddenError, MalformedError, RefusedError, VerificationError
 from protocol.procedures.completeness import Missing
 from protocol.records import read
 from protocol.sheets import Sheet, open_sheet
+from protocol.tickets import open_ticket
 from protocol.work_kinds import DeviceKey, Work
 from storage.keys import create_ed25519
 from tests.fieldwork_parts import (
@@ -34,6 +36,7 @@ from tests.fieldwork_parts import (
     settings,
     upload,
 )
+from tests.hub_parts import BOX
 from tests.release_parts import release_and_recall
 
 
@@ -300,3 +303,54 @@ async def chunks_are_not_needed(site: Ground, act: str) -> bool:
     task = await site.hub.dispatch.task_of(site.number)
     assert task is not None
     return (await site.hub.fieldwork.site.proof(task, act)).sheet is not None
+
+
+async def test_a_box_may_bind_a_recorder_by_a_ticket_and_tell_later(site: Ground) -> None:
+    task, lead, _ = await dispatched(site)
+    hub, box = site.hub, site.box
+    with pytest.raises(ForbiddenError):
+        await hub.fieldwork.tickets.give(task, "sun.yan")
+    ticket = await hub.fieldwork.tickets.give(task, lead.person)
+    found = open_ticket(ticket.text, hub.log.key, site.clock.now().wall_ns)
+    assert (found.task, found.by) == (task, lead.person)
+    await hub.declarations.step(site.number, State.POSITIONED, {}, rule="terminal/1")
+    box.wall_ns = site.clock.now().wall_ns
+    box.boot()
+    box.recording("rec-1", way="whip")
+    box.add(kinds.Pairing("paired", RECORDER, lead.person, order=found.leaf), task)
+    await site.bring()
+    await site.reached(State.PAIRED)
+    [pairing] = (await hub.tasks.get(task)).pairings
+    assert (pairing.stream, pairing.state, pairing.by, pairing.reason) == (RECORDER, "paired", lead.person, "by a ticket")
+    with pytest.raises(RefusedError, match=f"is paired with task {task}"):
+        await hub.tasks.open(TaskDraft(task="T-other", title="other"), "chen.min")
+        await hub.pairings.pair("T-other", RECORDER, "chen.min")
+    box.add(kinds.Pairing("paired", f"{BOX}/rec-2", lead.person, order=found.leaf), task)
+    await site.bring()
+    async with hub.events.subscribe() as told, asyncio.timeout(60):
+        while not any(alarm.kind == "ticket used twice" for alarm in await hub.alarms.list()):
+            await anext(told)
+    await hub.pairings.unpair(task, RECORDER, lead.person)
+    [first, _] = (await hub.tasks.get(task)).pairings
+    assert first.ending
+    await sound(site)
+
+
+async def test_video_that_stays_away_rings_after_its_time(site: Ground) -> None:
+    task, lead, _ = await dispatched(site)
+    hub, box = site.hub, site.box
+    box.wall_ns = site.clock.now().wall_ns
+    box.boot()
+    box.recording("cam-1")
+    await lead.act(task, "step", {"step": "opening", "event": "start"})
+    for _ in range(3):
+        box.segment("cam-1")
+    site.clock.pass_time(30)
+    await lead.act(task, "step", {"step": "opening", "event": "end"})
+    await hub.tasks.end(task, "chen.min")
+    await site.bring()
+    assert await hub.fieldwork.progress.ring_overdue() == 0
+    site.clock.pass_time(25 * 3600)
+    assert await hub.fieldwork.progress.ring_overdue() == 1
+    assert await hub.fieldwork.progress.ring_overdue() == 1
+    assert [alarm.subject for alarm in await hub.alarms.list() if alarm.kind == "video overdue"] == [task]

@@ -90,3 +90,36 @@ def test_a_recorder_that_stops_just_after_the_task_leaves_no_hole(tmp_path: Path
     report = verify(case.folder, case.trust)
     assert report.faults == ()
     assert [one.unexplained_ns for one in report.streams] == [0]
+
+
+def test_a_recorder_that_joined_by_a_ticket_is_exported_and_verifies(tmp_path: Path) -> None:
+    port = _joined(tmp_path, seconds=300)
+    case = write_case(port, tmp_path / "case")
+    report = verify(case.folder, case.trust)
+    assert report.faults == ()
+    assert [(one.stream, one.unexplained_ns) for one in report.streams] == [("box-1/rec-1", 0)]
+
+
+def test_a_ticket_that_had_ended_is_found_out(tmp_path: Path) -> None:
+    port = _joined(tmp_path, seconds=0)
+    case = write_case(port, tmp_path / "case")
+    report = verify(case.folder, case.trust)
+    assert not report.valid
+    assert any("its ticket had ended" in str(fault) for fault in report.faults)
+
+
+def _joined(tmp_path: Path, seconds: int) -> MemoryPort:
+    port = MemoryPort(tmp_path / "blobs")
+    port.found()
+    box = port.enrol("box-1")
+    box.write(kinds.Recording("started", "page opened", "whip", 0), "box-1/rec-1")
+    port.record_for(20, {"box-1": ["rec-1"]})
+    port.open_task(TASK, ())
+    port.join(TASK, "box-1", "rec-1", seconds)
+    port.record_for(20, {"box-1": ["rec-1"]})
+    port.now_ns += 50_000_000
+    port.end_task(TASK)
+    port.now_ns += 50_000_000
+    box.write(kinds.Recording("stopped", "page closed", "whip", 4), "box-1/rec-1")
+    box.seal("task")
+    return port
