@@ -18,6 +18,7 @@ from starlette.responses import Response
 from hub.access import PersonDraft
 from hub.config import InspectionSettings
 from hub.inspection.fieldwork.acts import Shown
+from protocol.notes import Checkpoint, SignedCheckpoint, sign_checkpoint
 from tests.browser.test_page_journeys import FLAGS
 from tests.fieldwork_parts import BAY, TEAM, held
 from tests.web_parts import Face, open_face, password_of
@@ -334,3 +335,98 @@ async def test_a_new_version_takes_over_whole_and_says_so(site: Site, browser: B
 async def expect_caches(page: Page, names: list[str]) -> None:
     wanted = "(names) => caches.keys().then((found) => JSON.stringify(found) === JSON.stringify(names))"
     await page.wait_for_function(wanted, arg=names)
+
+
+FORGE = """
+async ([person, task, forked]) => {
+  const { openStore } = await import('/static/work/store.js');
+  const { checkReceipt } = await import('/static/work/receipt.js');
+  const acts = (await (await openStore(person)).ofTask('acts', task)).sort((one, other) => one.seq - other.seq);
+  const get = (path) => fetch(`/api/v1/${path}`);
+  const vkey = await (await get('log/vkey')).text();
+  const [proof, second] = await Promise.all(acts.map(async (act) => (await get(`work/${task}/proof/${act.id}`)).json()));
+  const [act] = acts;
+  const other = btoa(String.fromCharCode(...new Uint8Array(32)));
+  const unsigned = proof.checkpoint.replace(/\\n[^\\n]+\\n\\n/, `\\n${other}\\n\\n`);
+  const cases = {
+    good: [proof, act], 'of another act': [second, act], 'another text': [proof, {...act, text: act.text + ' '}],
+    'another kind': [proof, {...act, kind: 'note'}], 'another number': [proof, {...act, seq: 7}],
+    'another key': [proof, {...act, key: act.id + act.id}], 'another task': [proof, {...act, task: 'T-9'}],
+    'another salt': [{...proof, salt: other}, act], 'no sheet': [{...proof, sheet: null}, act],
+    'no record': [{...proof, record: btoa('abc')}, act],
+    'another place': [{...proof, index: proof.index + 1}, act], 'outside': [{...proof, index: 1e9}, act],
+    'short path': [{...proof, path: proof.path.slice(1)}, act], 'long path': [{...proof, path: [...proof.path, other]}, act],
+    'not signed': [{...proof, checkpoint: unsigned}, act], 'another log': [{...proof, checkpoint: forked}, act],
+  };
+  const found = {};
+  for (const [name, [proof, act]] of Object.entries(cases)) {
+    found[name] = await checkReceipt(proof, act, vkey).then(() => 'holds', (error) => error.reason ?? error.message);
+  }
+  return found;
+}
+"""
+
+
+async def test_a_receipt_of_another_act_or_log_proves_nothing(site: Site, browser: Browser) -> None:
+    page = await phone(site, browser, site.team[0])
+    await choose(page, "fruit-freshness", "conforms")
+    await choose(page, "fruit-flies", "none")
+    for item in ("fruit-freshness", "fruit-flies"):
+        await show(page, f"#i/{item}")
+        await page.wait_for_selector(".work-ticks[data-state=verified]")
+    log = site.face.hub.log
+    head = SignedCheckpoint.parse(await log.checkpoint()).checkpoint
+    forked = sign_checkpoint(Checkpoint(head.origin, head.size, bytes(32)), log.signer).decode()
+    found = await page.evaluate(FORGE, [site.team[0], site.task, forked])
+    assert found.pop("good") == "holds"
+    assert found.pop("another log") in ("forked", "behind", "unproven")
+    assert found.pop("not signed") == "unsigned"
+    paths = {name: found.pop(name) for name in ("another place", "outside", "short path", "long path")}
+    assert set(paths.values()) <= {"path", "index"}, paths
+    assert found.pop("no sheet") == "sheet"
+    assert set(found.values()) == {"record"}, found
+
+
+async def test_instructions_pauses_steps_and_tickets(site: Site, browser: Browser) -> None:
+    lead = site.team[0]
+    hub = site.face.hub
+    await hub.supervision.instruct(site.task, "look near the door", "chen.min")
+    page = await phone(site, browser, lead)
+    await page.click(".work-head .notice")
+    await expect(page.locator("[data-part=instructions]")).to_contain_text("look near the door")
+    await page.get_by_role("button", name="I have read it").click()
+    await expect(page.locator("[data-part=instructions] .badge.good")).to_be_visible(timeout=WAIT_MS)
+    await page.get_by_role("button", name="Pause", exact=True).click()
+    await page.get_by_role("button", name="Change of battery").click()
+    await page.click("dialog button.primary")
+    await expect(page.locator(".work-head")).to_contain_text("Paused")
+    await page.get_by_role("button", name="Resume").click()
+    await page.click("dialog button.primary:enabled")
+    await expect(page.locator(".work-head")).not_to_contain_text("Paused")
+    await page.get_by_role("button", name="Show the task's QR").click()
+    await expect(page.locator("dialog img.qr")).to_be_visible(timeout=WAIT_MS)
+    await page.click("dialog button:last-child")
+    await page.get_by_role("button", name="Scan a recorder's code").click()
+    await page.fill("dialog input", "nonsense")
+    await page.click("dialog button.primary")
+    await expect(page.locator("dialog .notice.bad")).to_contain_text("no code of a recorder")
+    await page.get_by_role("button", name="Cancel").click()
+    await show(page, "#list")
+    await page.get_by_role("button", name="Scan to find").click()
+    await page.fill("dialog input", "csqu3054383")
+    await page.click("dialog button.primary")
+    await page.wait_for_selector("question-card[data-at=CSQU3054383]")
+    await show(page, "#list")
+    await page.locator("[data-step=before-opening]").get_by_role("button", name="Begin").click()
+    await page.click("dialog button.primary:enabled")
+    await page.locator("[data-step=before-opening]").get_by_role("button", name="End").click()
+    await expect(page.locator("dialog")).to_contain_text("It cannot be made up once the box is closed")
+    await expect(page.locator("dialog .work-covered li").first).to_contain_text("Place")
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.locator("phone-status")).to_contain_text("All sent", timeout=WAIT_MS)
+    acts = await site.acts()
+    assert [(act.kind, act.payload.get("reason") or act.payload.get("event")) for act in acts] == [
+        ("pause", "Change of battery"), ("resume", None), ("step", "start"),
+    ]  # fmt: skip
+    told = await hub.supervision.instructions(site.task)
+    assert [one.read_by for one in told] == [lead]

@@ -49,6 +49,7 @@ const procedures = () => import("./procedures-page.js");
 
 /** In the order in which they stand in the menu. @type {Door[]} */
 export const DOORS = [
+  { name: "work", posture: "inspect", word: "nav.work", roles: ["inspector"], view: () => null }, // a page of its own, that works with no network
   { name: "pair", posture: "inspect", word: "nav.pair", roles: ["inspector"], view: listed(["pairing-page", pairing], ["pairing-page", pairing, "task"]) },
   { name: "wall", posture: "supervise", word: "nav.wall", roles: INSIDE, view: alone("live-wall", () => import("./live-wall.js")) },
   { name: "tasks", posture: "supervise", word: "nav.tasks", roles: INSIDE, view: listed(["task-list", () => import("./task-list.js")], ["task-page", () => import("./task-page.js"), "task"]) },

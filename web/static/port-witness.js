@@ -167,7 +167,7 @@ class PortWitness extends HTMLElement {
   /** @param {MouseEvent} event */
   onClick(event) {
     const link = event.target instanceof Element ? event.target.closest("a") : null;
-    if (!link || link.origin !== location.origin || link.hasAttribute("download") || event.metaKey || event.ctrlKey || link.pathname.startsWith("/api/")) return;
+    if (!link || link.origin !== location.origin || link.hasAttribute("download") || event.metaKey || event.ctrlKey || /^\/(api|work)(\/|$)/.test(link.pathname)) return;
     if (link.target || event.defaultPrevented) return;
     event.preventDefault();
     const there = link.pathname === "/" && whoami() ? this.home() : link.pathname + link.search;

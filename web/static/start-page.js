@@ -10,7 +10,7 @@ import { t } from "./words.js";
 const WAITING = {
   supervisor: [["alarms", "/alarms"], ["dispatch", "/tasks"], ["evaluate", "/tasks"], ["release", "/tasks"], ["looks", "/looks"]],
   administrator: [["alarms", "/alarms"]],
-  inspector: [["tasks", "/tasks"], ["instructions", "/tasks"], ["looks", "/looks"]],
+  inspector: [["tasks", "/work"], ["instructions", "/work"], ["looks", "/looks"]],
 };
 /** What a house needs before it works, in order: its name, who sees to it, where. @type {[string, string, string][]} */
 const STEPS = [

@@ -57,14 +57,21 @@ class WorkApp extends HTMLElement {
     this.phone?.outbox.stop();
     this.phone?.store.close();
     remember(session);
+    if (session.role !== "inspector") return this.refuse(t("app.forbidden"));
     localStorage.setItem(PERSON, JSON.stringify(session));
-    const store = await openStore(session.person);
+    const store = await openStore(session.person).catch(() => null);
+    if (!store || !globalThis.crypto?.subtle) return this.refuse(t("work.cannot-keep"));
     const outbox = new Outbox(store);
     this.phone = { store, outbox, session };
     fill(this.status, new PhoneStatus(this.phone));
     outbox.addEventListener("login", () => this.offerLogin());
     outbox.start();
     this.draw();
+  }
+
+  /** Only inspectors work here, and nobody without a place to keep things and a key to sign with. @param {string} why */
+  refuse(why) {
+    fill(this.main, h("h1", {}, t("nav.work")), h("p", { class: "notice bad", role: "alert" }, why), h("a", { class: "button", href: "/" }, t("app.home")));
   }
 
   logIn() {

@@ -25,7 +25,7 @@ export class MissingList extends HTMLElement {
     const steps = procedure.steps.map((step) => ({ step, lacking: view.missing.filter((one) => one.step === step.key) })).filter(({ lacking }) => lacking.length);
     fill(
       this,
-      h("div", { class: "row work-meter" }, completenessMeter(view.have, view.want), h("div", { class: "grow" }, h("h1", {}, t("work.missing-title")), h("p", {}, view.missing.length ? t("work.meter", { have: view.have, want: view.want }) : t("work.nothing-missing")))),
+      h("div", { class: "row work-meter" }, completenessMeter(view.have, view.want), h("div", { class: "grow" }, h("h2", {}, t("work.missing-title")), h("p", {}, view.missing.length ? t("work.meter", { have: view.have, want: view.want }) : t("work.nothing-missing")))),
       ...steps.map(({ step, lacking }) =>
         h(
           "section",

@@ -1,4 +1,5 @@
 // The bar on top: network, what is not yet sent, battery, recorder, storage, clock - always there, each by sign and word.
+import { call } from "../api.js";
 import { fill, h } from "../dom.js";
 import { bytes, clock, stretch, t } from "../words.js";
 
@@ -20,6 +21,8 @@ export class PhoneStatus extends HTMLElement {
     this.unsent = 0;
     this.refused = 0;
     this.recorder = "";
+    /** @type {string[]} */
+    this.streams = [];
     /** @type {{usage: number, quota: number, kept: boolean} | null} */
     this.storage = null;
     /** @type {{level: number, charging: boolean} | null} */
@@ -51,7 +54,8 @@ export class PhoneStatus extends HTMLElement {
     this.refused = acts.filter((/** @type {KeptAct} */ act) => act.mine && act.state === "refused").length + files.filter((/** @type {KeptFile} */ file) => file.why).length;
     const open = location.pathname.split("/")[2] ?? "";
     const task = tasks.find((/** @type {KeptTask} */ one) => one.task === decodeURIComponent(open));
-    this.recorder = task?.detail ? (task.detail.pairings.some((/** @type {{state: string}} */ one) => one.state === "paired") ? "paired" : "none") : "";
+    this.streams = (task?.detail?.pairings ?? []).filter((/** @type {{state: string}} */ one) => one.state === "paired").map((/** @type {{stream: string}} */ one) => one.stream);
+    this.recorder = !task?.detail ? "" : !this.streams.length ? "none" : this.recorder === "dead" ? "dead" : "paired";
     this.draw();
   }
 
@@ -60,7 +64,18 @@ export class PhoneStatus extends HTMLElement {
     if (told) this.storage = { usage: told.usage ?? 0, quota: told.quota ?? 0, kept: (await navigator.storage.persisted?.()) ?? false };
     const battery = await /** @type {any} */ (navigator).getBattery?.();
     if (battery) this.battery = { level: battery.level, charging: battery.charging };
+    await this.ask();
     this.draw();
+  }
+
+  /** A recorder that is paired and does not record is said at once, and felt. */
+  async ask() {
+    if (!this.streams.length || this.phone?.outbox.line !== "online") return;
+    const told = await call("GET", "streams").catch(() => null);
+    if (!told || !this.streams.length) return;
+    const dead = told.streams.some((/** @type {{stream: string, state: string}} */ one) => this.streams.includes(one.stream) && one.state !== "recording");
+    if (dead && this.recorder === "paired") navigator.vibrate?.([200, 100, 200]);
+    this.recorder = dead ? "dead" : "paired";
   }
 
   draw() {

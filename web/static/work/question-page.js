@@ -89,7 +89,7 @@ export class QuestionPage extends HTMLElement {
     const section = mine[0]?.section ?? view.detail.procedure.sections.find((one) => one.key === this.asks.key);
     const { at, single } = this.asks;
     const other = section && (single ? addressOf("s", section.key, at) : mine[0] && addressOf("i", mine[0].item.key, at));
-    fill(this.head, h("h1", { class: "grow" }, section ? named(section) : "", at && h("span", { class: "mono" }, ` ${at}`)), other && h("a", { class: "button", href: other }, t(single ? "work.as-list" : "work.one-by-one")));
+    fill(this.head, h("h2", { class: "grow" }, section ? named(section) : "", at && h("span", { class: "mono" }, ` ${at}`)), other && h("a", { class: "button", href: other }, t(single ? "work.as-list" : "work.one-by-one")));
   }
 
   /** @param {TaskView} view @param {Question[]} all */

@@ -14,6 +14,8 @@ import { actTicks } from "./upload-ticks.js";
 /** @typedef {import("./answers.js").Answer} Answer */
 /** @typedef {import("./answers.js").Question} Question */
 
+const QUICK_MS = 1000;
+
 export class SignaturePage extends HTMLElement {
   /** @param {Phone} [phone] @param {TaskView} [view] */
   constructor(phone, view) {
@@ -26,7 +28,7 @@ export class SignaturePage extends HTMLElement {
   }
 
   connectedCallback() {
-    fill(this, h("h1", {}, t("work.sign-title")), this.list, this.roles);
+    fill(this, h("h2", { class: "work-title" }, t("work.sign-title")), this.list, this.roles);
     if (this.view) this.refresh(this.view);
   }
 
@@ -47,6 +49,7 @@ export class SignaturePage extends HTMLElement {
       h("h2", {}, t("work.all-answers", { count: others.length })),
       h("ul", { class: "work-list", id: "all-answers" }, ...others.map((one) => this.line(one, false))),
     );
+    this.list.append(...selfCheck([...view.stands.values()].flat(), this.phone?.session.person ?? ""));
     if (!this.signing) this.drawRoles(view);
   }
 
@@ -115,6 +118,14 @@ export class SignaturePage extends HTMLElement {
     this.signing = "";
     if (this.view) this.refresh(this.view);
   }
+}
+
+/** What a second look would ask about, said while it can still be looked at again. @param {Answer[]} answers @param {string} person */
+function selfCheck(answers, person) {
+  const mine = answers.filter((answer) => answer.way === "asked" && answer.by === person);
+  const quick = mine.filter((answer) => answer.dwell_ms < QUICK_MS && !Array.isArray(answer.value));
+  if (quick.length < 3 || quick.length * 2 < mine.length) return [];
+  return [h("p", { class: "notice", role: "status" }, t("work.check-quick", { count: quick.length, all: mine.length }))];
 }
 
 customElements.define("signature-page", SignaturePage);

@@ -26,9 +26,12 @@ export class Store extends EventTarget {
     super();
     this.database = database;
     this.person = person;
+    this.tabs = new BroadcastChannel(`portwitness-work/${person}`); // the page may be open twice: in a tab and from the home screen
+    this.tabs.addEventListener("message", (event) => this.dispatchEvent(new CustomEvent("changed", { detail: event.data })));
   }
 
   close() {
+    this.tabs.close();
     this.database.close();
   }
 
@@ -58,10 +61,20 @@ export class Store extends EventTarget {
       transaction.addEventListener("complete", () => {
         resolve();
         this.dispatchEvent(new CustomEvent("changed", { detail: shelves }));
+        this.tell(shelves);
       });
       transaction.addEventListener("abort", () => reject(transaction.error ?? new Error("storage")));
       act((shelf) => transaction.objectStore(shelf));
     });
+  }
+
+  /** @param {Shelf[]} shelves */
+  tell(shelves) {
+    try {
+      this.tabs.postMessage(shelves);
+    } catch {
+      // closed meanwhile: another tab reads what is kept when it is looked at
+    }
   }
 
   /** @param {Shelf} shelf @param {any} value @param {string} [key] */

@@ -18,19 +18,23 @@ import { byStep, meter, missing } from "./completeness.js";
  * @typedef {{kept: KeptTask, detail: TaskDetail, acts: KeptAct[], answers: Answer[], stands: Standing, files: Map<string, KeptFile>, drafts: Map<string, Draft>, missing: Missing[], have: number, want: number, conflicts: number}} TaskView
  */
 
-/** Fetch the list of tasks. A task that is no longer listed stays on the phone until all of it is safe. @param {Store} store */
+/** Fetch the list of tasks. A task that is no longer listed leaves the phone, once all of it is safe. @param {Store} store */
 export async function fetchTasks(store) {
   const { tasks } = await call("GET", "work");
-  const kept = new Map((await store.all("tasks")).map((/** @type {KeptTask} */ one) => [one.task, one]));
+  const [known, acts, files, drafts] = await Promise.all([store.all("tasks"), store.all("acts"), store.all("files"), store.all("drafts")]);
+  const kept = new Map(known.map((/** @type {KeptTask} */ one) => [one.task, one]));
   const listed = new Set(tasks.map((/** @type {{task: string}} */ one) => one.task));
-  const unsafe = new Set([...(await store.all("acts")), ...(await store.all("files"))].filter((one) => one.mine !== false && one.state !== "verified").map((one) => one.task));
-  await store.write(["tasks"], (of) => {
+  const open = [...acts, ...files].filter((one) => one.mine !== false && one.state !== "verified");
+  const unsafe = new Set([...open, ...drafts].map((one) => one.task));
+  const isOver = (/** @type {{task: string}} */ one) => !listed.has(one.task) && !unsafe.has(one.task);
+  await store.write(["tasks", "acts", "files"], (of) => {
     for (const entry of tasks) of("tasks").put({ detail: null, fetched_ms: 0, after: -1, ...kept.get(entry.task), task: entry.task, entry, listed: true });
-    for (const [task, one] of kept) {
-      if (listed.has(task)) continue;
-      if (unsafe.has(task)) of("tasks").put({ ...one, listed: false });
-      else of("tasks").delete(task);
+    for (const one of known.filter((/** @type {KeptTask} */ one) => !listed.has(one.task))) {
+      if (isOver(one)) of("tasks").delete(one.task);
+      else of("tasks").put({ ...one, listed: false });
     }
+    for (const act of acts.filter(isOver)) of("acts").delete(act.id);
+    for (const file of files.filter(isOver)) of("files").delete(file.sha256);
   });
   await store.put("facts", Date.now(), "listed_ms");
 }

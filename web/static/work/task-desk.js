@@ -94,7 +94,7 @@ export class TaskDesk extends HTMLElement {
         "div",
         { class: "row" },
         h("a", { class: "button quiet", href: "/work", "aria-label": t("work.back") }, "‹"),
-        h("div", { class: "grow" }, h("strong", {}, titleOf(view.kept)), h("div", { class: "soft small" }, about)),
+        h("div", { class: "grow" }, h("h1", {}, titleOf(view.kept)), h("div", { class: "soft small" }, about)),
         basics && h("a", { class: "button", href: addressOf("s", basics.key, ""), id: "basics" }, t("work.basics-short")),
       ),
       unread > 0 && h("a", { class: "notice bad", href: "#more" }, t("work.instructions-new", { count: unread })),

@@ -43,7 +43,7 @@ export class UnsafeList extends HTMLElement {
     const size = away.reduce((sum, file) => sum + file.size - (file.state === "phone" ? file.have : file.size), 0);
     fill(
       this,
-      h("div", { class: "page-head" }, h("h1", { class: "grow" }, t("work.unsafe-title")), h("button", { class: "primary", id: "send-now", disabled: outbox.working, onclick: () => outbox.kick() }, t(outbox.working ? "work.sending" : "work.send-now"))),
+      h("div", { class: "page-head" }, h(this.task ? "h2" : "h1", { class: "grow" }, t("work.unsafe-title")), h("button", { class: "primary", id: "send-now", disabled: outbox.working, onclick: () => outbox.kick() }, t(outbox.working ? "work.sending" : "work.send-now"))),
       h("p", { class: "soft" }, open.length + away.length ? t("work.unsafe-sum", { acts: open.length, files: away.length, size: bytes(size) }) : t("work.unsafe-none")),
       outbox.tries > 0 && h("p", { class: "notice", role: "status" }, t("work.retry", { why: outbox.failure || t("app.unreachable"), time: stretch(Math.max(0, outbox.next - Date.now())) })),
       drafts.length > 0 && h("p", { class: "notice" }, t("work.drafts-kept", { count: drafts.length })),
