@@ -141,6 +141,7 @@ class SamplePlanAnswer(Shape):
     seed: str
     boxes: list[str]
     laboratory: bool
+    held: list[tuple[int, list[tuple[str, int]]]] = Field(description="packages of each line that are taken to be in each container")
     lots: list[LotPlanShape]
     before: int
     amended: bool

@@ -144,13 +144,17 @@ class LotPlan:
 
 @dataclass(frozen=True, slots=True)
 class SamplePlan:
-    """What is opened and taken of a declaration. `boxes`: in the order of the draw; `seed`: of that, empty where there was none."""
+    """What is opened and taken of a declaration. `boxes`: in the order of the draw; `seed`: of that, empty where there was none.
+
+    `held`: how many packages of each line are taken to be in each box, by line.
+    """
 
     declaration: str
     rules: str
     seed: str
     boxes: tuple[str, ...]
     lots: tuple[LotPlan, ...]
+    held: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def laboratory(self) -> bool:
@@ -203,13 +207,13 @@ def plan_sampling(
         lots.setdefault((rules.of(line.hs).key, line.origin), []).append(line)
     named = {rule.key: rule for rule in rules.rules}
     plans = [_lot(declaration, named[key[0]], key[1], mine, pasts[key], seed) for key, mine in sorted(lots.items())]
-    if seed is None:
-        return SamplePlan(declaration, rules.name, "", (), tuple(plans))
     held = {line.line: _in_boxes(line) for line in lines}
+    if seed is None:
+        return SamplePlan(declaration, rules.name, "", (), tuple(plans), held)
     wanted = {number: count for one in plans for number, count in one.shares.items()}
     boxes = _opened(seed, declaration, held, wanted, _least_boxes(rules, lines))
     drawn = tuple(_drawn(seed, declaration, one, held, boxes) for one in plans)
-    return SamplePlan(declaration, rules.name, seed.hex(), boxes, drawn)
+    return SamplePlan(declaration, rules.name, seed.hex(), boxes, drawn, held)
 
 
 def _lot(declaration: str, rule: GoodsRule, origin: str, lines: Sequence[Line], past: Past, seed: bytes | None) -> LotPlan:
@@ -284,6 +288,7 @@ def value_of(plan: SamplePlan) -> dict[str, Any]:
         "seed": plan.seed,
         "boxes": list(plan.boxes),
         "laboratory": plan.laboratory,
+        "held": [[line, [[box, count] for box, count in sorted(boxes.items())]] for line, boxes in sorted(plan.held.items())],
         "lots": [_lot_value(one) for one in plan.lots],
     }
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import FilePayload, Page, async_playwright, expect
 
 from hub.inspection.credit import CreditDraft
 from tests.browser.test_page_journeys import FLAGS, Desk
@@ -14,6 +14,8 @@ from web.serving import Listener, serve
 
 pytestmark = pytest.mark.browser
 FIRM = "91210200MA0SIM001X"
+INVOICE = FilePayload(name="invoice.pdf", mimeType="application/pdf", buffer=b"%PDF")
+REPORT = FilePayload(name="report.pdf", mimeType="application/pdf", buffer=b"%PDF")
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ async def test_an_event_an_appeal_and_a_second_persons_decision(desk: Desk) -> N
     await expect(event).not_to_contain_text("chen.min")
     await event.get_by_text("对此申诉").click()
     await event.get_by_label("理由").fill("是苹果")
-    await event.get_by_label("证明文件").set_input_files([{"name": "invoice.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}])
+    await event.get_by_label("证明文件").set_input_files(INVOICE)
     await event.get_by_role("button", name="提交申诉").click()
     await expect(event).to_contain_text("申诉中")
     await expect(event).to_contain_text("invoice.pdf")
@@ -84,7 +86,7 @@ async def test_a_sample_is_drawn_sealed_received_and_reported_on(desk: Desk) -> 
     number = await on_site(desk.face.hub)
     await desk.face.hub.references.put("partner", "customs-1", {"name": "技术中心", "role": "laboratory"}, "admin", "listed")
     page = await enter(desk, "chen.min", f"/samples?declaration={number}")
-    await expect(page.get_by_role("region", name="Sampling plan")).to_contain_text("Take 506; accept with at most 0")
+    await expect(page.get_by_role("region", name="Sampling plan")).to_contain_text("Take 57; accept with at most 0")
     await page.locator("summary", has_text="Draw a sample").click()
     form = page.locator("form", has=page.get_by_role("button", name="Draw a sample"))
     for name, text in (("laboratory", "customs-1"), ("what", "durian flesh"), ("amount", "2.5"), ("unit", "kg"), ("packages", "7, 31")):
@@ -103,7 +105,7 @@ async def test_a_sample_is_drawn_sealed_received_and_reported_on(desk: Desk) -> 
     await lab.get_by_label("Number of the report").fill("R-1")
     await lab.get_by_label("negative").check()
     await lab.get_by_label("Values").fill("cadmium: 0.01 mg/kg")
-    await lab.get_by_label("File of the report").set_input_files([{"name": "r.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}])
+    await lab.get_by_label("File of the report").set_input_files(REPORT)
     await lab.get_by_role("button", name="Report the result").click()
     await expect(lab.locator("dl .badge")).to_have_text("negative")
     assert await lab.evaluate("document.documentElement.scrollWidth <= innerWidth")

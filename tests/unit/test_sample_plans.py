@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.inspection.fieldwork.opening import opened
 from hub.inspection.sampling.shipped import sampling_rules, shipped_document
 from protocol import sheets
 from protocol.errors import MalformedError
@@ -30,8 +31,8 @@ def pasts(lines: list[Line], past: Past = NEW) -> dict[tuple[str, str], Past]:
 @pytest.mark.parametrize(
     ("hs", "packages", "n", "accept"),
     [
-        ("0810600000", 700, 442, 0),  # ISPM 31 at 0.5 %, 95 %
-        ("0810600000", 100, None, 0),  # less than one unit would be infested: no plan, never rounded up
+        ("0810600000", 700, 57, 0),  # ISPM 31 at 5 %, 95 %
+        ("0810600000", 19, None, 0),  # less than one unit would be infested: no plan, never rounded up
         ("1001990000", 1000, 138, 0),  # 2 % and 95 % give 138
         ("0201100000", 100, 2, 0),
         ("0201100000", 5000, 10, 0),
@@ -51,14 +52,14 @@ def test_lines_under_one_rule_are_one_lot_shared_out_in_proportion() -> None:
     lines = [Line(1, "0810600000", "TH", 600, BOXES[:2]), Line(2, "0803100000", "TH", 100, BOXES[2:]), Line(3, "0810600000", "VN", 700)]
     plan = plan_sampling(RULES, "D-1", lines, pasts(lines), SEED)
     shares = {lot.origin: dict(lot.shares) for lot in plan.lots}
-    assert shares == {"TH": {1: 379, 2: 63}, "VN": {3: 442}}
+    assert shares == {"TH": {1: 49, 2: 8}, "VN": {3: 57}}
     assert set(plan.boxes) == {*BOXES, BULK}  # what a line's share needs is opened, whatever the least is
 
 
 def test_a_plan_without_a_seed_says_how_many_and_draws_nothing() -> None:
     lines = [Line(1, "0810600000", "TH", 700, BOXES)]
     plan = plan_sampling(RULES, "D-1", lines, pasts(lines), None)
-    assert (plan.seed, plan.boxes, plan.laboratory, plan.lots[0].n) == ("", (), False, 442)
+    assert (plan.seed, plan.boxes, plan.laboratory, plan.lots[0].n) == ("", (), False, 57)
     with pytest.raises(MalformedError):
         plan_sampling(RULES, "D-1", lines, pasts(lines), b"short")
 
@@ -69,6 +70,16 @@ def test_the_same_seed_gives_the_same_plan_in_whatever_order_lines_are_named() -
     assert plan_sampling(RULES, "D-1", lines[::-1], pasts(lines), SEED) == first
     assert plan_sampling(RULES, "D-1", lines, pasts(lines), SEED[::-1]) != first
     assert sheets.decode(sheets.encode(value_of(first))) == value_of(first)
+
+
+def test_packages_of_a_box_are_counted_through_and_a_box_added_since_is_opened() -> None:
+    lines = [Line(1, "0810600000", "TH", 700, BOXES[:1]), Line(2, "0810600000", "VN", 700, BOXES[:2])]
+    plan = value_of(plan_sampling(RULES, "D-1", lines, pasts(lines), SEED))
+    found = {one.container: one.packages for one in opened(plan, [*BOXES])}
+    first, second = plan["lots"][0]["lines"][0]["packages"], plan["lots"][1]["lines"][0]["packages"]
+    assert found[BOXES[0]] == (*first[BOXES[0]], *(700 + one for one in second[BOXES[0]]))
+    assert found[BOXES[1]] == tuple(second[BOXES[1]]) and found[BOXES[2]] == ()
+    assert [one.packages for one in opened({**plan, "counted": True}, [])] == [()] * len(plan["boxes"])
 
 
 @settings(max_examples=40)
