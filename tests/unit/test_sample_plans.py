@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_plan_in_whatever_order_lines_are_named() -
 
 
 def test_packages_of_a_box_are_counted_through_and_a_box_added_since_is_opened() -> None:
-    lines = [Line(1, "0810600000", "TH", 700, BOXES[:1]), Line(2, "0810600000", "VN", 700, BOXES[:2])]
+    lines = [Line(1, "0810600000", "TH", 700, BOXES[:1]), Line(2, "0810600000", "VN", 70, BOXES[:2])]
     plan = value_of(plan_sampling(RULES, "D-1", lines, pasts(lines), SEED))
     found = {one.container: one.packages for one in opened(plan, [*BOXES])}
     first, second = plan["lots"][0]["lines"][0]["packages"], plan["lots"][1]["lines"][0]["packages"]
