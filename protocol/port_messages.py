@@ -124,7 +124,7 @@ def utc(text: str, where: str) -> str:
         at = datetime.fromisoformat(text)
         if at.tzinfo is None:
             raise MalformedError("names no time zone: write Z or +08:00 behind it", where=where)
-        return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
     except (ValueError, OverflowError) as error:
         raise MalformedError(f"{text[:40]!r} is no time such as 2026-11-24T15:10:00+08:00", where=where) from error
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from protocol import kinds, messages, settings, topics
+from protocol import kinds, messages, port_messages, settings, topics
 
 HERE = Path(__file__).parent
 MADE = "Made by `docs/reference/generate.py`; not edited by hand.\n"
@@ -140,6 +140,65 @@ def asyncapi() -> str:
     return f"# {MADE}" + "\n".join(_yaml(document, 0)) + "\n"
 
 
+def exchange_asyncapi() -> str:
+    """Give the AsyncAPI 3 description of messages with the port's other systems."""
+    optional = ("declarationReference", "facilityCode", "transportReference", "eventID", "remark")
+    texts = {name: {"type": "string"} for name in optional}
+    event = {
+        "type": "object",
+        "required": ["equipmentEventTypeCode", "equipmentReference", "eventDateTime"],
+        "additionalProperties": False,
+        "properties": {
+            "equipmentEventTypeCode": {"enum": sorted(port_messages.EVENTS)},
+            "equipmentReference": {"type": "string", "description": "ISO 6346, with a right check digit"},
+            "eventDateTime": {"type": "string", "format": "date-time"},
+            "seals": {"type": "array", "items": {"type": "string"}},
+            **texts,
+        },
+    }
+    telling = {
+        "type": "object",
+        "required": ["messageID", "eventCount", "events"],
+        "properties": {
+            "messageID": {"type": "string"},
+            "eventCount": {"type": "integer"},
+            "messageDateTime": {"type": "string"},
+            "events": {"type": "array", "items": event, "maxItems": port_messages.MAX_EVENTS},
+        },
+    }
+    names = {
+        "messageID": "string", "messageType": "string", "eventTypeCode": "string", "statusCode": "string", "declarationReference": "string",
+        "equipmentReferences": "array", "transportDocumentReference": "string", "issuedDateTime": "string", "record": "integer",
+        "text": "string", "evidence": "object", "overridden": "boolean",
+    }  # fmt: skip
+    notice = {"type": "object", "properties": {name: {"type": kind} for name, kind in names.items()}}
+    sent = (port_messages.MESSAGE_HEADER, port_messages.TIME_HEADER, port_messages.SIGNATURE_HEADER, "Portwitness-About")
+    headers = {name: {"type": "string"} for name in sent}
+    document = {
+        "asyncapi": "3.0.0",
+        "info": {"title": "Portwitness and the port's other systems", "version": "1", "license": {"name": "Apache-2.0"}},
+        "channels": {
+            "messages": {"address": "/api/v1/exchange/messages", "messages": {"telling": {"$ref": "#/components/messages/telling"}}},
+            "notices": {"address": "the partner's own", "messages": {"notice": {"$ref": "#/components/messages/notice"}}},
+        },
+        "operations": {
+            "take": {"action": "receive", "channel": {"$ref": "#/channels/messages"}},
+            "tell": {"action": "send", "channel": {"$ref": "#/channels/notices"}},
+        },
+        "components": {
+            "messages": {
+                "telling": {"contentType": "application/json", "payload": telling},
+                "notice": {
+                    "contentType": "application/json",
+                    "headers": {"type": "object", "properties": headers},
+                    "payload": notice,
+                },
+            }
+        },
+    }
+    return f"# {MADE}" + "\n".join(_yaml(document, 0)) + "\n"
+
+
 def openapi() -> str:
     """Give the OpenAPI description of the hub's web face."""
     build: Callable[..., Any] = importlib.import_module("web.browser_app").browser_app
@@ -158,6 +217,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "commands.md": commands,
     "asyncapi.yaml": asyncapi,
+    "exchange-asyncapi.yaml": exchange_asyncapi,
     "openapi.json": openapi,
     "../adversary-matrix.md": adversary_matrix,
 }

@@ -153,7 +153,7 @@ class Reader:
     def _utc(self, minute: str) -> str:
         """Give a time of the port's own zone in UTC."""
         zone = timezone(timedelta(minutes=self.offset_minutes))
-        return f"{datetime.strptime(minute, '%Y%m%d%H%M').replace(tzinfo=zone).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return datetime.strptime(minute, "%Y%m%d%H%M").replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def _digest(told: Told) -> bytes:
