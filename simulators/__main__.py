@@ -18,6 +18,7 @@ COMMANDS = {
     "webhook": ("simulators.partners.webhook", "be a partner's system that takes a hub's signed notices"),
     "time-authority": ("simulators.partners.time_authority", "be a time authority (RFC 3161) by the openssl of this machine"),
     "attack": ("simulators.adversary.command", "attack a copy of evidence, of a box, a hub or a log"),
+    "day": ("simulators.port_day.command", "play a port's day in virtual time and count what came of it"),
     "demo": ("simulators.demo", "run a whole port on this machine"),
 }
 EPILOG = """example:

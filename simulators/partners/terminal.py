@@ -64,7 +64,7 @@ class Terminal:
         ways: tuple[Way, Way] = ("json", "edifact")
         chosen = way if way is not None else self._draw.choice(ways)
         if self._draw.randrange(100) < self.tricks:
-            await self.spoil(moves, chosen, self._draw.choice(FAULTS))
+            await self.spoil(moves[:1], chosen, self._draw.choice(FAULTS))  # of several messages the others would stand
         sending = self.pen.write(moves, chosen)
         outcomes = await self.send(sending, moves, note)
         if expected and outcomes != list(expected):

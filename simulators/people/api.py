@@ -72,13 +72,16 @@ class HubApi:
         return response
 
     async def post_raw(self, path: str, data: bytes, content_type: str) -> Any:  # noqa: ANN401
-        """Post bytes of any media type below the API's root and give the JSON answered; raise the error that the hub names."""
+        """Post bytes of any media type below the API's root and give the JSON answered, also of what was kept and rejected (422).
+
+        Raises the error that the hub names.
+        """
         headers = {"Content-Type": content_type} | ({"X-CSRF-Token": self.csrf} if self.csrf else {})
         try:
             response = await self.client.post(API + path, content=data, headers=headers)
         except httpx.TransportError as error:
             raise UnavailableError(f"{type(error).__name__}: {error}", where=f"POST {path}") from error
-        if not response.is_success:
+        if not response.is_success and response.status_code != httpx.codes.UNPROCESSABLE_ENTITY:
             raise refusal(response)
         return response.json() if response.content else None
 

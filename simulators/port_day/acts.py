@@ -4,20 +4,24 @@ Guarantees: each act is over when it returns and nothing of it waits inside the 
 here when it is asked for, so that a day is the same each time.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hub.inspection.declarations import Declared
+from hub.inspection.laboratory import Finding
+from hub.inspection.releasing.releasing import Verdict
 from hub.inspection.states import State
 from protocol.errors import RefusedError
 from simulators.devices.phone import Phone
+from simulators.partners.laboratory import Laboratory, Report
 from simulators.partners.port_moves import Event, Move, Pen, Sending
 from simulators.partners.terminal import Terminal
 from simulators.people.cargo import Cargo
 from simulators.people.diary import Diary
-from simulators.port_day.stage import SECOND, SUPERVISOR, Stage
-from simulators.reference_data import TERMINAL
+from simulators.port_day.stage import APPROVER, SECOND, SUPERVISOR, Stage
+from simulators.reference_data import LABORATORY, TERMINAL
 
 OPEN = (State.LODGED, State.ACCEPTED)
 
@@ -63,6 +67,7 @@ class Port:
     terminal: Terminal
     cargoes: dict[str, Cargo] = field(default_factory=dict)
     phones: dict[str, Phone] = field(default_factory=dict)  # by person
+    lab: Laboratory = field(default_factory=Laboratory)
     sent: set[str] = field(default_factory=set)  # files that are at the hub
 
     @classmethod
@@ -117,11 +122,36 @@ class Port:
         moves = [Move(event, box, self.stage.clock.now_ms(), number, place) for box in boxes]
         return await self.terminal.tell(moves, expected=[expected] * len(boxes) if expected else (), note=f"{event} {number}")
 
+    async def test(self, number: str) -> list[Report]:
+        """Have the laboratory receive, test and report on the samples of a declaration; give its reports."""
+        hub, reports = self.stage.hub, []
+        for sample in sorted(await hub.laboratory.list(declaration=number), key=lambda one: one.number):
+            if sample.state == "handed-over":
+                await hub.laboratory.receive(sample.number, LABORATORY, "lab.clerk", sealed=True, fit=True)
+                report = self.lab.test(sample.number, self.cargoes[number].truth)
+                values = tuple((name, value) for name, _, value in report.tests)
+                paper = hashlib.sha256(report.document()).hexdigest()
+                await hub.laboratory.report(sample.number, LABORATORY, "lab.head", Finding(report.number, report.result, values, paper))
+                reports.append(report)
+        await self.stage.rest()
+        return reports
+
     async def told(self, number: str) -> list[str]:
         """Give what the terminal was told of a declaration, in order: HOLD, RELEASE ... once for each way that it is told in."""
         found = await self.stage.hub.exchange.list(limit=500)
         mine = [one for one in found if one.declaration == number and one.way == "out"]
         return [one.about for one in sorted(mine, key=lambda one: one.position)]
+
+    async def evaluate(self, number: str, verdict: Verdict, reason: str) -> None:
+        """Have a supervisor judge an inspection."""
+        await self.stage.hub.releases.evaluate(number, verdict, SUPERVISOR, reason)
+        await self.stage.rest()
+
+    async def release(self, number: str, *, by_rule: bool = False) -> None:
+        """Release what was passed, by rule or by a person who was not on the inspection."""
+        releases = self.stage.hub.releases
+        await (releases.release_by_rule(number) if by_rule else releases.approve(number, APPROVER, "证据齐全 evidence is complete"))
+        await self.stage.rest()
 
     async def override(self, number: str, reason: str) -> None:
         """Release against the evidence, by two persons."""

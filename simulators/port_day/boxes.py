@@ -15,6 +15,7 @@ from protocol import kinds
 from protocol.identifiers import BoxId, StreamId
 from protocol.messages import EndTask, JournalBatch, Pair, Reply, decode
 from protocol.records import read
+from simulators.adversary.premises import settle
 from simulators.evidence import SESSION_NS, MemoryBox, MemoryPort
 from simulators.port_day.clock import VirtualClock
 
@@ -114,6 +115,7 @@ class DayBox:
             if isinstance(one.record.body, kinds.Segment):
                 path = self.memory.port.folder / one.record.body.sha256.hex()
                 await self.hub.blobs.put(self.box, one.record.body.sha256, one.record.body.size, _whole(path))
+                await settle(self.hub)  # each has a record of its own, whatever the machine's pace
 
     def _tick(self) -> None:
         self.clock.pass_s(0.001)

@@ -68,6 +68,8 @@ class Stage:
         while (await self.hub.draws.get(called.number)).drawn_at is None:
             await self.hub.draws.go_on()
         await self.hub.draws.go_on()
+        while await self.hub.second_looks.go_on():  # the draw's seed also says which finished tasks are looked at again
+            await self.rest()
         await self.rest()
         final = [line.split("\t")[0] for line in json.loads(await self.hub.draws.bundle(called.number))["final"]]
         return sorted(final)
