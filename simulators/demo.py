@@ -1,4 +1,4 @@
-"""The demonstration: a whole port on this machine to look at, or one inspection without anybody looking (`--once`).
+"""The demonstration: a whole port on this machine to look at, or one way from declaration to gate-out without anybody looking (`--once`).
 
 Guarantees: prints what it started and how to log in; with `--once` the last line of its output is one JSON object, and the exit
 code is 0 only when all is well.
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from protocol.errors import PortwitnessError, RefusedError
+from simulators.clearance import Clearance
 from simulators.people.api import HubApi
 from simulators.port import Port, PortPlan, Transport, find_broker, is_free
 from simulators.rehearsal import Script, rehearse
@@ -24,9 +25,10 @@ FOOTAGE = ROOT.parent / "shared" / "video"
 CLIPS = ("car-detection.mp4", "one-by-one-person-detection.mp4")
 USUAL_PORT = 8080
 STATUS_S = 1.0
+ACT_S = 1.0  # between the acts of a checklist
 EXAMPLE = """examples:
   portwitness-sim demo                         a port to look at; Ctrl-C ends it
-  portwitness-sim demo --once                  one inspection with a power cut, exported and verified
+  portwitness-sim demo --once                  from declaration to gate-out, with a power cut, exported and verified
   portwitness-sim demo --once --tamper         the same, the export spoiled by one bit: must end with 1
 """
 
@@ -36,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLE
     parser.add_argument(
-        "--once", action="store_true", help="one inspection without anybody looking; the last line printed is its JSON verdict"
+        "--once",
+        action="store_true",
+        help="from declaration to gate-out without anybody looking; the last line printed is its JSON verdict",
     )
     parser.add_argument(
         "--tamper", action="store_true", help="with --once: flip one bit of the export, so that the verifier must refuse it"
@@ -126,20 +130,15 @@ async def _once(port: Port, args: argparse.Namespace) -> int:
 
 
 async def _show(port: Port) -> int:
-    async with port.supervisor() as supervisor, port.inspector() as inspector:
-        task = await port.open_task(supervisor)
-        await inspector.pair(task, port.boxes[0].recorder)
-        _say(f"\n  {port.url}\n")
-        for login in port.logins:
-            _say(f"  {login.role:<14} {login.name:<12} {login.password}")
-        box = port.boxes[0]
-        _say(f"\n  task {task}: two inspectors, {box.recorder} paired. Ctrl-C ends it all.")
-        _say(f"  settings, state and logs of each program: {port.plan.state}; what is killed is started again")
-        _say(
-            "  to pair by code: free the recorder on the task's page, show a code there, and give it to the box:\n"
-            f"    curl {box.recorder_url}/whip/recorder-1/pair -H 'Content-Type: application/json' \\\n"
-            f'      -H "Authorization: Bearer $(cat {port.recorder_token[1:]})" -d \'{{"code": "482913"}}\'\n'
-        )
+    async with port.supervisor() as supervisor:
+        clearance = Clearance(port, _say, port.plan.seed)
+        await port.await_streams(supervisor)
+        await _through(port, clearance, supervisor)
+        waiting = Clearance(port, _say, port.plan.seed + 1)
+        task = await waiting.dispatched(supervisor)
+        async with port.session_of(waiting.team[0]) as lead:
+            await lead.pair(task, port.boxes[0].recorder)
+        _tell(port, clearance, waiting)
         while True:
             for name in await port.revive():
                 _say(f"\n{name} ended; it was started again")
@@ -147,6 +146,45 @@ async def _show(port: Port) -> int:
             sys.stderr.write(f"\r\033[K{line}" if sys.stderr.isatty() else f"{line}\n")
             sys.stderr.flush()
             await asyncio.sleep(STATUS_S if sys.stderr.isatty() else 10 * STATUS_S)
+
+
+async def _through(port: Port, clearance: Clearance, supervisor: HubApi) -> None:
+    """Take a consignment from its declaration to the gate, others beside it, and one that nobody released."""
+    task = await clearance.dispatched(supervisor)
+    stream = port.boxes[0].recorder
+    async with port.session_of(clearance.team[0]) as lead:
+        await lead.pair(task, stream)
+        await port.await_paired(supervisor, task, stream)
+        _say(f"{stream} paired with {task}; the checklist is worked")
+        async for _act in clearance.work(task):
+            await asyncio.sleep(ACT_S)
+        await clearance.released(supervisor)
+        await lead.unpair(task, stream)
+    await supervisor.end_task(task)
+    await clearance.stolen(supervisor)
+
+
+def _tell(port: Port, done: Clearance, waiting: Clearance) -> None:
+    """Say how to log in, and what there is to look at."""
+    box = port.boxes[0]
+    _say(f"\n  {port.url}\n")
+    for login in port.logins:
+        _say(f"  {login.role:<14} {login.name:<12} {login.password}")
+    _say(
+        f"""
+  as chen.min (supervisor): the wall; {port.url}/declarations/{done.inspected} went from declaration to gate-out,
+    {port.url}/tasks/{done.tasks[0]} tells it in one timeline; {port.url}/alarms rings for {done.stray}, which left without a release;
+    {port.url}/desk waits for releases, {port.url}/exchange shows what the terminal was told, {port.url}/draws how it was drawn
+  as {waiting.team[0]} (inspector, lead): {port.url}/work/{waiting.tasks[0]} is the checklist of {waiting.inspected}, which waits for you
+  as shen.mao (trader): {port.url}/declarations are the enterprise's own; lodge another one
+  as admin: people, rights, reference data
+
+  Ctrl-C ends it all. Settings, state and logs of each program: {port.plan.state}; what is killed is started again
+  to pair by code: free the recorder on the task's page, show a code there, and give it to the box:
+    curl {box.recorder_url}/whip/recorder-1/pair -H 'Content-Type: application/json' \\
+      -H "Authorization: Bearer $(cat {port.recorder_token[1:]})" -d '{{"code": "482913"}}'
+"""
+    )
 
 
 async def _status(api: HubApi, task: str) -> str:
@@ -158,10 +196,13 @@ async def _status(api: HubApi, task: str) -> str:
         leaves = (await api.send("GET", "/log/checkpoint")).text.split("\n")[1]
         reports = [box["report"] for box in devices if box["report"]]
         backlog = sum(report["unsent_records"] + report["unsent_blobs"] for report in reports)
+        declared = (await api.call("GET", "/declarations?limit=500"))["declarations"]
+        out = sum(1 for one in declared if one["state"] == "gate-out")
         viewers = sum(stream.get("viewers", 0) for stream in (await api.call("GET", "/streams"))["streams"])
         online = sum(1 for box in devices if box["online"])
         return (
-            f"{online} of {len(devices)} boxes online, {len(pieces)} segments ({verified} verified), a log of {leaves} leaves, "
+            f"{len(declared)} declarations ({out} out of the gate), {online} of {len(devices)} boxes online, "
+            f"{len(pieces)} segments ({verified} verified), a log of {leaves} leaves, "
             f"backlog {backlog}, {viewers} live viewers"
         )
     return "the hub does not answer"

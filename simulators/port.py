@@ -11,7 +11,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from protocol.errors import RefusedError
 from protocol.identifiers import StreamId
 from simulators.clips import fit_clip
 from simulators.devices.footage import Synthetic, synthesize
+from simulators.partners.webhook import WebhookReceiver
 from simulators.people.api import HubApi, hub_api
 from simulators.people.diary import Diary
 from simulators.people.tasks import TaskPlan, TaskSource
@@ -171,7 +172,9 @@ class Port:
         self.boxes: list[BoxPlace] = []
         self.logins: list[Login] = []
         self.url = ""
+        self.receiver = WebhookReceiver(b"", SystemClock())
         self._say = say
+        self._stack = AsyncExitStack()
         self._clips: list[Path] = []
         self._ports = Ports(0, 0, 0, {})
         self._root = ""
@@ -212,11 +215,13 @@ class Port:
         try:
             await self._start()
         except BaseException:
+            await self._stack.aclose()
             await self.programs.close()
             raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._stack.aclose()
         await self.programs.close()
 
     async def _start(self) -> None:
@@ -392,7 +397,8 @@ class Port:
                 added = await administrator.call("POST", "/people", {"name": name, "role": role, "display": display})
                 self.logins.append(Login(name, role, added["password"]))
             inspectors = {name: display for name, role, display in PEOPLE if role == "inspector"}
-            await found_trade(administrator, {BAY: self.cameras}, inspectors, (self.logins[1].name, "演示 for the demonstration"))
+            await self._open_terminal(administrator)
+            await found_trade(administrator, {BAY: self.cameras}, inspectors, self.receiver.url, self.logins[1].name)
             for name, role, display, party in OUTSIDE:
                 ask = {"name": name, "role": role, "display": display, "party": party}
                 self.logins.append(Login(name, role, (await administrator.call("POST", "/people", ask))["password"]))
@@ -411,6 +417,11 @@ class Port:
         async with hub_api(self.url) as api:
             await api.login(login.name, login.password)
             yield api
+
+    async def _open_terminal(self, administrator: HubApi) -> None:
+        """Open the terminal's own system, which takes the hub's notices under the key that the hub shows."""
+        key = str((await administrator.call("GET", "/exchange/key"))["key"])
+        self.receiver = await self._stack.enter_async_context(WebhookReceiver(bytes.fromhex(key), SystemClock()))
 
     def supervisor(self) -> AbstractAsyncContextManager[HubApi]:
         """Log in as the supervisor."""

@@ -1,4 +1,4 @@
-"""Rehearse one inspection from pairing to its verified export, with a power cut in the middle, and judge it by the ledgers.
+"""Rehearse a consignment's way from declaration to gate-out and verified export, with a power cut on the way; judge it by the ledgers.
 
 Guarantees: the verdict is made of what the simulated devices wrote down, what the exported bundle holds and what the stand-alone
 verifier says; nothing the hub says about itself counts but that it is done.
@@ -13,6 +13,7 @@ from typing import Any
 
 from protocol.errors import PortwitnessError, UnavailableError
 from protocol.instants import MILLISECOND_NS, SECOND_NS, Interval
+from simulators.clearance import ILLEGAL, Clearance
 from simulators.exhibits import Lane, flip_a_bit, lanes_of, unpack
 from simulators.judgement import Account, Sent, account, frames_of_camera, frames_of_recorder, with_silence
 from simulators.people.api import HubApi
@@ -22,6 +23,8 @@ from simulators.programs import POLL_S, Outcome, program
 from storage.clock import SystemClock
 
 SETTLE_S = 90.0
+ACTS = 16  # of a checklist until its boxes are closed, about
+STEPS_FILMED = 2  # before opening, and opening
 UNEXPLAINED_LIMIT_MS = 1000  # what a power cut may cost beyond what is signed
 
 Say = Callable[[str], None]
@@ -51,6 +54,15 @@ class Verdict:
     verified: bool
     live_first_picture_ms: float | None
     seconds: float
+    declarations: int = 0
+    selected: int = 0
+    released: int = 0
+    gate_outs: int = 0
+    illegal_gate_outs: int = 0
+    answers: int = 0
+    photographs: int = 0
+    notices: int = 0
+    draw_verified: bool = False
 
 
 @dataclass(slots=True)
@@ -81,15 +93,24 @@ class Rehearsal:
     clock: SystemClock = field(default_factory=SystemClock)
     first_picture_ms: float | None = None
     faults: list[str] = field(default_factory=list)
+    clearance: Clearance = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clearance = Clearance(self.port, self.say, self.script.seed)
 
     async def run(self) -> Findings:
         """Do it all and judge."""
         started = self.clock.monotonic_ns()
         async with self.port.supervisor() as supervisor:
-            task = await self.port.open_task(supervisor)
+            await self.port.await_streams(supervisor)
+            task = await self.clearance.dispatched(supervisor)
             if self.script.watches:
                 await self._watch(supervisor)
             await self._inspect(task, supervisor)
+            await self.clearance.released(supervisor)
+            await self.clearance.stolen(supervisor)
+            await self.clearance.told()
+            await self._verify_draw(supervisor)
             shown = await self._settle(supervisor, task)
             await self._look_for_alarms(supervisor)
             folder = await self._export(supervisor, task)
@@ -109,18 +130,28 @@ class Rehearsal:
             self.say(f"first live picture of {camera} after {first.ms:.0f} ms (cold), {first.width}x{first.height}")
 
     async def _inspect(self, task: str, supervisor: HubApi) -> None:
-        async with self.port.inspector() as inspector:
-            stream = self.port.boxes[0].recorder
+        """Pair and work the checklist; the power is cut between the last opened box and the new seal, where no must-record is filmed."""
+        stream, lead = self.port.boxes[0].recorder, self.clearance.team[0]
+        async with self.port.session_of(lead) as inspector:
             await inspector.pair(task, stream)
             await self.port.await_paired(supervisor, task, stream)
-            self.say(f"{stream} paired with {task}; inspecting for {self.script.seconds:.0f} s")
-            loop = asyncio.get_running_loop()
-            began = loop.time()
-            await asyncio.sleep(self.script.seconds * self.script.cut_at)
-            for victim in self.script.victims:
-                await self.port.cut_power(victim)
-                self.say(f"{victim} was killed and is back")
-            await asyncio.sleep(max(0.0, began + self.script.seconds - loop.time()))
+        self.say(f"{stream} paired with {task}; inspecting for {self.script.seconds:.0f} s")
+        loop = asyncio.get_running_loop()
+        began, cut_s = loop.time(), self.script.seconds * self.script.cut_at
+        ended = 0
+        async for act in self.clearance.work(task):
+            await asyncio.sleep(cut_s / ACTS)
+            ended += act == "step end"
+            if ended == STEPS_FILMED:
+                ended += 1
+                await asyncio.sleep(max(0.0, began + cut_s - loop.time()))
+                for victim in self.script.victims:
+                    await self.port.cut_power(victim)
+                    self.say(f"{victim} was killed and is back")
+        self.say(
+            f"checklist worked: {self.clearance.counts.answers} answers, {self.clearance.counts.photographs} photographs, signed by all"
+        )
+        await asyncio.sleep(max(0.0, began + self.script.seconds - loop.time()))
         await supervisor.end_task(task)
         self.say(f"{task} ended; waiting for its last segments")
 
@@ -139,6 +170,8 @@ class Rehearsal:
 
     async def _look_for_alarms(self, api: HubApi) -> None:
         for alarm in (await api.call("GET", "/alarms"))["alarms"]:
+            if (alarm["kind"], alarm["subject"]) == (ILLEGAL, self.clearance.stray):
+                continue  # it has to ring
             self.faults.append(f"alarm {alarm['kind']} on {alarm['subject']}: {alarm['what']}")
 
     async def _export(self, api: HubApi, task: str) -> Path:
@@ -159,6 +192,15 @@ class Rehearsal:
         archive = self.port.plan.state / "bundle.zip"
         await api.download(f"/exports/{job}/bundle.zip", archive)
         return await asyncio.to_thread(unpack, archive, self.port.plan.state / "bundle")
+
+    async def _verify_draw(self, api: HubApi) -> None:
+        """Have the stand-alone verifier make the draw again from its published bundle."""
+        path = self.port.plan.state / "draw.json"
+        await api.download(f"/draws/{self.clearance.draw}/bundle", path)
+        done = await self.port.programs.outcome(program("storage.verify", "draw", path, "--trust", self.port.trust, "--json"))
+        self.clearance.counts.draw_verified = done.code == 0
+        if done.code != 0:
+            self.faults.append(f"portwitness-verify draw ended with {done.code}: {(done.out + done.err).strip()[:500]}")
 
     async def _verify(self, folder: Path) -> bool:
         if self.script.tamper:
@@ -192,7 +234,15 @@ class Rehearsal:
         percent = 100.0 * sum(each.recorded_ns for each in accounts) / sent_ns if sent_ns else 0.0
         unexplained_ms = sum(each.unexplained_ns for each in accounts) // MILLISECOND_NS
         verdict = Verdict(
-            len(pieces), receipts, round(percent, 3), gaps, unexplained_ms, verified, self.first_picture_ms, round(seconds, 1)
+            segments=len(pieces),
+            receipts=receipts,
+            coverage_percent=round(percent, 3),
+            gaps=gaps,
+            unexplained_ms=unexplained_ms,
+            verified=verified,
+            live_first_picture_ms=self.first_picture_ms,
+            seconds=round(seconds, 1),
+            **asdict(self.clearance.counts),
         )
         self.faults += _faults_of(verdict, accounts)
         return Findings(verdict, accounts, self.faults)

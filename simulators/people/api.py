@@ -76,11 +76,15 @@ class HubApi:
 
         Raises the error that the hub names.
         """
+        return await self.send_raw("POST", path, data, content_type)
+
+    async def send_raw(self, method: str, path: str, data: bytes, content_type: str) -> Any:  # noqa: ANN401
+        """Send bytes of any media type and give the JSON answered; as `post_raw`."""
         headers = {"Content-Type": content_type} | ({"X-CSRF-Token": self.csrf} if self.csrf else {})
         try:
-            response = await self.client.post(API + path, content=data, headers=headers)
+            response = await self.client.request(method, API + path, content=data, headers=headers)
         except httpx.TransportError as error:
-            raise UnavailableError(f"{type(error).__name__}: {error}", where=f"POST {path}") from error
+            raise UnavailableError(f"{type(error).__name__}: {error}", where=f"{method} {path}") from error
         if not response.is_success and response.status_code != httpx.codes.UNPROCESSABLE_ENTITY:
             raise refusal(response)
         return response.json() if response.content else None

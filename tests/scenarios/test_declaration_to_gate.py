@@ -13,6 +13,7 @@ from protocol.drawing.policy import PARTS
 from protocol.errors import RefusedError
 from simulators.people.cargo import COMMODITIES, Cargo, Firm, Truth, cargo, firms
 from simulators.port_day.acts import Port
+from simulators.port_day.inspecting import Inspection
 from simulators.port_day.stage import ADMINISTRATOR, SUPERVISOR, Stage, open_stage
 
 FIRMS = firms(random.Random(5))
@@ -100,3 +101,108 @@ async def test_two_persons_release_against_the_evidence_and_it_stands_there_for_
     assert step.said is not None and step.said["second"] and step.said["against"]
     await port.move(number, "GTOT", "gate-1", expected="applied")
     assert await port.state(number) is State.GATE_OUT
+
+
+async def test_what_was_drawn_is_inspected_released_and_goes_out(port: Port) -> None:
+    number = await selected(port, bring("fruit", port.stage))
+    inspection = await Inspection(port, number).whole()
+    assert not inspection.found
+    await port.evaluate(number, "pass", "符合要求 conforms")
+    lead = inspection.tasks[0].inspectors[0]
+    with pytest.raises(RefusedError, match="was on the inspection"):
+        await port.stage.hub.releases.approve(number, lead)
+    await port.release(number)
+    assert await port.told(number) == ["HOLD", "HOLD", "RELEASE", "RELEASE"]
+    await port.move(number, "GTOT", "gate-1", expected="applied")
+    acts = [one.act for one in await port.stage.hub.declarations.history(number)]
+    assert acts == [
+        "lodged", "accepted", "screened", "selected", "held", "dispatched", "positioned", "paired", "inspecting", "passed",
+        "release-approved", "released", "gate-out",
+    ]  # fmt: skip
+
+
+async def test_without_video_there_is_no_release_until_it_is_inspected_again(port: Port) -> None:
+    number = await selected(port, bring("meat", port.stage))
+    await Inspection(port, number, unfilmed=True).whole()
+    with pytest.raises(RefusedError, match="body-video"):
+        await port.evaluate(number, "pass", "符合要求 conforms")
+    await port.evaluate(number, "re-inspect", "录像缺失 no video")
+    await Inspection(port, number, "bay-2").whole()
+    await port.evaluate(number, "pass", "符合要求 conforms")
+    await port.release(number, by_rule=True)
+    assert await port.state(number) is State.RELEASED
+
+
+async def test_what_was_forgotten_is_asked_for_while_the_box_is_open(port: Port) -> None:
+    number = await selected(port, bring("fruit", port.stage))
+    inspection = await Inspection(port, number, style="badly").whole()
+    assert inspection.mended == 1
+    await port.evaluate(number, "pass", "符合要求 conforms")
+    assert await port.state(number) is State.PASSED
+
+
+async def test_what_fails_goes_back(port: Port) -> None:
+    number = await selected(port, bring("fruit", port.stage, Truth(hidden=True)))
+    assert (await Inspection(port, number).whole()).found
+    with pytest.raises(RefusedError, match="may go to"):
+        await port.release(number)
+    await port.evaluate(number, "return", "夹藏 goods that were not declared")
+    assert await port.told(number) == ["HOLD", "HOLD", "RETURN", "RETURN"]
+    await port.move(number, "GTOT", "gate-1", expected="applied")
+    assert await port.state(number) is State.GATE_OUT
+    assert "released" not in [one.act for one in await port.stage.hub.declarations.history(number)]
+
+
+async def test_what_has_pests_is_treated_and_then_released(port: Port) -> None:
+    number = await selected(port, bring("fruit", port.stage, Truth(pest=True)))
+    assert (await Inspection(port, number).whole()).found
+    await port.evaluate(number, "treat", "活体害虫 live pests")
+    assert (await port.told(number))[-1] == "TREAT"
+    with pytest.raises(RefusedError):
+        await port.release(number)
+    port.stage.clock.pass_s(6 * 3600)
+    await port.evaluate(number, "pass", "处理合格 treated")
+    await port.release(number)
+    await port.move(number, "GTOT", "gate-1", expected="applied")
+    assert await port.state(number) is State.GATE_OUT
+
+
+async def test_nothing_is_released_against_a_positive_report_of_the_laboratory(port: Port) -> None:
+    number = await selected(port, bring("meat", port.stage, Truth(residue=True)))
+    await Inspection(port, number, sampled=True).whole()
+    assert await port.state(number) is State.LAB_PENDING
+    with pytest.raises(RefusedError):
+        await port.evaluate(number, "pass", "too early")
+    port.stage.clock.pass_s(8 * 3600)
+    [report] = await port.test(number)
+    assert report.result == "positive"
+    assert "laboratory positive" in [one.kind for one in await port.stage.hub.alarms.list()]
+    with pytest.raises(RefusedError):
+        await port.evaluate(number, "pass", "in spite of it")
+    await port.evaluate(number, "destroy", "检测不合格 residues")
+    assert await port.state(number) is State.DESTROY
+
+
+async def test_a_negative_report_lets_the_goods_go(port: Port) -> None:
+    number = await selected(port, bring("meat", port.stage))
+    await Inspection(port, number, sampled=True).whole()
+    assert [report.result for report in await port.test(number)] == ["negative"]
+    await port.evaluate(number, "pass", "检测合格 conforms")
+    await port.release(number)
+    assert await port.state(number) is State.RELEASED
+
+
+async def test_an_appeal_that_is_won_gives_the_grade_back(port: Port) -> None:
+    hub, number = port.stage.hub, await selected(port, bring("fruit", port.stage))
+    day = port.stage.today.isoformat()
+    before = await hub.credits.grade(FIRMS[0].code, day)
+    await port.move(number, "GTOT", "gate-1", expected="illegal")
+    facts = (await hub.credits.get(FIRMS[0].code, day)).facts
+    assert len(facts) == len(port.cargoes[number].containers)
+    assert await hub.credits.grade(FIRMS[0].code, day) != before
+    for fact in facts:
+        await hub.credits.appeal(fact.position, "shen.mao", "司机误驶 another firm's truck", party=FIRMS[0].code)
+        with pytest.raises(RefusedError, match="whoever appealed"):
+            await hub.credits.decide(fact.position, "shen.mao", "mine", upheld=True)
+        await hub.credits.decide(fact.position, SUPERVISOR, "录像证实 the video shows it", upheld=True)
+    assert await hub.credits.grade(FIRMS[0].code, day) == before
