@@ -122,7 +122,7 @@ class Screening:
             self._left[now.number] = now.version, now.state.value
             return False
         try:
-            return await (self._accept(found) if found.state is State.LODGED else self._screen(found, premises))
+            return await (self._accept(found, premises) if found.state is State.LODGED else self._screen(found, premises))
         except RefusedError as error:  # amended, withdrawn or decided by a person meanwhile: looked at again
             _LOG.info("screening: %s", error)
             return True
@@ -131,14 +131,15 @@ class Screening:
             self._left[found.number] = found.version, found.state.value
             return False
 
-    async def _accept(self, facts: Facts) -> bool:
+    async def _accept(self, facts: Facts, premises: Premises) -> bool:
         judged = judge_acceptance(facts)
         if judged.verdict == "person":
             self._left[facts.number] = facts.version, facts.state.value
             self.core.events.tell("screening", declaration=facts.number, left=True)
             return False
         to = State.ACCEPTED if judged.verdict == "accept" else State.REJECTED
-        await self._step(facts, to, _accepted_words(facts, judged), ACCEPTANCE)
+        names = partial(keep_names, facts=facts, kind_of=premises.kind_of)  # so that what is screened next to it sees them
+        await self._step(facts, to, _accepted_words(facts, judged), ACCEPTANCE, names)
         return True
 
     async def _screen(self, facts: Facts, premises: Premises) -> bool:

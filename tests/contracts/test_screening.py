@@ -229,6 +229,15 @@ async def test_papers_that_others_use_too_are_mismatches(hub: Hub) -> None:
     assert {"bill-elsewhere", "permit-elsewhere", "enterprise-unknown"} <= set(found)
 
 
+async def test_two_that_come_at_once_under_one_bill_see_each_other(hub: Hub) -> None:
+    await known(hub)
+    forms = [arriving_soon(hub.core.clock, reference=f"SIM-{at}", enterprise=f"210260000{at}") for at in range(2)]
+    numbers = [(await hub.declarations.lodge(form, "trader.li")).number for form in forms]
+    await settle(hub)
+    for number in numbers:
+        assert {"bill-elsewhere", "permit-elsewhere"} <= set((await sheet(hub, number))["risk"]["parts"][2]["made_of"]["found"])
+
+
 async def test_two_persons_put_a_rule_in_force_and_it_sends_to_its_lane(hub: Hub) -> None:
     await known(hub)
     before = await lodged(hub)
