@@ -151,9 +151,13 @@ class Reader:
         return Told(message.reference, event, one.container, at, one.declaration, one.place, one.carrier, one.seals)
 
     def _utc(self, minute: str) -> str:
-        """Give a time of the port's own zone in UTC."""
+        """Give a time of the port's own zone in UTC; raise MalformedError for one that no clock shows."""
         zone = timezone(timedelta(minutes=self.offset_minutes))
-        return datetime.strptime(minute, "%Y%m%d%H%M").replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+        try:
+            at = datetime.strptime(minute, "%Y%m%d%H%M").replace(tzinfo=zone).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise MalformedError(f"time {minute!r} is none that a clock shows", where="edifact DTM") from error
+        return at.replace(tzinfo=None).isoformat() + "Z"
 
 
 def _digest(told: Told) -> bytes:

@@ -165,6 +165,7 @@ BAD = (
     (codeco("9", gate_out()).replace(b"UNZ+1+9", b"UNZ+2+9"), EDIFACT, "UNZ says 2"),
     (codeco("9", gate_out()).replace(b"UNZ+1+9", b"UNZ+1+8"), EDIFACT, "UNZ says '8'"),
     (codeco("9", gate_out()).replace(b"LB12345", "鲁B12345".encode()), EDIFACT, "is not of character set"),
+    (codeco("9", gate_out(at="000001010000")), EDIFACT, "none that a clock shows"),
     (codeco("9", gate_out(), sender="OTHER"), EDIFACT, "UNB names sender"),
     (codeco("9", gate_out(), recipient="OTHER"), EDIFACT, "UNB names recipient"),
 )

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from hub.access import PersonDraft
+from hub.check import check_hub
 from hub.config import ExchangeSettings
 from hub.exchange.delivering import GIVEN_UP
 from simulators.partners.webhook import WebhookReceiver
 from storage.clock import SystemClock
+from storage.keys import create_ed25519
 from tests.exchange_parts import CUSTOMS, TERMINAL, codeco, event, gate_out, know_partners, telling
 from tests.release_parts import TO_DIRECT, TO_INSPECTING, evidence_in_log, find_again, lose, stand
 from tests.web_parts import Face, open_face, password_of
@@ -23,7 +25,8 @@ QUICK = ExchangeSettings(attempts=3, retry_seconds=0.01, timeout_seconds=5)
 
 @pytest.fixture
 async def face(tmp_path: Path) -> AsyncIterator[Face]:
-    async with open_face(tmp_path, exchange=QUICK) as opened:
+    (tmp_path / "keys").mkdir()
+    async with open_face(tmp_path, create_ed25519(tmp_path / "keys" / "log.key"), exchange=QUICK) as opened:
         await know_partners(opened.hub)
         evidence_in_log(opened.hub)
         draft = PersonDraft("dct.desk", "partner", "DCT", password_of("dct.desk"), TERMINAL)
@@ -144,3 +147,28 @@ async def test_what_nobody_takes_is_given_up_and_sent_again_by_a_person(face: Fa
         assert [one.value["messageType"] for one in receiver.good()] == ["RELEASE"]
         status, refused = await post(chen, f"/exchange/messages/{dead.position - 1}/resend", {"reason": "x"})
         assert status == 404, refused
+
+
+async def test_over_the_api_too_no_release_stands_beside_a_hold(face: Face) -> None:
+    """A supervisor approves while customs holds, by its own account or by message; the check of the log finds no release beside a hold."""
+    numbers = [f"D-20261124-{at:07d}" for at in range(60)]
+    await stand(face.hub, numbers, TO_DIRECT)
+    await face.hub.access.add(PersonDraft("c.desk", "partner", "C", password_of("c.desk"), CUSTOMS), "hub:hub-1")
+    chen, customs = await face.bearer("chen.min"), await face.bearer("c.desk")
+
+    async def approve(number: str, turns: int) -> int:
+        for _ in range(turns):
+            await asyncio.to_thread(int)
+        return int((await chen.post(f"{API}/declarations/{number}/release", json={"reason": ""})).status_code)
+
+    async def hold(number: str, by_message: bool) -> int:
+        if by_message:
+            told = telling(f"C-{number}", event("CUSI", declarationReference=number))
+            return int((await customs.post(f"{API}/exchange/messages", content=told)).status_code)
+        return int((await customs.post(f"{API}/declarations/{number}/holds", json={"reason": "papers"})).status_code)
+
+    asked = [(approve(number, at % 5), hold(number, at % 2 == 0)) for at, number in enumerate(numbers)]
+    answers = [await asyncio.gather(*pair) for pair in asked]
+    assert {held for _, held in answers} <= {200, 201}
+    assert {done for done, _ in answers} <= {201, 409}
+    assert (await check_hub(face.hub.core.settings, hash_blobs=False)).problems == ()
