@@ -212,8 +212,35 @@ def adversary_matrix() -> str:
     return build()
 
 
+def states() -> str:
+    """Give the page of a declaration's states: the diagram, each step, and the guards."""
+    machine = importlib.import_module("hub.inspection.states")
+    chinese = json.loads((HERE.parents[1] / "web" / "static" / "locales" / "zh-CN.json").read_text())
+    head = (
+        f"# How a declaration moves\n\n{MADE}\nA step that stands in no row is refused, and so is one whose guard does not hold; both are "
+        "judged in the transaction that logs it\n(`hub/inspection/states.py`). An amendment before selection leads back to "
+        "`lodged`; after it a judged declaration is judged again, and what\nwas selected stays selected.\n\n```mermaid\n"
+    )
+    rows = [
+        f"| `{state}` | {chinese[f'declared.{state}']} | {', '.join(f'`{to}`' for to in onward) or 'nothing'} |"
+        for state, onward in machine.STEPS.items()
+    ]
+    kept = [f"| `{state}` | {'; '.join(sentences)} |" for state, sentences in machine.guards().items()]
+    return (
+        head
+        + machine.diagram()
+        + "```\n\n## Steps\n\n| from | 中文 | to |\n|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n\n## Guards\n\nWhat may keep a declaration from a state. AUTHORITY, RECORD and PERSON stand for names.\n\n"
+        + "| to | refused while |\n|---|---|\n"
+        + "\n".join(kept)
+        + "\n"
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "records.md": records,
+    "declaration-states.md": states,
     "settings.md": settings_page,
     "commands.md": commands,
     "asyncapi.yaml": asyncapi,

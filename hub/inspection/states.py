@@ -176,5 +176,17 @@ def diagram() -> str:
     return "\n".join(lines) + "\n"
 
 
+def guards() -> dict[State, list[str]]:
+    """Give for each state the sentences that may keep a declaration from it, as the guards themselves say them."""
+    worst = {"holds": frozenset({"AUTHORITY"}), "missing": ("RECORD",), "inspectors": frozenset({"PERSON"})}
+    found: dict[State, list[str]] = {}
+    for state in State:
+        for selected in (True, False):
+            told = obstacles(Standing(State.LODGED, selected=selected, **worst), state, "PERSON")  # type: ignore[arg-type]
+            mine = found.setdefault(state, [])
+            mine += [sentence for sentence in told if sentence not in mine]
+    return {state: sentences for state, sentences in found.items() if sentences}
+
+
 def _name(state: State) -> str:
     return state.value.replace("-", "_")

@@ -76,6 +76,40 @@ async def test_numbers_are_in_order_and_none_is_given_twice(hub: Hub, declaratio
     assert await declarations.list(enterprise="0000") == []
 
 
+async def test_pages_follow_on_whatever_was_lodged_at_one_instant(hub: Hub, declarations: Declarations) -> None:
+    forms = [arriving_soon(hub.core.clock, reference=f"R_{number}") for number in range(9)]
+    numbers = sorted((one.number for one in await asyncio.gather(*(declarations.lodge(form, "wu") for form in forms))), reverse=True)
+    seen: list[str] = []
+    while page := await declarations.list(before=seen[-1] if seen else None, limit=4):
+        seen += [one.number for one in page]
+    assert sorted(seen, reverse=True) == numbers
+    assert [one.reference for one in await declarations.list(begins="R_3")] == ["R_3"]
+    assert await declarations.list(begins="R%") == []  # no pattern of the database's
+    with pytest.raises(RefusedError, match="is not known"):
+        await declarations.list(before="D-1")
+
+
+async def test_a_check_takes_nothing_and_says_what_lodging_would(hub: Hub, declarations: Declarations) -> None:
+    form = arriving_soon(hub.core.clock)
+    assert await declarations.check(form, form["enterprise"]) == ()
+    assert [fault.path for fault in await declarations.check(form | {"bill": "!"}, "4403960001")] == ["bill", "enterprise"]
+    assert await declarations.list() == []
+    number = (await declarations.lodge(form, "wu", form["enterprise"])).number
+    assert [fault.path for fault in await declarations.check(form | {"bill": "OTHER123"})] == ["reference"]
+    assert [fault.path for fault in await declarations.check(form | {"reference": "R-9"}, number=number)] == ["reference"]
+    with pytest.raises(RefusedError, match="stands at version 1, not 2"):
+        await declarations.amend(number, form, "wu", "again", after=2)
+    await declarations.hold(number, "customs-1", "mo", "papers")
+    await declarations.hold(number, "海关", "mo", "papers")
+    for authority in ("customs-1", "海关"):
+        assert [one.number for one in await declarations.held_by(authority)] == [number]
+    assert await declarations.held_by("customs") == []
+    await declarations.withdraw(number, "wu", "sold")
+    with pytest.raises(RefusedError, match="no longer be amended"):
+        await declarations.check(form, number=number)
+    await sound(hub)
+
+
 async def test_amendments_are_versions_and_never_unselect(hub: Hub, declarations: Declarations) -> None:
     form = arriving_soon(hub.core.clock)
     number = (await declarations.lodge(form, "trader.wu")).number

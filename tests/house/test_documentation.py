@@ -16,7 +16,16 @@ from protocol import kinds, messages, settings
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 GENERATE = DOCS / "reference" / "generate.py"
-PAGES = ("records.md", "settings.md", "commands.md", "asyncapi.yaml", "exchange-asyncapi.yaml", "openapi.json", "../adversary-matrix.md")
+PAGES = (
+    "records.md",
+    "declaration-states.md",
+    "settings.md",
+    "commands.md",
+    "asyncapi.yaml",
+    "exchange-asyncapi.yaml",
+    "openapi.json",
+    "../adversary-matrix.md",
+)
 SCHEMAS = (("edge.config", "EdgeSettings"), ("hub.config", "HubSettings"), ("storage.witness", "WitnessSettings"))
 EXAMPLES = (
     ("edge.toml", "edge.config", "EdgeSettings"),

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.inspection.states import BEFORE_SELECTION, STEPS, Standing, State, after_amendment, check_step, diagram, obstacles
+from hub.inspection.states import (
+    BEFORE_SELECTION,
+    STEPS,
+    Standing,
+    State,
+    after_amendment,
+    can_amend,
+    check_step,
+    diagram,
+    guards,
+    obstacles,
+)
 from protocol.errors import RefusedError
 
 states = st.sampled_from(list(State))
@@ -91,3 +102,21 @@ def test_reasons_name_everything_at_once() -> None:
 def test_the_diagram_names_every_step() -> None:
     drawn = diagram().splitlines()
     assert len(drawn) == len(set(drawn)) == 2 + sum(map(len, STEPS.values())) + 1
+
+
+def test_what_the_reference_says_of_guards_is_what_they_say() -> None:
+    told = guards()
+    assert set(told) == {
+        State.POSITIONED, State.DISPATCHED, State.DIRECT_RELEASE, State.PASSED, State.FAILED, State.RELEASE_APPROVED, State.RELEASED,
+    }  # fmt: skip
+    assert "AUTHORITY holds it" in told[State.RELEASED]
+    assert any("PERSON was on the inspection" in sentence for sentence in told[State.RELEASE_APPROVED])
+
+
+@given(standings)
+def test_what_is_told_as_amendable_is(now: Standing) -> None:
+    if can_amend(now.state):
+        assert after_amendment(now) in State
+    else:
+        with pytest.raises(RefusedError, match="no longer be amended"):
+            after_amendment(now)
