@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from hub.inspection.credit_commands import credit_commands
 from hub.inspection.drawing_commands import drawing_commands
+from hub.inspection.plan_commands import plan_commands
 from hub.inspection.risk.commands import risk_commands
 from hub.inspection.rule_asking import RuleCommand
 from hub.inspection.sampling_commands import sampling_commands
@@ -19,7 +20,7 @@ from protocol.errors import MalformedError, PortwitnessError, RefusedError, Veri
 
 def rule_commands() -> Sequence[RuleCommand]:
     """Give every rule command; a part appends its own here."""
-    return (*sampling_commands(), *drawing_commands(), *credit_commands(), *risk_commands())
+    return (*sampling_commands(), *drawing_commands(), *credit_commands(), *plan_commands(), *risk_commands())
 
 
 def add_rules(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

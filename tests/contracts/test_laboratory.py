@@ -10,7 +10,9 @@ from hub.app import Hub
 from hub.check import check_hub
 from hub.inspection.laboratory import BROKEN, POSITIVE, Finding, SampleDraft
 from hub.inspection.sample_plans import before_of, planned
+from hub.inspection.sampling.shipped import shipped_document
 from hub.inspection.states import State
+from protocol import sheets
 from protocol.errors import RefusedError
 from storage.keys import create_ed25519
 from tests.contracts.test_draws import TWO, drawn, inspectors, policy_for, screen
@@ -164,3 +166,39 @@ async def test_the_plan_is_kept_with_the_selection_and_an_amendment_changes_noth
             await hub.declarations.step(number, step, {}, rule="test/1")
         await hub.references.put("partner", LAB, {"name": "技术中心", "role": "laboratory"}, "admin", "listed")
         await hub.laboratory.draw(number, DRAFT, "sun.yan")
+
+
+async def test_earlier_verdicts_decide_what_the_next_consignment_is_tested_for(hub: Hub) -> None:
+    async def shares(number: str) -> tuple[int, str, bool]:
+        lot = await hub.core.database.read(
+            lambda connection: planned(connection, number, before_of(connection, hub.log.size), bytes(32))["lots"][0]
+        )
+        return lot["share_ppm"], lot["severity"], lot["parts"]["held"]
+
+    last = await on_site(hub, "R-last")
+    assert await shares(last) == (1_000_000, "normal", False)
+    for at in range(10):
+        number = await on_site(hub, f"R-{at}")
+        await hub.declarations.step(number, State.PASSED, {}, by="zhou.jun")
+    assert await shares(last) == (500_000, "normal", False)  # ten in a row lead one level on
+    number = await on_site(hub, "R-bad")
+    await hub.declarations.step(number, State.FAILED, {}, by="zhou.jun")
+    assert await shares(last) == (1_000_000, "normal", True)  # and all is tested until it is lived down
+
+
+async def test_rules_of_sampling_are_set_by_two_and_hold_from_then_on(hub: Hub) -> None:
+    lab = hub.laboratory
+    value = sheets.decode(shipped_document()) | {"version": 2, "effective": "2026-01-01"}
+    value["rules"][0]["method"]["rate"] = "0.5%"
+    with pytest.raises(RefusedError, match="second person"):
+        await lab.set_rules(sheets.encode(value), "admin", "admin", "stricter")
+    with pytest.raises(RefusedError, match="next version is 2"):
+        await lab.set_rules(sheets.encode(value | {"version": 1}), "admin", "chen.min", "stricter")
+    await lab.set_rules(sheets.encode(value), "admin", "chen.min", "stricter")
+    rules, count = await lab.rules()
+    assert (rules.version, count) == (2, 1)
+    number = await on_site(hub)
+    plan = await lab.plan(number)
+    assert plan is not None and (plan["rules"], plan["lots"][0]["n"]) == ("goods/2", 506)
+    await settled(hub)
+    assert (await check_hub(hub.core.settings)).problems == ()

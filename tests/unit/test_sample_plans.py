@@ -1,6 +1,8 @@
 """Sampling plans: sizes by the rule of the goods, boxes and packages by the seed, and what earlier results make of the next one."""
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from protocol import sheets
 from protocol.errors import MalformedError
 from protocol.sampling.plan_rules import read_sampling_rules
 from protocol.sampling.plans import BULK, PPM, GoodsRule, Line, Past, Result, past_of, plan_sampling, value_of
+from web.__main__ import main
 
 RULES = sampling_rules(None)
 NEW = Past("normal", PPM, 50_000, "base rate", False)
@@ -167,3 +170,29 @@ def test_rules_that_cannot_be_are_refused_by_their_place(path: tuple[Any, ...], 
     with pytest.raises(MalformedError) as caught:
         read_sampling_rules(made)
     assert named in str(caught.value)
+
+
+def test_the_command_plans_as_the_hub_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [Line(1, "0810600000", "TH", 700, BOXES), Line(2, "0201100000", "AU", 600)]
+    names = ("line", "hs", "origin", "packages", "boxes")
+    written = [{name: getattr(line, name) for name in names} for line in lines]
+    told = {"declaration": "D-1", "seed": SEED.hex(), "lines": written}
+    file = tmp_path / "declared.json"
+    file.write_text(json.dumps(told))
+    expected = plan_sampling(
+        RULES, "D-1", lines, {("fruit", "TH"): NEW, ("meat", "AU"): Past("normal", PPM, 150_000, "base rate", False)}, SEED
+    )
+    assert main(["rules", "sampling", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(value_of(expected)))
+    for language, word in (("en", "take 63 packages"), ("zh", "抽 63 件")):
+        assert main(["rules", "sampling", str(file), "--lang", language]) == 0
+        assert word in capsys.readouterr().out
+    for change, named in (
+        ({"seed": "xyz"}, "seed"),
+        ({"lines": []}, "lines"),
+        ({"colour": 1}, "colour"),
+        ({"lines": [{"line": 0}]}, "lines[0]"),
+    ):
+        file.write_text(json.dumps(told | change))
+        assert main(["rules", "sampling", str(file)]) == 2
+        assert named in capsys.readouterr().err
