@@ -73,7 +73,7 @@ export class AnswerInput extends HTMLElement {
   number() {
     const { unit, places = 0, least } = this.item;
     const signed = least === undefined || least.startsWith("-");
-    const input = h("input", { type: "text", inputmode: signed ? "text" : places ? "decimal" : "numeric", autocomplete: "off", value: this.value ?? "", "aria-label": named(this.item), oninput: () => this.give(plain(input.value)) });
+    const input = h("input", { type: "text", inputmode: places ? "decimal" : "numeric", autocomplete: "off", value: this.value ?? "", "aria-label": named(this.item), oninput: () => this.give(plain(input.value)) });
     const flip = h("button", { type: "button", "aria-label": t("work.sign"), onclick: () => ((input.value = input.value.startsWith("-") ? input.value.slice(1) : `-${input.value}`), this.give(plain(input.value))) }, "±");
     return h("div", { class: "work-number" }, signed && flip, input, unit && h("span", { class: "unit" }, unit));
   }

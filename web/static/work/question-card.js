@@ -98,7 +98,7 @@ export class QuestionCard extends HTMLElement {
     }
     if (this.draft?.replaces.length) this.correcting = true;
     this.drawSaid(view, given);
-    this.drawForm(given.length === 0 || this.correcting);
+    this.drawForm(given.length === 0 || this.correcting || this.draft !== null); // what was begun is not hidden by another's answer
     const names = [...given.flatMap((answer) => filesOf(answer.value)), ...filesOf(this.draft?.value)];
     const attached = [...view.files.values()].filter((file) => file.item === item.key && file.at === at && !names.includes(file.sha256) && !isDropped(file, ATTACHED.has(item.type)));
     this.strip.show([...new Set([...names, ...attached.map((file) => file.sha256)])], view.files, new Set(given.flatMap((answer) => filesOf(answer.value))));

@@ -13,6 +13,8 @@ import { addressOf, named } from "./saying.js";
 /** @typedef {import("./answers.js").Question} Question */
 /** @typedef {import("./store.js").Draft} Draft */
 
+const PAGE = 60; // questions of a list at a time: a form may have ten thousand
+
 export class QuestionPage extends HTMLElement {
   /** @param {Phone} [phone] @param {TaskView} [view] @param {{single: boolean, key: string, at: string}} [asks] */
   constructor(phone, view, asks = { single: true, key: "", at: "" }) {
@@ -25,11 +27,13 @@ export class QuestionPage extends HTMLElement {
     this.failure = h("p", { class: "notice bad hidden", role: "alert" });
     this.head = h("div", { class: "work-crumb" });
     this.list = h("div", { class: "stack" });
+    this.most = PAGE;
+    this.more = h("button", { class: "grow hidden", onclick: () => this.showMore() }, t("work.show-more"));
     this.acts = h("div", { class: "work-record" });
   }
 
   connectedCallback() {
-    fill(this, this.head, this.list, this.failure, this.acts);
+    fill(this, this.head, this.list, this.more, this.failure, this.acts);
     if (this.view) this.refresh(this.view);
     if (this.asks.single) this.cards.values().next().value?.activate();
   }
@@ -42,7 +46,9 @@ export class QuestionPage extends HTMLElement {
   refresh(view) {
     this.view = view;
     const all = asked(view.detail.procedure, view.stands, view.detail.parts);
-    const mine = this.mine(view, all);
+    const every = this.mine(view, all);
+    const mine = every.slice(0, this.most);
+    this.more.classList.toggle("hidden", every.length <= this.most);
     const keep = new Set(mine.map(({ item }) => item.key));
     for (const [key, card] of this.cards) {
       if (keep.has(key)) continue;
@@ -64,6 +70,11 @@ export class QuestionPage extends HTMLElement {
     }
     const found = itemsOf(view.detail.procedure).get(key);
     return found ? [{ ...found, at }] : [];
+  }
+
+  showMore() {
+    this.most += PAGE;
+    if (this.view) this.refresh(this.view);
   }
 
   /** A part that nothing is known of yet: all that hangs on no answer of its own. @param {import("./procedure.js").Section} section @param {string} at @param {Question[]} all @returns {Question[]} */
@@ -131,7 +142,7 @@ export class QuestionPage extends HTMLElement {
     });
     for (const { draft } of good) this.cards.get(draft.item)?.recorded();
     navigator.vibrate?.(60);
-    if (this.asks.single && !bad.length) this.goOn();
+    if (this.asks.single && !bad.length && this.isConnected) this.goOn(); // whoever went elsewhere meanwhile stays there
   }
 
   /** @param {Draft} draft @param {Map<string, {item: import("./procedure.js").Item}>} items */

@@ -66,6 +66,7 @@ export class TaskDesk extends HTMLElement {
   /** Show what the address names. */
   route() {
     if (!this.view || (this.shown && this.address === location.hash)) return; // one step tells itself twice
+    if (this.shown) scrollTo(0, 0);
     this.address = location.hash;
     this.shown = this.partFor(this.view, location.hash.slice(1).split("/").map(decodeURIComponent));
     fill(this.body, this.shown);
