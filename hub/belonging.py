@@ -9,11 +9,12 @@ import json
 from sqlalchemy import ColumnElement, Connection, or_, select
 
 from hub.bonds import bonds_of
-from hub.tasks import facts_of
+from hub.tasks import facts_of, heirs
 from hub.values import TaskFacts
 from protocol.identifiers import StreamId
 from protocol.instants import Interval
 from protocol.linking import TaskSpan, stretches
+from storage.fieldwork_schema import task_people
 from storage.schema import bonds, orders, tasks
 
 
@@ -40,6 +41,9 @@ def streams_of(connection: Connection, person: str) -> frozenset[str]:
 
 
 def _tasks_of(connection: Connection, person: str, *conditions: ColumnElement[bool]) -> list[TaskFacts]:
-    query = select(tasks).where(tasks.c.inspectors.contains(json.dumps(person), autoescape=True))
-    found = [facts_of(row) for row in connection.execute(query.where(*conditions))]
+    handed = select(task_people.c.task).where(task_people.c.person == person)
+    query = select(tasks).where(or_(tasks.c.inspectors.contains(json.dumps(person), autoescape=True), tasks.c.task.in_(handed)))
+    rows = connection.execute(query.where(*conditions)).all()
+    later = heirs(connection, [row.task for row in rows])
+    found = [facts_of(row, (), later.get(row.task, ())) for row in rows]
     return [facts for facts in found if person in facts.inspectors]

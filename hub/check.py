@@ -19,6 +19,7 @@ from hub.config import HubSettings
 from hub.erasing import opening_of
 from hub.exchange.messages_check import check_messages
 from hub.inspection.draw_check import check_draws
+from hub.inspection.fieldwork.act_check import check_acts
 from hub.inspection.releasing.release_check import check_releases
 from hub.inspection.supervision.second_looks import check_rounds
 from hub.projections import BOX_TABLES, HUB_TABLES, project_box, project_hub
@@ -93,6 +94,7 @@ def _check_tables(connection: Connection, published: _Published, found: list[str
     _check_projections(connection, found)
     progress("draws")
     _collect(check_draws(connection), found, "draws")
+    _collect(check_acts(connection), found, "acts")
     _collect(check_rounds(connection), found, "second looks")
     progress("releases")
     _collect(check_releases(connection), found, "releases")

@@ -23,6 +23,7 @@ from protocol.errors import MalformedError, RefusedError
 from protocol.identifiers import BayId, PersonId, StreamId, TaskId
 from protocol.linking import planned_end
 from protocol.messages import EndTask
+from storage.fieldwork_schema import task_people
 from storage.schema import bonds, commands, leaves, orders, records, tasks
 
 MAX_LISTED = 500
@@ -105,7 +106,13 @@ class Tasks:
         query = select(tasks).order_by(tasks.c.opened_ns.desc()).limit(min(limit, MAX_LISTED))
         if state is not None:
             query = query.where(tasks.c.state == state)
-        return [facts_of(row) for row in await self.core.database.read(lambda connection: connection.execute(query).all())]
+
+        def read(connection: Connection) -> list[TaskFacts]:
+            rows = connection.execute(query).all()
+            later = heirs(connection, [row.task for row in rows])
+            return [facts_of(row, (), later.get(row.task, ())) for row in rows]
+
+        return await self.core.database.read(read)
 
     async def code(self, task: str, to: str = "") -> Code:
         """Give an open task's short code to a person: the one that still holds for a while, or a new one.
@@ -148,7 +155,7 @@ def hash_name(*parts: str) -> str:
 
 def _facts(connection: Connection, task: str) -> TaskFacts | None:
     row = connection.execute(select(tasks).where(tasks.c.task == task)).first()
-    return None if row is None else facts_of(row, pairing_states(connection, task))
+    return None if row is None else facts_of(row, pairing_states(connection, task), heirs(connection, [task]).get(task, ()))
 
 
 def _untold(connection: Connection, task: TaskFacts) -> list[str]:
@@ -169,8 +176,18 @@ def _end_order(connection: Connection, task: str) -> bytes:
     return bytes(connection.execute(found).scalar() or b"")
 
 
-def facts_of(row: Row[Any], pairings: Sequence[PairingState] = ()) -> TaskFacts:
-    """Give a task from its row."""
+def heirs(connection: Connection, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Give to whom tasks were handed over, by task: from then on they are on it, too."""
+    found: dict[str, tuple[str, ...]] = {}
+    for at in range(0, len(names), 500):
+        mine = task_people.c.task.in_(names[at : at + 500])
+        for row in connection.execute(select(task_people).where(mine).order_by(task_people.c.task, task_people.c.person)):
+            found[row.task] = (*found.get(row.task, ()), row.person)
+    return found
+
+
+def facts_of(row: Row[Any], pairings: Sequence[PairingState] = (), later: Sequence[str] = ()) -> TaskFacts:
+    """Give a task from its row; `later`: to whom it was handed over."""
     return TaskFacts(
         task=row.task,
         state=row.state,
@@ -180,7 +197,7 @@ def facts_of(row: Row[Any], pairings: Sequence[PairingState] = ()) -> TaskFacts:
         by=row.by,
         opened_ns=row.opened_ns,
         ended_ns=row.ended_ns,
-        inspectors=tuple(json.loads(row.inspectors)),
+        inspectors=tuple(dict.fromkeys((*json.loads(row.inspectors), *later))),
         cameras=tuple(json.loads(row.cameras)),
         facts=tuple((name, text) for name, text in json.loads(row.facts)),
         pairings=tuple(pairings),

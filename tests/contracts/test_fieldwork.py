@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, update
 
 from hub.check import check_hub
 from hub.inspection.fieldwork.acts import Envelope
@@ -23,6 +23,7 @@ from protocol.records import read
 from protocol.sheets import Sheet, open_sheet
 from protocol.tickets import open_ticket
 from protocol.work_kinds import DeviceKey, Work
+from storage.fieldwork_schema import device_keys, work_acts
 from storage.keys import create_ed25519
 from tests.fieldwork_parts import (
     BAY,
@@ -270,6 +271,7 @@ async def test_work_is_handed_over_paused_and_a_clock_that_is_wrong_is_said(site
         await heir.take(heir.phone.act(task, await lead.sha256(task), "note", {"text": "x"}), task)
     await lead.act(task, "hand-over", {"to": "wu.di", "reason": "ill"})
     assert await site.hub.dispatch.inspectors_of(site.number) >= {lead.person, "wu.di"}
+    assert (await site.hub.tasks.get(task)).inspectors[-1] == "wu.di" == (await site.hub.tasks.list())[0].inspectors[-1]
     await heir.act(task, "pause", {"reason": "thunder: crane stopped"})
     whole = await site.hub.fieldwork.site.show(task, "wu.di")
     assert whole.role == "lead" and whole.paused is not None and whole.paused.by == "wu.di"
@@ -354,3 +356,34 @@ async def test_video_that_stays_away_rings_after_its_time(site: Ground) -> None:
     assert await hub.fieldwork.progress.ring_overdue() == 1
     assert await hub.fieldwork.progress.ring_overdue() == 1
     assert [alarm.subject for alarm in await hub.alarms.list() if alarm.kind == "video overdue"] == [task]
+
+
+async def test_an_act_that_was_changed_behind_the_hub_is_found(site: Ground) -> None:
+    task, lead, _ = await dispatched(site)
+    first = await lead.act(task, "note", {"text": "one"})
+    second = await lead.act(task, "note", {"text": "two"})
+    await sound(site)
+    mine = work_acts.c.position
+
+    def swap(connection: Connection) -> None:
+        sheets = {row.position: row.sheet for row in connection.execute(select(mine, work_acts.c.sheet))}
+        for place, other in ((first.position, second.position), (second.position, first.position)):
+            connection.execute(update(work_acts).where(mine == place).values(sheet=sheets[other]))
+
+    await site.hub.core.database.write(swap)
+    problems = (await check_hub(site.hub.core.settings)).problems
+    assert sum("says something else than what was signed" in one for one in problems) == 2
+    assert sum("differs from what its records say" in one for one in problems) == 2
+
+
+async def test_an_act_under_a_key_that_did_not_count_at_its_place_is_found(site: Ground) -> None:
+    task, lead, assistant = await dispatched(site)
+    taken = await lead.act(task, "note", {"text": "one"})
+    other = bytes.fromhex(assistant.phone.key_id)
+
+    def forge(connection: Connection) -> None:
+        connection.execute(update(device_keys).where(device_keys.c.key != other).values(until_ns=1))
+
+    await site.hub.core.database.write(forge)
+    problems = (await check_hub(site.hub.core.settings)).problems
+    assert any(f"at {taken.position}" in one and "not certified at its place" in one for one in problems)

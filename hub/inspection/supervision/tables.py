@@ -14,6 +14,7 @@ from hub.inspection.sheets import said
 from protocol.records import Record
 from protocol.supervision_kinds import Annotation, Instruction, SecondLook, SecondRound
 from storage.database import insert_new
+from storage.fieldwork_schema import task_people
 from storage.schema import annotations, instructions, second_looks, second_rounds, tasks
 
 SupervisionBody = Annotation | Instruction | SecondRound | SecondLook
@@ -72,6 +73,7 @@ def instructions_of(connection: Connection, task: str) -> Sequence[Told]:
 
 
 def people_of(connection: Connection, task: str) -> frozenset[str]:
-    """Give everyone who is on a task; nobody where there is none of this name."""
+    """Give everyone who is or was on a task, after hand-overs, too; nobody where there is none of this name."""
     listed = connection.execute(select(tasks.c.inspectors).where(tasks.c.task == task)).scalar()
-    return frozenset() if listed is None else frozenset(json.loads(listed))
+    later = connection.execute(select(task_people.c.person).where(task_people.c.task == task)).scalars()
+    return frozenset() if listed is None else frozenset(json.loads(listed)) | frozenset(later)
