@@ -10,7 +10,7 @@ import { known, moment, named, t } from "./words.js";
 const KINDS = [
   "box offline", "pairing refused", "password guessed at", "view not recorded", "equivocation", "equivocation refused", "equivocation not logged", "lost head",
   "rollback not logged", "record refused", "blob mismatch", "blob length", "quarantine full", "message refused", "time authority", "disposal stopped", "monitor",
-  "no quorum", "log stopped", "log behind", "unwitnessed start",
+  "no quorum", "log stopped", "log behind", "unwitnessed start", "phone clock wrong", "video overdue", "ticket used twice",
 ];
 
 export class AlarmInbox extends HTMLElement {
