@@ -4,7 +4,8 @@ import { whenChanged } from "./changes.js";
 import { askFor } from "./confirming.js";
 import { colourOf, holdBadges, stateBadge } from "./declaration-state.js";
 import { differences } from "./declaration-shape.js";
-import { fill, h, values } from "./dom.js";
+import { component, fill, h, values } from "./dom.js";
+import { InspectionVerdict } from "./inspection-verdict.js";
 import { bytes, known, moment, t } from "./words.js";
 
 /** @typedef {import("./declaration-state.js").Declaration} Declaration */
@@ -14,6 +15,7 @@ import { bytes, known, moment, t } from "./words.js";
 /** @typedef {{version: number, form: any, files: {name: string, kind: string, sha256: string, size: number, state: string}[]}} Version */
 
 const ENDED = ["archived"];
+const BEFORE_WORK = ["lodged", "rejected", "accepted", "screened", "selected", "held", "dispatched", "positioned", "paired", "withdrawn"]; // nothing to judge yet
 const ASIDE = ["withdrawn", "rejected"]; // ways out that nobody waits for
 const LINES_SHOWN = 40;
 
@@ -25,6 +27,7 @@ export class DeclarationPage extends HTMLElement {
     this.said = h("p", { class: "notice hidden", role: "status" });
     this.track = h("ol", { class: "track", "aria-label": t("declaration.track") });
     this.onward = h("section", { class: "card stack" });
+    this.gate = h("div", {});
     this.content = h("section", { class: "card stack" });
     this.versions = h("section", { class: "card stack hidden" });
     this.files = h("section", { class: "card" });
@@ -41,7 +44,7 @@ export class DeclarationPage extends HTMLElement {
 
   connectedCallback() {
     this.style.display = "block";
-    fill(this, this.head, this.said, this.track, h("div", { class: "columns" }, h("div", { class: "stack" }, this.onward, this.content, this.versions, this.history), h("div", { class: "stack" }, this.facts, this.holding, this.files)));
+    fill(this, this.head, this.said, this.track, h("div", { class: "columns" }, h("div", { class: "stack" }, this.onward, this.gate, this.content, this.versions, this.history), h("div", { class: "stack" }, this.facts, this.holding, this.files)));
     this.unhear = whenChanged(["declaration"], () => this.refresh());
     void this.refresh();
   }
@@ -59,6 +62,7 @@ export class DeclarationPage extends HTMLElement {
       this.drawOnward(detail, history.steps);
       this.drawHistory(history.steps);
       this.drawHolding(detail);
+      if (mayBe("supervisor", "inspector", "administrator") && !BEFORE_WORK.includes(detail.state) && !this.gate.firstChild) fill(this.gate, component(InspectionVerdict, { declaration: this.number }));
       if (this.drawn !== String(detail.version)) await this.drawForm(detail, path);
     } catch (error) {
       fill(this, h("p", { class: "notice bad", role: "alert" }, error instanceof Error ? error.message : ""), h("a", { class: "button", href: "/declarations" }, t("nav.declarations")));
