@@ -25,6 +25,7 @@ _SEAL_ITEMS = ("seal-state",)
 _PEST_WORDS = ("pest", "flies", "scale", "larvae", "insect")
 _HIDDEN_WORDS = ("declared", "hidden", "contraband")
 _MINDED = ("multi", "choice")
+PHOTOS = 2  # of each thing: near and far
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class Checklist:
             "signature": lambda item, at: {"drawn": self._photo(item.key, at), "name": "货主 Owner"},
         }
         if item.type in ATTACHED:
-            return [self._photo(item.key, at, number) for number in range(max(1, int(Decimal(item.least or "1"))))]
+            return [self._photo(item.key, at, number) for number in range(max(PHOTOS, int(Decimal(item.least or "1"))))]
         return made[item.type](item, at)
 
     def _word(self) -> str:

@@ -121,16 +121,18 @@ async def test_what_was_drawn_is_inspected_released_and_goes_out(port: Port) -> 
     ]  # fmt: skip
 
 
-async def test_without_video_there_is_no_release_until_it_is_inspected_again(port: Port) -> None:
+async def test_without_video_nobody_releases_but_two_persons_against_the_evidence(port: Port) -> None:
     number = await selected(port, bring("meat", port.stage))
     await Inspection(port, number, unfilmed=True).whole()
-    with pytest.raises(RefusedError, match="body-video"):
-        await port.evaluate(number, "pass", "符合要求 conforms")
-    await port.evaluate(number, "re-inspect", "录像缺失 no video")
-    await Inspection(port, number, "bay-2").whole()
-    await port.evaluate(number, "pass", "符合要求 conforms")
-    await port.release(number, by_rule=True)
-    assert await port.state(number) is State.RELEASED
+    for verdict in ("pass", "return"):
+        with pytest.raises(RefusedError, match="body-video"):
+            await port.evaluate(number, verdict, "录像缺失 no video")  # type: ignore[arg-type]  # one of the verdicts
+    with pytest.raises(RefusedError, match="may go to"):
+        await port.release(number)
+    await port.override(number, "鲜活货物，两人担责 perishable, two persons answer for it")
+    said = (await port.stage.hub.declarations.history(number))[-1].said
+    assert said is not None and any("body-video" in one for one in said["against"])
+    assert ("release against the evidence", number) in [(one.kind, one.subject) for one in await port.stage.hub.alarms.list()]
 
 
 async def test_what_was_forgotten_is_asked_for_while_the_box_is_open(port: Port) -> None:
