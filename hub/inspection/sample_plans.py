@@ -4,7 +4,7 @@ Guarantees: nothing that anybody does after the pool closed - an amendment above
 step that selected the declaration, and making it again from the log gives the same one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -29,12 +29,16 @@ MAX_DRAWN = 20_000  # packages that a plan may name one by one
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What the log said when a pool closed: the rules of sampling in force, and the results of earlier consignments, oldest first."""
+    """What the log said when a pool closed: the rules of sampling in force, and the results of earlier consignments, oldest first.
+
+    `erased`: how many results could not be read any more.
+    """
 
     position: int
     day: date
     rules: SamplingRules
     results: tuple[Result, ...]
+    erased: int = 0
 
 
 def plan_of(connection: Connection, number: str) -> Mapping[str, Any] | None:
@@ -93,7 +97,8 @@ def before_of(connection: Connection, position: int) -> Before:
     ).scalar()
     day = datetime.fromtimestamp((at_ns or 0) // SECOND_NS, UTC).date()
     rules = sampling_rules(document_on(connection, "sampling", KEY, day.isoformat(), known_ns=at_ns))
-    return Before(position, day, rules, tuple(_results(connection, position, at_ns or 0, rules)))
+    results, erased = _results(connection, position, at_ns or 0, rules)
+    return Before(position, day, rules, tuple(results), erased)
 
 
 def lines_of(form: Form) -> list[Line]:
@@ -102,18 +107,20 @@ def lines_of(form: Form) -> list[Line]:
     return [Line(one.line, one.hs, one.origin, one.packages, tuple(one.containers) or everywhere) for one in form.goods]
 
 
-def _results(connection: Connection, position: int, at_ns: int, rules: SamplingRules) -> list[Result]:
+def _results(connection: Connection, position: int, at_ns: int, rules: SamplingRules) -> tuple[list[Result], int]:
     steps = declaration_steps
     query = select(steps.c.declaration, steps.c.act, steps.c.position, steps.c.wall_ns).where(
         steps.c.act.in_((State.PASSED.value, State.FAILED.value)), steps.c.position < position, steps.c.wall_ns > at_ns - YEAR_NS
     )
     rows = connection.execute(query.order_by(steps.c.position.desc()).limit(MAX_RESULTS)).all()
     found: list[Result] = []
+    erased = 0
     for row in reversed(rows):
         try:
             form, enterprise = _form_at(connection, row.declaration, row.position), _enterprise(connection, row.declaration)
         except RefusedError:
-            continue  # it was erased: what is not known does not count
+            erased += 1  # what is not known does not count
+            continue
         day = datetime.fromtimestamp(row.wall_ns // SECOND_NS, UTC).date().toordinal()
         weights: dict[tuple[str, str], int] = {}
         for goods in form.goods:
@@ -123,7 +130,7 @@ def _results(connection: Connection, position: int, at_ns: int, rules: SamplingR
             Result(day, rule, origin, enterprise, weight, row.act == State.PASSED.value)
             for (rule, origin), weight in sorted(weights.items())
         ]
-    return found
+    return found, erased
 
 
 def _form_at(connection: Connection, number: str, position: int) -> Form:
@@ -150,3 +157,26 @@ def _enterprise(connection: Connection, number: str) -> str:
 def needs_laboratory(plan: Mapping[str, Any]) -> Sequence[str]:
     """Give the rules of a plan by which the laboratory gets a sample."""
     return [lot["rule"] for lot in plan["lots"] if lot["laboratory"]]
+
+
+def check_plans(connection: Connection) -> Iterator[str]:
+    """Make every plan that is kept with a selection again, and say which comes out otherwise; what was erased is passed over."""
+    steps, befores = declaration_steps, dict[int, Before]()
+    query = select(steps.c.declaration, steps.c.sheet, steps.c.position).where(steps.c.act == State.SELECTED.value)
+    for row in connection.execute(query.order_by(steps.c.position)).all():
+        words = said(connection, bytes(row.sheet)) or {}
+        kept = words.get("plan")
+        if not isinstance(kept, dict):
+            continue
+        draw = draw_row(connection, words["draw"])
+        if draw["closed_at"] not in befores:
+            befores[draw["closed_at"]] = before_of(connection, draw["closed_at"])
+        before = befores[draw["closed_at"]]
+        try:
+            again = planned(connection, row.declaration, before, bytes(draw["seed"]))
+        except RefusedError:
+            continue
+        if before.erased:
+            continue  # what it looked back on is gone
+        if again != kept:
+            yield f"declaration {row.declaration}: the plan of its sampling, kept at {row.position}, is not the one that its draw gives"

@@ -12,13 +12,16 @@ from hub.check import check_hub
 from hub.inspection.credit import ANSWER_DAYS, OVERDUE, CreditDraft, stage_credit
 from hub.inspection.credit_tables import grade_on
 from hub.inspection.crediting.shipped import shipped_document
+from hub.inspection.states import State
 from protocol import sheets
 from protocol.conduct_kinds import CreditEvent
 from protocol.errors import MalformedError, RefusedError
 from protocol.records import read
 from storage import schema
 from storage.keys import create_ed25519
+from tests.contracts.test_draws import TWO, drawn, inspectors, policy_for
 from tests.hub_parts import settings_for, settled
+from tests.inspection_parts import arriving_soon
 from tests.web_parts import ToldClock
 
 FIRM, OTHER = "91210200MA0SIM001X", "91210200MA0SIM002X"
@@ -190,3 +193,20 @@ async def test_what_cannot_be_is_refused_and_nothing_is_logged(hub: Hub, changes
     with pytest.raises(MalformedError, match=named):
         await hub.credits.add(draft, "chen.min")
     assert hub.log.size == size
+
+
+async def test_a_grade_that_bars_it_is_never_released_without_a_check(hub: Hub) -> None:
+    await inspectors(hub)
+    await hub.draws.set_policy(await policy_for(hub), *TWO)
+    numbers = {}
+    for at, grade in enumerate("AADDAADD"):
+        one = await hub.declarations.lodge(arriving_soon(hub.core.clock, reference=f"R-{at}"), "trader.wu")
+        inputs = {"stratum": "fruit/TH", "lane": "green", "risk": 0, "grade": grade, "needs": ["fruit"], "parties": []}
+        await hub.declarations.step(one.number, State.ACCEPTED, {}, by="li.wei")
+        await hub.declarations.step(one.number, State.SCREENED, {"draw": inputs}, rule="screening/1")
+        numbers[one.number] = grade
+    await drawn(hub)
+    stands = {number: (await hub.declarations.get(number)).state for number in numbers}
+    for number, grade in numbers.items():
+        expected = {State.SELECTED, State.DOC_CHECK if grade in "CD" else State.DIRECT_RELEASE}
+        assert stands[number] in expected, (grade, stands[number])

@@ -5,16 +5,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, select, update
 
 from hub.app import Hub
 from hub.check import check_hub
 from hub.inspection.laboratory import BROKEN, POSITIVE, Finding, SampleDraft
 from hub.inspection.sample_plans import before_of, planned
 from hub.inspection.sampling.shipped import shipped_document
+from hub.inspection.sheets import keep, said
 from hub.inspection.states import State
 from protocol import sheets
 from protocol.errors import RefusedError
 from storage.keys import create_ed25519
+from storage.schema import declaration_steps as steps
 from tests.contracts.test_draws import TWO, drawn, inspectors, policy_for, screen
 from tests.hub_parts import running_hub, settings_for, settled
 from tests.inspection_parts import arriving_soon
@@ -56,6 +59,22 @@ async def at_laboratory(hub: Hub, number: str) -> str:
     await hub.laboratory.seal(sample, "li.wei", "S-77")
     await hub.laboratory.hand_over(sample, "li.wei", "driver Sun")
     return sample
+
+
+async def falsify(hub: Hub, number: str) -> None:
+    """Let another box stand in the plan that is kept, with a sheet and a row that bind it: as a hub would that steers what is opened."""
+
+    def change(connection: Connection) -> None:
+        mine = (steps.c.declaration == number, steps.c.act == State.SELECTED.value)
+        row = connection.execute(select(steps).where(*mine)).one()
+        words = said(connection, bytes(row.sheet))
+        assert words is not None
+        words["plan"]["boxes"] = ["MSKU0000009"]
+        other = sheets.make_sheet(words, bytes(32))
+        keep(connection, other)
+        connection.execute(update(steps).where(*mine).values(sheet=other.commitment))
+
+    await hub.core.database.write(change)
 
 
 async def state_of(hub: Hub, number: str) -> State:
@@ -160,6 +179,10 @@ async def test_the_plan_is_kept_with_the_selection_and_an_amendment_changes_noth
         lambda connection: planned(connection, number, before_of(connection, closed_at), bytes.fromhex(plan["seed"]))
     )
     assert again == {name: value for name, value in plan.items() if name != "amended"}
+    await settled(hub)
+    assert (await check_hub(hub.core.settings)).problems == ()
+    await falsify(hub, number)
+    assert ["the plan of its sampling, kept at" in one for one in (await check_hub(hub.core.settings)).problems].count(True) == 1
     assert await hub.laboratory.plan((await screen(hub, 1, first=5))[0]) is None
     with pytest.raises(RefusedError, match="not on this inspection"):
         for step in ON_SITE[1:]:
