@@ -129,6 +129,8 @@ async def board(caller: Anyone, hub: TheHub) -> schemas.BoardAnswer:
             bay=card.bay,
             alarms=card.alarms,
             held=card.held,
+            have=None if card.meter is None else card.meter[0],
+            want=None if card.meter is None else card.meter[1],
         )
         for card in found
     ]
@@ -197,6 +199,7 @@ def _entry(entry: Entry) -> schemas.StoryEntry:
         rule=entry.rule,
         stream=entry.stream,
         facts=dict(entry.facts),
+        files=list(entry.files),
         erased=entry.erased,
         record=common.RecordPlace(issuer=place.issuer, epoch=place.epoch, position=place.position),
         log_index=place.log_index,

@@ -71,6 +71,7 @@ PAGES = (
     "/pair/{task}",
     "/devices",
     "/alarms",
+    "/looks",
     "/people",
     "/rules",
     "/procedures",

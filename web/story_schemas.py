@@ -25,6 +25,7 @@ class StoryEntry(Shape):
     rule: str | None
     stream: str | None
     facts: dict[str, str]
+    files: list[str] = Field(description="SHA-256 of photographs and the like that it names")
     erased: bool
     record: RecordPlace
     log_index: int | None
@@ -159,6 +160,8 @@ class CardShape(Shape):
     bay: str | None
     alarms: int
     held: bool
+    have: int | None
+    want: int | None
 
 
 class BoardAnswer(Shape):

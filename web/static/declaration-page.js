@@ -35,6 +35,7 @@ export class DeclarationPage extends HTMLElement {
     this.facts = h("section", { class: "card" });
     this.holding = h("section", { class: "card stack hidden" });
     this.drawn = "";
+    this.story = h("div", {});
     this.unhear = () => {};
   }
 
@@ -43,8 +44,9 @@ export class DeclarationPage extends HTMLElement {
   }
 
   connectedCallback() {
+    if (mayBe("supervisor", "administrator")) void import("./inspection-story.js").then(({ InspectionStory }) => fill(this.story, component(InspectionStory, { number: this.number })));
     this.style.display = "block";
-    fill(this, this.head, this.said, this.track, h("div", { class: "columns" }, h("div", { class: "stack" }, this.onward, this.gate, this.content, this.versions, this.history), h("div", { class: "stack" }, this.facts, this.holding, this.files)));
+    fill(this, this.head, this.said, this.track, h("div", { class: "columns" }, h("div", { class: "stack" }, this.onward, this.gate, this.content, this.versions, this.history, this.story), h("div", { class: "stack" }, this.facts, this.holding, this.files)));
     this.unhear = whenChanged(["declaration"], () => this.refresh());
     void this.refresh();
   }

@@ -52,8 +52,9 @@ export const DOORS = [
   { name: "work", posture: "inspect", word: "nav.work", roles: ["inspector"], view: () => null }, // a page of its own, that works with no network
   { name: "pair", posture: "inspect", word: "nav.pair", roles: ["inspector"], view: listed(["pairing-page", pairing], ["pairing-page", pairing, "task"]) },
   { name: "wall", posture: "supervise", word: "nav.wall", roles: INSIDE, view: alone("live-wall", () => import("./live-wall.js")) },
-  { name: "tasks", posture: "supervise", word: "nav.tasks", roles: INSIDE, view: listed(["task-list", () => import("./task-list.js")], ["task-page", () => import("./task-page.js"), "task"]) },
+  { name: "tasks", posture: "supervise", word: "nav.tasks", roles: INSIDE, view: listed(["task-board", () => import("./task-board.js")], ["task-page", () => import("./task-page.js"), "task"]) },
   { name: "alarms", posture: "supervise", word: "nav.alarms", roles: OVERSEEING, badge: "alarms", view: alone("alarm-inbox", () => import("./alarm-inbox.js")) },
+  { name: "looks", posture: "supervise", word: "nav.looks", roles: INSIDE, badge: "looks", view: alone("second-looks", () => import("./second-looks.js")) },
   { name: "devices", posture: "supervise", word: "nav.devices", roles: OVERSEEING, view: alone("device-list", () => import("./device-list.js")) },
   { name: "draws", posture: "decide", word: "nav.draws", roles: INSIDE, view: listed(["draw-page", draws], ["draw-page", draws, "task"]) },
   { name: "credit", posture: "decide", word: "nav.credit", roles: ["trader", ...OVERSEEING], view: listed(["credit-page", credit], ["credit-page", credit, "enterprise"]) },

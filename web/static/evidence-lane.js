@@ -7,8 +7,8 @@ import { known, several } from "./words.js";
 /** @typedef {{state: State, from_ms: number, to_ms: number, sha256: string, size: number, number: number, run: number, media_from: number, recovered: boolean, bound: number | null, why: string, record: RecordPlace}} Segment */
 /** @typedef {{state: State, from_ms: number, to_ms: number, cause: string, detail: string, record: RecordPlace | null}} Gap */
 /** @typedef {{period_ms: number, recorded_ms: number, gap_ms: number, unexplained_ms: number, percent: number}} Coverage */
-/** @typedef {{stream: string, role: string, late: boolean, linked: [number, number][], segments: Segment[], gaps: Gap[], coverage: Coverage}} Lane */
-/** @typedef {{task: string, from_ms: number, to_ms: number, lanes: Lane[]}} Timeline */
+/** @typedef {{stream: string, role: string, late: boolean, linked: [number, number][], segments: Segment[], gaps: Gap[], coverage: Coverage, spans: [number, number, number, number][], span_ms: number}} Lane */
+/** @typedef {{task: string, from_ms: number, to_ms: number, lanes: Lane[], detail: "pieces" | "spans" | "none"}} Timeline */
 /** @typedef {Segment | Gap} Piece */
 
 /** @param {Piece} piece @returns {piece is Segment} */

@@ -2,6 +2,7 @@
 import { fill, h } from "./dom.js";
 import { isSegment, pieceAt } from "./evidence-lane.js";
 import { evidenceState } from "./evidence-state.js";
+import { isGrave, titleOf } from "./story-words.js";
 import { clock, known, stretch, t } from "./words.js";
 
 /** @typedef {import("./evidence-lane.js").Timeline} Timeline */
@@ -16,9 +17,16 @@ const NARROW = 560; // narrower than this a lane's name stands above it
 const CAPTION = 28;
 const BAR = 24;
 const NEAREST_MS = 1000;
+const EVENTS = 26; // height of a lane of events
+const REACH = 9; // so near to a pointer counts as under it
+const SNAP = 6;
+const LOOK_MS = 250; // after the last movement another stretch is asked for
 const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
 
-/** Dispatches `seek` (detail {stream, ms}) and `choose` (detail {stream, piece}). */
+/** @typedef {import("./story-words.js").StoryEntry} StoryEntry */
+/** @typedef {{lane: string, name: string, entries: StoryEntry[]}} EventLane */
+
+/** Dispatches `seek` (detail {stream, ms}), `choose` (detail {stream, piece}), `entry` (detail StoryEntry) and `stretch` (detail {from, to}). */
 export class EvidenceTimeline extends HTMLElement {
   constructor() {
     super();
@@ -35,6 +43,12 @@ export class EvidenceTimeline extends HTMLElement {
     this.legend = h("div", { class: "legend" });
     /** @type {{x: number, from: number, to: number, moved: boolean} | null} */
     this.drag = null;
+    /** @type {EventLane[]} */
+    this.events = [];
+    /** @type {Map<number, number>} pointers that are down, by where they are */
+    this.fingers = new Map();
+    this.spread = 0;
+    this.looking = 0;
     this.resized = new ResizeObserver(() => this.draw());
   }
 
@@ -56,6 +70,8 @@ export class EvidenceTimeline extends HTMLElement {
     this.canvas.addEventListener("pointerdown", (event) => this.onDown(event));
     this.canvas.addEventListener("pointermove", (event) => this.onMove(event));
     this.canvas.addEventListener("pointerup", (event) => this.onUp(event));
+    this.canvas.addEventListener("pointercancel", (event) => this.fingers.delete(event.pointerId));
+    this.canvas.addEventListener("keydown", (event) => this.onKey(event));
     this.canvas.addEventListener("pointerleave", () => this.hint.classList.add("hidden"));
     this.resized.observe(this);
     this.draw();
@@ -63,6 +79,13 @@ export class EvidenceTimeline extends HTMLElement {
 
   disconnectedCallback() {
     this.resized.disconnect();
+    clearTimeout(this.looking);
+  }
+
+  /** Show what happened beside the video. @param {EventLane[]} events */
+  tell(events) {
+    this.events = events;
+    this.draw();
   }
 
   /** @param {Timeline} line */
@@ -121,7 +144,24 @@ export class EvidenceTimeline extends HTMLElement {
     this.from = Math.min(Math.max(least, still - width * share), most - width);
     this.to = this.from + width;
     this.zoomed = width < most - least;
+    this.look();
     this.draw();
+  }
+
+  /** Say, once it stands still, which stretch is looked at. */
+  look() {
+    clearTimeout(this.looking);
+    this.looking = window.setTimeout(() => this.dispatchEvent(new CustomEvent("stretch", { detail: { from: this.from, to: this.to } })), LOOK_MS);
+  }
+
+  /** @param {KeyboardEvent} event */
+  onKey(event) {
+    if (event.key === "+" || event.key === "=") this.zoom(0.5, 0.5);
+    else if (event.key === "-") this.zoom(2, 0.5);
+    else if (event.key === "ArrowLeft") this.pan((this.from - this.to) / 10);
+    else if (event.key === "ArrowRight") this.pan((this.to - this.from) / 10);
+    else return;
+    event.preventDefault();
   }
 
   /** @param {WheelEvent} event */
@@ -138,17 +178,53 @@ export class EvidenceTimeline extends HTMLElement {
     const width = this.to - this.from;
     this.from = Math.min(Math.max(this.line.from_ms, this.from + ms), Math.max(this.line.from_ms, this.line.to_ms - width));
     this.to = this.from + width;
+    this.look();
     this.draw();
+  }
+
+  /** Two fingers spread or close: zoom about their middle. */
+  pinch() {
+    const [one = 0, two = 0] = [...this.fingers.values()];
+    const spread = Math.max(10, Math.abs(one - two));
+    if (this.spread) this.zoom(this.spread / spread, Math.min(1, Math.max(0, ((one + two) / 2 - this.left) / (this.clientWidth - this.left))));
+    this.spread = spread;
+  }
+
+  /** The event under a pointer. @param {number} x @param {number} y @returns {StoryEntry | null} */
+  eventAt(x, y) {
+    const row = this.events[Math.floor((y - AXIS - (this.line?.lanes.length ?? 0) * this.laneHeight) / EVENTS)];
+    if (!row || y < AXIS || x < this.left) return null;
+    let [best, near] = [/** @type {StoryEntry | null} */ (null), REACH];
+    for (const entry of row.entries) {
+      const [from, to] = [this.xOf(entry.from_ms), this.xOf(entry.to_ms)];
+      const far = x < from ? from - x : Math.max(0, x - to);
+      if (far <= near) [best, near] = [entry, far];
+    }
+    return best;
+  }
+
+  /** An instant, drawn to the nearest event where one is close. @param {number} ms */
+  snapped(ms) {
+    const reach = this.msAt(this.left + SNAP) - this.msAt(this.left);
+    const times = this.events.flatMap((row) => row.entries.map((entry) => entry.from_ms)).filter((time) => Math.abs(time - ms) <= reach);
+    return times.sort((one, other) => Math.abs(one - ms) - Math.abs(other - ms))[0] ?? ms;
   }
 
   /** @param {PointerEvent} event */
   onDown(event) {
+    this.fingers.set(event.pointerId, event.offsetX);
+    this.spread = 0;
     this.drag = { x: event.offsetX, from: this.from, to: this.to, moved: false };
     this.canvas.setPointerCapture(event.pointerId);
   }
 
   /** @param {PointerEvent} event */
   onMove(event) {
+    if (this.fingers.has(event.pointerId)) this.fingers.set(event.pointerId, event.offsetX);
+    if (this.fingers.size > 1) {
+      if (this.drag) this.drag.moved = true;
+      return this.pinch();
+    }
     if (this.drag && Math.abs(event.offsetX - this.drag.x) > 4) this.drag.moved = true;
     if (this.drag?.moved) {
       const width = this.drag.to - this.drag.from;
@@ -163,9 +239,12 @@ export class EvidenceTimeline extends HTMLElement {
   onUp(event) {
     const moved = this.drag?.moved ?? false;
     this.drag = null;
+    this.fingers.delete(event.pointerId);
+    const entry = moved ? null : this.eventAt(event.offsetX, event.offsetY);
+    if (entry) return void this.dispatchEvent(new CustomEvent("entry", { detail: entry }));
     const lane = this.laneAt(event.offsetY);
     if (moved || !lane || event.offsetX < this.left) return;
-    const ms = this.msAt(event.offsetX);
+    const ms = this.snapped(this.msAt(event.offsetX));
     this.dispatchEvent(new CustomEvent("seek", { detail: { stream: lane.stream, ms, play: true } }));
     this.dispatchEvent(new CustomEvent("choose", { detail: { stream: lane.stream, piece: pieceAt(lane, ms) } }));
   }
@@ -173,18 +252,20 @@ export class EvidenceTimeline extends HTMLElement {
   /** @param {PointerEvent} event */
   drawHint(event) {
     const lane = this.laneAt(event.offsetY);
-    this.hint.classList.toggle("hidden", !lane || event.offsetX < this.left);
+    const entry = this.eventAt(event.offsetX, event.offsetY);
+    this.hint.classList.toggle("hidden", (!lane && !entry) || event.offsetX < this.left);
+    this.hint.style.left = `${Math.max(0, Math.min(event.offsetX + 12, this.clientWidth - 230))}px`;
+    this.hint.style.top = `${event.offsetY + 14}px`;
+    if (entry) return fill(this.hint, h("div", {}, clock(entry.from_ms, true)), h("div", {}, titleOf(entry)));
     if (!lane) return;
     const ms = this.msAt(event.offsetX);
     const piece = pieceAt(lane, ms);
     fill(this.hint, h("div", {}, `${clock(ms, true)} · ${lane.stream}`), piece && h("div", {}, describe(piece)));
-    this.hint.style.left = `${Math.min(event.offsetX + 12, this.clientWidth - 230)}px`;
-    this.hint.style.top = `${event.offsetY + 14}px`;
   }
 
   draw() {
     const lanes = this.line?.lanes ?? [];
-    const [width, height] = [this.clientWidth, AXIS + Math.max(1, lanes.length) * this.laneHeight];
+    const [width, height] = [this.clientWidth, AXIS + Math.max(this.events.length ? 0 : 1, lanes.length) * this.laneHeight + this.events.length * EVENTS];
     const paint = this.canvas.getContext("2d");
     if (!paint || !width) return;
     const ratio = devicePixelRatio || 1;
@@ -198,7 +279,9 @@ export class EvidenceTimeline extends HTMLElement {
     paint.textBaseline = "middle";
     this.drawAxis(paint, width, height, colour);
     lanes.forEach((lane, index) => this.drawLane(paint, lane, AXIS + index * this.laneHeight, width, colour));
-    if (!lanes.length) {
+    const below = AXIS + lanes.length * this.laneHeight;
+    this.events.forEach((row, index) => this.drawEvents(paint, row, below + index * EVENTS, width, colour));
+    if (!lanes.length && !this.events.length) {
       paint.fillStyle = colour("soft");
       paint.fillText(t("timeline.empty"), 14, AXIS + this.laneHeight / 2);
     }
@@ -237,9 +320,52 @@ export class EvidenceTimeline extends HTMLElement {
       paint.fillStyle = colour("line");
       paint.fillRect(this.xOf(from), top + BAR + 3, Math.max(1, this.xOf(Math.min(to, this.line?.to_ms ?? to)) - this.xOf(from)), 2);
     }
+    for (const span of lane.spans) this.drawSpan(paint, span, lane.span_ms, top, colour);
     for (const piece of [...lane.gaps, ...lane.segments]) this.drawPiece(paint, piece, top, colour);
     paint.restore();
     this.drawCaption(paint, lane, y, width, colour);
+  }
+
+  /** A lane of events: a mark where something happened, a bar where it lasted. @param {CanvasRenderingContext2D} paint @param {EventLane} row @param {number} y @param {number} width @param {(name: string) => string} colour */
+  drawEvents(paint, row, y, width, colour) {
+    const middle = y + EVENTS / 2;
+    paint.fillStyle = colour("line");
+    paint.fillRect(this.left, middle, width - this.left, 1);
+    paint.save();
+    paint.beginPath();
+    paint.rect(this.left, y, width - this.left, EVENTS);
+    paint.clip();
+    for (const entry of row.entries) {
+      const [from, to] = [this.xOf(entry.from_ms), this.xOf(entry.to_ms)];
+      if (to < this.left - 8 || from > width + 8) continue;
+      paint.fillStyle = colour(isGrave(entry) ? "failed" : "accent");
+      if (to - from > 6) paint.fillRect(from, middle - 3, to - from, 7);
+      paint.beginPath();
+      paint.moveTo(from, middle - 7);
+      paint.lineTo(from + 6, middle);
+      paint.lineTo(from, middle + 7);
+      paint.lineTo(from - 6, middle);
+      paint.fill();
+    }
+    paint.restore();
+    const name = fitted(paint, row.name, this.narrow ? width / 2 : this.left - 14);
+    if (this.narrow) {
+      paint.fillStyle = colour("surface");
+      paint.fillRect(0, y + 4, paint.measureText(name).width + 14, EVENTS - 8);
+    }
+    paint.fillStyle = colour("soft");
+    paint.fillText(name, 10, middle);
+  }
+
+  /** What a span of hours comes to: recorded from below, gaps above it; the state of each piece is seen nearer by. @param {CanvasRenderingContext2D} paint @param {[number, number, number, number]} span @param {number} length @param {number} top @param {(name: string) => string} colour */
+  drawSpan(paint, span, length, top, colour) {
+    const [from, recorded, gap] = span;
+    const [x, wide] = [this.xOf(from), Math.max(1, this.xOf(from + length) - this.xOf(from) - 1)];
+    const high = (recorded / length) * BAR;
+    paint.fillStyle = colour("soft");
+    paint.fillRect(x, top + BAR - high, wide, high);
+    paint.strokeStyle = colour("gap");
+    if (gap > 0) paint.strokeRect(x, top + BAR - high - (gap / length) * BAR, wide, Math.max(2, (gap / length) * BAR));
   }
 
   /** @param {CanvasRenderingContext2D} paint @param {Lane} lane @param {number} y @param {number} width @param {(name: string) => string} colour */

@@ -1,4 +1,4 @@
-// Tasks, newest first, and the form that opens one.
+// Tasks, newest first, and the form that opens one: a part of the board.
 import { call, mayBe, part } from "./api.js";
 import { whenChanged } from "./changes.js";
 import { fill, h, values } from "./dom.js";
@@ -15,8 +15,7 @@ export class TaskList extends HTMLElement {
   }
 
   connectedCallback() {
-    const open = mayBe("supervisor") && h("button", { class: "primary", onclick: () => void this.openTask() }, t("tasks.new"));
-    fill(this, h("div", { class: "page-head" }, h("h1", { class: "grow" }, t("nav.tasks")), open), this.body);
+    fill(this, this.body); // the board around it has the heading
     this.stop = whenChanged(["task", "pairing", "lagging"], () => this.refresh());
     void this.refresh();
   }

@@ -10,13 +10,20 @@ import { confirmAct, sayNo } from "./confirming.js";
 import { RedactionCard } from "./redaction-card.js";
 import { TaskExport } from "./task-export.js";
 import { TaskKeeping } from "./task-keeping.js";
+import { LanesInStep } from "./lanes-in-step.js";
+import { StoryList } from "./story-list.js";
+import { eventLanes } from "./story-words.js";
 import { TaskPairing } from "./task-pairing.js";
+import { TaskWords } from "./task-words.js";
 import { stateBadge } from "./task-list.js";
 import { bytes, clock, known, moment, named, several, stretch, t } from "./words.js";
 
 /** @typedef {import("./task-list.js").Task} Task */
 /** @typedef {import("./evidence-lane.js").Timeline} Timeline */
 /** @typedef {import("./evidence-lane.js").Piece} Piece */
+
+/** @typedef {import("./story-words.js").Story} Story */
+/** @typedef {import("./story-words.js").StoryEntry} StoryEntry */
 
 /** Attribute `task`. */
 export class TaskPage extends HTMLElement {
@@ -39,6 +46,17 @@ export class TaskPage extends HTMLElement {
     this.redaction = new RedactionCard();
     this.pieces = h("details", { class: "card" });
     this.drawn = "";
+    this.inStep = new LanesInStep();
+    this.words = new TaskWords();
+    this.story = new StoryList();
+    this.declared = h("section", { class: "card hidden" });
+    /** @type {Story | null} */
+    this.told = null;
+    /** @type {number | null} the moment as of which the log is looked at */
+    this.asOf = null;
+    /** @type {{from: number, to: number} | null} the stretch that is looked at piece by piece */
+    this.near = null;
+    this.asked = 0;
   }
 
   get name() {
@@ -52,8 +70,8 @@ export class TaskPage extends HTMLElement {
       h(
         "div",
         { class: "columns" },
-        h("div", { class: "stack" }, this.verdict, this.timeline, this.player, this.redaction, this.piece, this.pieces),
-        h("div", { class: "stack" }, this.facts, this.pairing, this.exporting, this.keeping),
+        h("div", { class: "stack" }, this.verdict, this.timeline, this.player, this.inStep, this.story, this.redaction, this.piece, this.pieces),
+        h("div", { class: "stack" }, this.facts, this.words, this.pairing, this.exporting, this.keeping),
       ),
     );
     this.timeline.addEventListener("seek", (event) => this.seek(/** @type {CustomEvent} */ (event).detail));
@@ -62,6 +80,15 @@ export class TaskPage extends HTMLElement {
       const { stream, ms } = /** @type {CustomEvent} */ (event).detail;
       this.timeline.point(stream, ms);
     });
+    this.timeline.addEventListener("entry", (event) => this.choseEntry(/** @type {CustomEvent} */ (event).detail));
+    this.timeline.addEventListener("stretch", (event) => void this.lookNear(/** @type {CustomEvent} */ (event).detail));
+    this.story.addEventListener("entry", (event) => this.goTo(/** @type {CustomEvent} */ (event).detail));
+    this.story.addEventListener("as-of", (event) => {
+      this.asOf = /** @type {CustomEvent<number | null>} */ (event).detail;
+      void this.refresh();
+    });
+    this.inStep.addEventListener("lead", (event) => this.seek({ stream: /** @type {CustomEvent} */ (event).detail, ms: this.player.position }));
+    this.words.looking = () => (this.player.lane && this.player.position ? { stream: this.player.lane.stream, ms: this.player.position } : null);
     const unheard = whenChanged([], () => this.refresh(), 1500);
     const poll = window.setInterval(() => this.task?.state === "open" && void this.refresh(), 10000);
     this.stop = () => {
@@ -78,10 +105,18 @@ export class TaskPage extends HTMLElement {
 
   async refresh() {
     try {
-      const [task, line] = await Promise.all([call("GET", `tasks/${part(this.name)}`), call("GET", `tasks/${part(this.name)}/timeline`)]);
+      const path = `tasks/${part(this.name)}`;
+      const then = this.asOf === null ? "" : `as_of_ms=${this.asOf}`;
+      const near = this.near ? `&from_ms=${this.near.from}&to_ms=${this.near.to}` : "";
+      const asked = (this.asked += 1);
+      const [task, line, story, told] = await Promise.all([call("GET", path), call("GET", `${path}/timeline?${then}${near}`), call("GET", `${path}/story?${then}`), call("GET", `${path}/instructions`)]);
+      if (asked !== this.asked) return; // a newer question is on its way
       this.task = task;
       this.line = line;
+      this.told = story;
       this.draw(task, line);
+      this.drawStory(task, story);
+      this.words.show(task, told.instructions);
     } catch (error) {
       if (!this.task) fill(this, h("p", { class: "notice bad" }, error instanceof Error ? error.message : ""), h("a", { href: "/tasks" }, t("nav.tasks")));
     }
@@ -106,6 +141,35 @@ export class TaskPage extends HTMLElement {
     this.redaction.show(task.task, this.player);
   }
 
+  /** @param {Task} task @param {Story} story */
+  drawStory(task, story) {
+    this.timeline.tell(eventLanes(story));
+    this.story.show(story, [Math.ceil(Math.min(task.opened_ms, ...story.entries.slice(0, 1).map((entry) => entry.from_ms))), Date.now()]);
+  }
+
+  /** An entry was chosen on the line: its line in the list has its record. @param {StoryEntry} entry */
+  choseEntry(entry) {
+    this.story.point(entry);
+    this.goTo(entry);
+  }
+
+  /** Show the video of an entry's moment, where there is some. @param {StoryEntry} entry */
+  goTo(entry) {
+    const lanes = this.line?.lanes ?? [];
+    const stream = entry.stream ?? this.player.lane?.stream ?? lanes[0]?.stream;
+    const inside = this.line && entry.from_ms >= this.line.from_ms && entry.from_ms <= this.line.to_ms;
+    if (stream && inside && lanes.some((lane) => lane.stream === stream)) this.seek({ stream, ms: entry.from_ms });
+    else this.timeline.point("", entry.from_ms);
+  }
+
+  /** Where there are too many pieces, ask for those of the stretch that is looked at. @param {{from: number, to: number}} stretch */
+  async lookNear(stretch) {
+    if (!this.line || (this.line.detail !== "spans" && !this.near)) return;
+    const whole = !this.timeline.zoomed;
+    this.near = whole ? null : { from: stretch.from - (stretch.to - stretch.from) / 4, to: stretch.to + (stretch.to - stretch.from) / 4 };
+    await this.refresh();
+  }
+
   /** @param {Timeline} line */
   drawVerdict(line) {
     const state = verdictOf(line.lanes);
@@ -114,6 +178,8 @@ export class TaskPage extends HTMLElement {
     const segments = line.lanes.flatMap((lane) => lane.segments);
     const count = (/** @type {string} */ wanted) => segments.filter((segment) => segment.state === wanted).length;
     this.verdict.classList.remove("hidden");
+    this.inStep.show(this.player, line.lanes);
+    if (line.detail === "spans") return this.drawWeeks(line);
     this.verdict.dataset["state"] = state;
     if (state === "none") return fill(this.verdict, h("span", {}, t(line.lanes.length ? "verdict.none" : "verdict.no-lanes")));
     const long = (/** @type {string} */ wanted) => line.lanes.reduce((all, lane) => all + lane.gaps.filter((gap) => gap.state === wanted).reduce((sum, gap) => sum + gap.to_ms - gap.from_ms, 0), 0);
@@ -127,9 +193,17 @@ export class TaskPage extends HTMLElement {
     );
   }
 
+  /** Of a stretch too long to see each piece: what it comes to. @param {Timeline} line */
+  drawWeeks(line) {
+    const spans = line.lanes.flatMap((lane) => lane.spans);
+    const [recorded, gap] = [spans.reduce((sum, span) => sum + span[1], 0), spans.reduce((sum, span) => sum + span[2], 0)];
+    this.verdict.dataset["state"] = "pending";
+    fill(this.verdict, h("span", {}, t("verdict.weeks", { recorded: stretch(recorded), gap: stretch(gap), lanes: line.lanes.length })), h("span", { class: "soft" }, t("verdict.zoom")));
+  }
+
   /** @param {Task} task */
   drawFacts(task) {
-    /** @type {[string, string][]} */
+    /** @type {[string, string | Node][]} */
     const rows = [
       [t("task.site"), task.site],
       [t("task.bay"), task.bay ?? "—"],
@@ -137,7 +211,7 @@ export class TaskPage extends HTMLElement {
       [t("task.cameras"), several(task.cameras) || "—"],
       [t("task.opened"), `${moment(task.opened_ms)} (${named(task.names, task.by)})`],
       [t("task.ended-at"), task.ended_ms ? moment(task.ended_ms) : "—"],
-      ...Object.entries(task.facts).map(([name, text]) => /** @type {[string, string]} */ ([known("fact", name), text])),
+      ...Object.entries(task.facts).map(([name, text]) => /** @type {[string, string | Node]} */ ([known("fact", name), name === "declaration" ? h("a", { href: `/declarations/${part(text)}` }, text) : text])),
     ];
     fill(this.facts, h("h2", {}, t("task.facts")), h("dl", {}, ...rows.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])));
   }

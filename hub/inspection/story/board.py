@@ -5,21 +5,24 @@ Guarantees: each column is read by an index and bounded; what ended longer ago t
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, func, select
 
 from hub.core import Core
 from hub.inspection.draw_pools import team_of
+from hub.inspection.fieldwork.completeness import judge_task
 from hub.inspection.states import State
 from hub.inspection.story.sources import declaration_of, tasks_of
+from protocol.errors import RefusedError
 from protocol.instants import SECOND_NS
 from storage.schema import alarms, declarants, standings, tasks
 
 S = State
 Column = Literal["dispatch", "position", "work", "laboratory", "evaluate", "release", "done"]
 MOST = 100  # cards in a column
+METERED = 40
 DAY_NS = 86_400 * SECOND_NS
 STATES: Mapping[Column, tuple[State, ...]] = {
     "dispatch": (S.SELECTED, S.HELD, S.RE_INSPECT),
@@ -35,7 +38,8 @@ COLUMNS: tuple[Column, ...] = tuple(STATES)
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A declaration, a task, or both. `since_ns`: when it came to stand here; `alarms`: open ones about either."""
+    """A declaration, a task, or both. `since_ns`: when it came to stand here; `alarms`: open ones about either;
+    `meter`: how many must-records are there, of how many."""
 
     column: Column
     declaration: str | None
@@ -47,6 +51,7 @@ class Card:
     bay: str | None
     alarms: int
     held: bool
+    meter: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,20 @@ class Board:
 def cards(connection: Connection, now_ns: int, size: int) -> list[Card]:
     """Give all cards, in a transaction."""
     found = [card for column in COLUMNS for card in _declared(connection, column, now_ns, size)]
+    found = [_metered(connection, card, at) for at, card in enumerate(found)]
     known = {card.task for card in found}
     loose = [card for card in _loose(connection, now_ns) if card.task not in known]
     return sorted([*found, *loose], key=lambda card: (COLUMNS.index(card.column), card.since_ns))
+
+
+def _metered(connection: Connection, card: Card, at: int) -> Card:
+    """Say how complete the evidence of a task at work is; of the first cards only, since each is judged by its records."""
+    if card.task is None or card.column not in ("work", "laboratory", "evaluate") or at >= METERED:
+        return card
+    try:
+        return replace(card, meter=judge_task(connection, card.task).meter())
+    except RefusedError:  # a task that was opened by hand has no procedure
+        return card
 
 
 def _declared(connection: Connection, column: Column, now_ns: int, size: int) -> list[Card]:

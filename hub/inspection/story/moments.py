@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, select
 
 from hub.bounding import Moment, moments
+from protocol.instants import SECOND_NS
 from storage.schema import checkpoints, leaves, records
 
-READ_ON = 5000  # records between two kept checkpoints, which lie about a second apart
+READ_ON = 20_000  # records between two kept checkpoints, which lie about a second apart, and the second that is cut off
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def _newest_before(connection: Connection, published: int, at_ns: int) -> Moment
     while low < high:
         middle = (low + high + 1) // 2
         kept = _last_kept(connection, middle)
-        if kept is not None and kept.at_ns <= at_ns:
+        if kept is not None and kept.at_ns + SECOND_NS <= at_ns:  # its time is told in whole seconds, cut off
             best, low = kept, middle
         elif kept is None:
             low = middle  # nothing was kept up to here: look higher

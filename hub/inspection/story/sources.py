@@ -5,17 +5,19 @@ Guarantees: a source looks only at what the log held at the size that it is give
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from hub.inspection.fieldwork.tables import all_tasks_of
 from hub.inspection.sheets import said
-from hub.inspection.story.telling import Entry, Place, lane_of, read_sheets, spoken, told
+from hub.inspection.story.telling import Entry, Place, lane_of, of_act, read_sheets, spoken, told
 from hub.lookups import covering_leaf
 from protocol import kinds
 from protocol.identifiers import Issuer
 from protocol.records import read_again
+from protocol.work_kinds import Work
 from storage.exchange_schema import exchange_messages, port_events
 from storage.schema import bonds, concealed, declaration_steps, draw_acts, draws, records, second_looks, second_rounds, views
 
@@ -54,7 +56,10 @@ def _entries(connection: Connection, hub: str, rows: Iterable[Row[Any]]) -> Iter
     bound = [getattr(body, "sheet", None) for _, body in found]
     sheets = read_sheets(connection, [one for one in bound if isinstance(one, bytes)])
     for row, body in found:
-        yield entry_of(hub, row, body, sheets)
+        entry = entry_of(hub, row, body, sheets)
+        yield entry
+        if entry.files:
+            yield replace(entry, lane="photos")
 
 
 def entry_of(hub: str, row: Row[Any], body: Any, sheets: Mapping[bytes, Any]) -> Entry:  # noqa: ANN401 - any body
@@ -68,7 +73,11 @@ def entry_of(hub: str, row: Row[Any], body: Any, sheets: Mapping[bytes, Any]) ->
     start, end = plain.pop("from_ns", row.wall_ns), plain.pop("to_ns", row.wall_ns)
     if "facts" in plain:
         plain["facts"] = dict(plain["facts"] or ())
-    heard = words if isinstance(words, dict) else {}
+    heard: dict[str, Any] = words if isinstance(words, dict) else {}
+    files: tuple[str, ...] = ()
+    if row.kind == Work.KIND:
+        said_on_site, files = of_act(heard)
+        heard = said_on_site | {"by": heard.get("by")}
     return Entry(
         start,
         end,
@@ -80,6 +89,7 @@ def entry_of(hub: str, row: Row[Any], body: Any, sheets: Mapping[bytes, Any]) ->
         rule=rule,
         stream=stream,
         facts=told({name: value for name, value in (plain | heard).items() if name != "form"}),
+        files=files,
         erased=isinstance(bound, bytes) and words is None,
     )
 
@@ -209,7 +219,7 @@ def declaration_of(connection: Connection, facts: str) -> str | None:
 
 
 def tasks_of(connection: Connection, number: str, size: int) -> tuple[str, ...]:
-    """Give the tasks of a declaration, by the sheets of its steps: a dispatch names the task that it opened."""
+    """Give the tasks of a declaration: those opened for it, and those that the sheets of its dispatches name."""
     steps = declaration_steps
     mine = steps.c.declaration == number, steps.c.kind == "step", steps.c.act == "dispatched", steps.c.position < size
     found: dict[str, None] = {}
@@ -217,4 +227,5 @@ def tasks_of(connection: Connection, number: str, size: int) -> tuple[str, ...]:
         task = (said(connection, bytes(sheet)) or {}).get("task")
         if isinstance(task, str):
             found[task] = None
-    return tuple(found)
+    opened = [one.task for one in all_tasks_of(connection, number) if one.position < size]
+    return tuple(found | dict.fromkeys(opened))

@@ -83,10 +83,10 @@ def of_declaration(connection: Connection, hub: str, number: str, moment: AsOf) 
 
 
 def _story(connection: Connection, asked: Asked, declaration: str | None, moment: AsOf) -> Story:
-    found: dict[tuple[str, int, int], Entry] = {}
+    found: dict[tuple[str, int, int, bool], Entry] = {}
     for source in SOURCES.values():
         for entry in source(connection, asked):
-            found.setdefault((entry.place.issuer, entry.place.epoch, entry.place.position), entry)
+            found.setdefault((entry.place.issuer, entry.place.epoch, entry.place.position, entry.lane == "photos"), entry)
     entries = sorted(found.values(), key=_time)
     task = asked.tasks[-1] if asked.tasks else None
     standing = stood(connection, task, declaration, moment.size)

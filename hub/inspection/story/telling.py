@@ -4,6 +4,8 @@ Guarantees: what a record and its sheet say is told as they say it; nothing is r
 entry with its place.
 """
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +38,9 @@ _LANE_OF_KIND: Mapping[str, str] = {
     "hold": "release",
     "task": "dispatch",
     "pairing": "dispatch",
-    "act": "checklist",
+    "work": "checklist",
+    "system-note": "messages",
+    "ticket": "dispatch",
     "stored": "photos",
     "message-in": "messages",
     "message-out": "messages",
@@ -59,6 +63,7 @@ _LANE_OF_KIND: Mapping[str, str] = {
     "draw-result": "draw",
     "draw-act": "draw",
 }
+_HASH = re.compile(r'"([0-9a-f]{64})"')
 _SPOKEN = ("by", "second", "reason", "text", "why", "display", "name")
 
 
@@ -77,7 +82,8 @@ class Entry:
     """One thing that happened, from `from_ns` to `to_ns`: alike for an instant.
 
     `act`: what of its kind; `who` and `second`: logins; `text`: what a person wrote, or a reason; `facts`: what else the record says,
-    by name; `erased`: its sheet is no longer kept.
+    by name;
+    `files`: SHA-256 of photographs and the like, in hex; `erased`: its sheet is no longer kept.
     """
 
     from_ns: int
@@ -92,6 +98,7 @@ class Entry:
     rule: str | None = None
     stream: str | None = None
     facts: tuple[tuple[str, str], ...] = ()
+    files: tuple[str, ...] = ()
     erased: bool = False
 
 
@@ -111,6 +118,20 @@ def read_sheets(connection: Connection, commitments: Iterable[bytes]) -> dict[by
             commitment = bytes(row.commitment)
             found[commitment] = open_sheet(commitment, Sheet(bytes(row.salt), bytes(row.data)))
     return found
+
+
+def of_act(words: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Give what the text of a signed act on site tells - plain values by name - and the files that it names."""
+    try:
+        payload = json.loads(words["act"])["payload"]
+    except (KeyError, TypeError, ValueError):
+        return {}, ()
+    found: dict[str, Any] = {name: value for name, value in payload.items() if isinstance(value, str | int)}
+    answers = payload.get("answers") or ()
+    if answers:
+        found["answers"] = ", ".join(str(one.get("item")) for one in answers if isinstance(one, dict))
+    names = {text: None for text in _HASH.findall(json.dumps(payload)) if payload.get("digest") != text}
+    return found, tuple(names)
 
 
 def spoken(words: Mapping[str, Any]) -> dict[str, Any]:
