@@ -21,6 +21,7 @@ from hub.exchange.messages_check import check_messages
 from hub.inspection.draw_check import check_draws
 from hub.inspection.fieldwork.act_check import check_acts
 from hub.inspection.releasing.release_check import check_releases
+from hub.inspection.rules_check import check_rules
 from hub.inspection.sample_plans import check_plans
 from hub.inspection.supervision.second_looks import check_rounds
 from hub.projections import BOX_TABLES, HUB_TABLES, project_box, project_hub
@@ -98,6 +99,7 @@ def _check_tables(connection: Connection, published: _Published, found: list[str
     _collect(check_acts(connection), found, "acts")
     _collect(check_plans(connection), found, "sampling plans")
     _collect(check_rounds(connection), found, "second looks")
+    _collect(check_rules(connection), found, "rules")
     progress("releases")
     _collect(check_releases(connection), found, "releases")
     progress("messages")

@@ -119,7 +119,7 @@ async def held(hub: Hub, clock: ToldClock, **form: Any) -> Ground:
         "parties": ["91210200MA0SIM001X"],
     }
     await hub.declarations.step(number, State.ACCEPTED, {}, by="chen.min")
-    await hub.declarations.step(number, State.SCREENED, {"draw": inputs}, rule="screening/1")
+    await hub.declarations.step(number, State.SCREENED, {"draw": inputs}, rule="test/1")
     called = await hub.draws.call(clock.now().wall_ns + SECOND_NS)
     clock.pass_time(2)
     await hub.draws.go_on()

@@ -72,7 +72,7 @@ async def screen(hub: Hub, count: int, lane: str = "green", first: int = 0) -> l
 async def rescreen(hub: Hub, number: str, lane: str = "green") -> None:
     inputs = {"stratum": "fruit/TH", "lane": lane, "risk": PARTS // 10, "grade": "A", "needs": ["fruit"], "parties": ["E-1"]}
     await hub.declarations.step(number, State.ACCEPTED, {}, by="li.wei")
-    await hub.declarations.step(number, State.SCREENED, {"draw": inputs}, rule="screening/1")
+    await hub.declarations.step(number, State.SCREENED, {"draw": inputs}, rule="test/1")
 
 
 async def inspectors(hub: Hub) -> None:

@@ -131,5 +131,6 @@ async def test_yaml_is_read_with_its_place(hub: Hub) -> None:
 async def test_a_document_that_was_changed_is_not_given(hub: Hub) -> None:
     found = await hub.procedures.in_force("fruit", "2026-11-24")
     await hub.core.database.write(lambda connection: connection.execute(update(procedure_documents).values(data=b"{}")))
+    assert any("S6 procedure fruit version 1" in one for one in (await check_hub(hub.core.settings)).problems)
     with pytest.raises(StorageError, match="is not what its record binds"):
         await hub.core.database.read(lambda connection: procedure_of(connection, found.sha256))

@@ -327,6 +327,26 @@ async def test_one_that_was_erased_holds_up_no_other(hub: Hub) -> None:
     assert (await hub.screening.left())[0].declaration == first
 
 
+async def test_a_screening_is_made_again_from_its_sheet_and_a_lie_is_found(hub: Hub) -> None:
+    await known(hub)
+    await in_force(hub, "heavy", effect="weight", lane=None, weight=50)
+    await hub.references.put("area", "th-fly", AREA, "admin")
+    number = await lodged(hub)
+    await settle(hub)
+    assert (await check_hub(hub.core.settings)).problems == ()
+    words = await sheet(hub, number)
+    words["draw"] = words["draw"] | {"lane": "green"}
+    step = await hub.declarations.step(await lied(hub), State.SCREENED, words, rule="screening/1")
+    assert [one for one in (await check_hub(hub.core.settings)).problems if step.number in one and "does not come out of its inputs" in one]
+
+
+async def lied(hub: Hub) -> str:
+    """Give a declaration that stands before its screening."""
+    number = await lodged(hub, 9)
+    await hub.declarations.step(number, State.ACCEPTED, {"reason": "t"}, by="li.wei")
+    return number
+
+
 async def test_it_goes_by_itself_and_once_over_a_restart(database_url: str, tmp_path: Path, signer: Ed25519Signer) -> None:
     automatic = InspectionSettings(shipped=False, automatic=True)
     async with running_hub(settings_for(tmp_path, database_url), signer) as hub:
