@@ -71,6 +71,8 @@ export const DOORS = [
 
 /** Pages that are reached from others and stand in no menu. @type {Door[]} */
 export const SIDE_DOORS = [
+  // an inspector judges inspections of their own there, and sees no desk
+  { name: "desk", posture: "inspect", word: "nav.desk", roles: ["inspector"], view: ([number, ...more]) => (number && !more.length ? { element: "release-desk", load: desk, attributes: { task: number } } : null) },
   { name: "start", posture: "supervise", word: "nav.start", roles: INSIDE, view: alone("start-page", () => import("./start-page.js")) },
   { name: "pair", posture: "inspect", word: "nav.pair", roles: OVERSEEING, view: listed(["pairing-page", pairing], ["pairing-page", pairing, "task"]) },
   {

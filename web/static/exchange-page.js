@@ -48,8 +48,11 @@ export class ExchangePage extends HTMLElement {
   }
 
   soon() {
-    window.clearTimeout(this.waits);
-    this.waits = window.setTimeout(() => void this.refresh(), 300);
+    if (this.waits) return; // a busy port is looked at once a second
+    this.waits = window.setTimeout(() => {
+      this.waits = 0;
+      void this.refresh();
+    }, 1000);
   }
 
   filter() {

@@ -10,6 +10,9 @@ import { moment, named, several, t } from "./words.js";
 /** @typedef {{number: string, position: number, at_ms: number, state: string, by: string | null, second: string | null, reason: string | null, against: string[] | null}} Overridden */
 /** @typedef {{ready: Listed[], blocked: Listed[], overridden: Overridden[], more: number, names: Record<string, string>}} Answer */
 
+const SOON_MS = 1000;
+const EVERY_MS = 20_000;
+
 export class ReleaseDesk extends HTMLElement {
   constructor() {
     super();
@@ -18,30 +21,38 @@ export class ReleaseDesk extends HTMLElement {
     /** @type {(() => void) | null} */
     this.unhear = null;
     this.waits = 0;
+    this.tick = 0;
   }
 
   connectedCallback() {
     this.style.display = "block";
     const number = this.getAttribute("task");
     if (number) {
-      const back = h("a", { class: "button", href: "/desk" }, t("desk.all"));
-      fill(this, h("div", { class: "page-head" }, h("h1", { class: "grow" }, number), h("a", { class: "button", href: `/declarations/${number}` }, t("desk.declaration")), back), component(InspectionVerdict, { declaration: number }));
+      const oversees = mayBe("supervisor", "administrator");
+      const back = oversees && h("a", { class: "button", href: "/desk" }, t("desk.all"));
+      const declaration = oversees && h("a", { class: "button", href: `/declarations/${number}` }, t("desk.declaration"));
+      fill(this, h("div", { class: "page-head" }, h("h1", { class: "grow" }, number), declaration, back), component(InspectionVerdict, { declaration: number }));
       return;
     }
     fill(this, h("div", { class: "page-head" }, h("h1", {}, t("nav.desk"))), h("p", { class: "soft" }, t("desk.about")), this.said, this.body);
-    this.unhear = whenChanged(["declaration", "exchange", "checkpoint"], () => this.soon());
+    this.unhear = whenChanged(["declaration", "exchange", "task"], () => this.soon());
+    this.tick = window.setInterval(() => !document.hidden && this.soon(), EVERY_MS); // evidence arrives without a declaration moving
     void this.refresh();
   }
 
   disconnectedCallback() {
     this.unhear?.();
     window.clearTimeout(this.waits);
+    window.clearInterval(this.tick);
   }
 
-  /** Many changes at once are one look. */
+  /** Many changes at once are one look, and a busy port is looked at once a second. */
   soon() {
-    window.clearTimeout(this.waits);
-    this.waits = window.setTimeout(() => void this.refresh(), 300);
+    if (this.waits) return;
+    this.waits = window.setTimeout(() => {
+      this.waits = 0;
+      void this.refresh();
+    }, SOON_MS);
   }
 
   async refresh() {

@@ -213,7 +213,7 @@ export class TaskPage extends HTMLElement {
       [t("task.ended-at"), task.ended_ms ? moment(task.ended_ms) : "—"],
       ...Object.entries(task.facts).map(([name, text]) => /** @type {[string, string | Node]} */ ([known("fact", name), name === "declaration" ? h("a", { href: `/declarations/${part(text)}` }, text) : text])),
     ];
-    fill(this.facts, h("h2", {}, t("task.facts")), h("dl", {}, ...rows.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])));
+    fill(this.facts, h("h2", {}, t("task.facts")), h("dl", {}, ...rows.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])), task.facts["declaration"] && h("a", { class: "button below", href: `/desk/${task.facts["declaration"]}` }, t("gate.open")));
   }
 
   /** @param {Timeline} line */
