@@ -12,7 +12,7 @@ from typing import Any
 
 from hub.files import Manifest, at_hub
 from hub.inspection.fieldwork.acts import Envelope
-from hub.inspection.fieldwork.completeness import missing_of
+from hub.inspection.fieldwork.completeness import judge_task, missing_of
 from hub.inspection.laboratory import SampleDraft
 from hub.inspection.published import procedure_of
 from hub.values import TaskFacts
@@ -179,7 +179,10 @@ class Inspection:
         seals = {box["number"]: box["seals"][0] for box in cargo.form["containers"]}
         scene = Scene(task.task, procedure, digest, {"container": cargo.containers}, seals, truth=cargo.truth, sampled=self.sampled)
         phone = await self.phone(task.inspectors[0])
-        return Checklist(scene, phone, self.style, stage.seed, lambda ms: stage.clock.pass_s(ms / 1000))
+        made = Checklist(scene, phone, self.style, stage.seed, lambda ms: stage.clock.pass_s(ms / 1000))
+        judged = await stage.hub.core.database.read(lambda connection: judge_task(connection, task.task))
+        made.answers += judged.facts.answers  # what another phone answered before
+        return made
 
     async def _hand_in(self, checklist: Checklist, act: SignedAct, by: str) -> None:
         """Send the files that an act names, then the act."""

@@ -100,12 +100,12 @@ def _secret(seed: int, name: str) -> bytes:
 
 
 @asynccontextmanager
-async def open_stage(folder: Path, seed: int = 1, firms: tuple[Firm, ...] = ()) -> AsyncIterator[Stage]:
+async def open_stage(folder: Path, seed: int = 1, firms: tuple[Firm, ...] = (), begins_ns: int = MORNING_NS) -> AsyncIterator[Stage]:
     """Set up a port in a folder, with its people, reference data, boxes and a policy for draws.
 
     Its passwords are hashed cheaply: nobody guesses at them.
     """
-    settings, clock = settings_of(folder / "hub"), VirtualClock(MORNING_NS)
+    settings, clock = settings_of(folder / "hub"), VirtualClock(begins_ns)
     await asyncio.to_thread(make_keys, settings.keys, seed)
     async with open_hub(settings, clock) as hub:
         stage = Stage(hub, clock, folder, seed)
@@ -119,11 +119,16 @@ async def open_stage(folder: Path, seed: int = 1, firms: tuple[Firm, ...] = ()) 
         yield stage
 
 
+def password_of(name: str) -> str:
+    """Give a person's password on a stage."""
+    return f"long enough {name}"
+
+
 async def _people(hub: Hub) -> None:
     for name in (SUPERVISOR, SECOND, APPROVER):
-        await hub.access.add(PersonDraft(name, "supervisor", name.title(), f"long enough {name}"), f"hub:{hub.core.hub_id}")
+        await hub.access.add(PersonDraft(name, "supervisor", name.title(), password_of(name)), f"hub:{hub.core.hub_id}")
     for name in INSPECTORS:
-        await hub.access.add(PersonDraft(name, "inspector", name.title(), f"long enough {name}"), f"hub:{hub.core.hub_id}")
+        await hub.access.add(PersonDraft(name, "inspector", name.title(), password_of(name)), f"hub:{hub.core.hub_id}")
 
 
 async def _references(hub: Hub, firms: tuple[Firm, ...]) -> None:
