@@ -163,6 +163,7 @@ export class QuestionCard extends HTMLElement {
   /** Keep what was touched, at once. @param {{value?: any, reason?: string}} change */
   save(change) {
     const { item, at } = this.question;
+    this.activate();
     this.fault.classList.add("hidden");
     const base = this.draft ?? { key: this.key(), task: this.view?.kept.task ?? "", item: item.key, at, value: undefined, dwell_ms: 0, phone_ms: 0, replaces: this.replaces, reason: "" };
     this.draft = { ...base, ...change, phone_ms: Date.now(), dwell_ms: base.dwell_ms + this.dwell() };
