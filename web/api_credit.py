@@ -15,6 +15,7 @@ from protocol.errors import ForbiddenError
 from web import credit_schemas as schemas
 from web import shaping
 from web.guards import ADMINISTRATOR, SUPERVISOR, TRADER, Administrator, Caller, Overseeing, Supervisor, TheHub, Trading
+from web.rule_texts import canonical_text
 from web.seconding import second_person
 
 router = APIRouter(prefix="/credit", tags=["credit"])
@@ -66,7 +67,7 @@ async def set_rules(ask: schemas.RulesAsk, request: Request, caller: Administrat
     known = await hub.access.person(second)
     if known is None or known.role not in (SUPERVISOR, ADMINISTRATOR):
         raise ForbiddenError(f"only for {SUPERVISOR}, {ADMINISTRATOR}", where="second")
-    return schemas.SetAnswer(position=await hub.credits.set_rules(ask.text.encode(), caller.person, second, ask.reason))
+    return schemas.SetAnswer(position=await hub.credits.set_rules(canonical_text(ask.text), caller.person, second, ask.reason))
 
 
 @router.get("/{enterprise}", summary="Get an enterprise's credit on a day")

@@ -10,11 +10,26 @@ from typing import Annotated
 import segno
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from hub.app import Hub
 from hub.inspection.laboratory import Finding, SampleDraft, SampleFact
+from hub.inspection.sampling.shipped import sampling_rules
 from protocol.errors import ForbiddenError, RefusedError
+from web import credit_schemas, shaping
 from web import sample_schemas as schemas
-from web import shaping
-from web.guards import ADMINISTRATOR, PARTNER, SUPERVISOR, Anyone, Caller, Inspecting, Partnering, Sampling, Supervisor, TheHub
+from web.guards import (
+    ADMINISTRATOR,
+    PARTNER,
+    SUPERVISOR,
+    Administrator,
+    Anyone,
+    Caller,
+    Inspecting,
+    Partnering,
+    Sampling,
+    Supervisor,
+    TheHub,
+)
+from web.rule_texts import canonical_text
 from web.sample_voucher import Language, voucher
 from web.seconding import second_person
 
@@ -50,6 +65,26 @@ async def get_plan(declaration: Annotated[str, Path(max_length=64)], caller: Any
         obstacles=state.obstacles(),
     )
     return schemas.SamplePlanAnswer.model_validate({**plan, "state": told})
+
+
+@router.get("/rules", summary="Get the rules of sampling")
+async def get_rules(caller: Anyone, hub: TheHub) -> credit_schemas.RulesAnswer:
+    """Give the rules of sampling in force as text: which goods are sampled how."""
+    text, sets = await hub.laboratory.rules()
+    rules = sampling_rules(text)
+    listed = [
+        credit_schemas.RuleSetShape(version=one.version, effective=one.effective, position=one.position, sha256=one.sha256.hex())
+        for one in sets
+    ]
+    return credit_schemas.RulesAnswer(name=rules.name, text=text.decode(), sets=listed)
+
+
+@router.post("/rules", status_code=201, summary="Put rules of sampling in force")
+async def set_rules(ask: credit_schemas.RulesAsk, request: Request, caller: Administrator, hub: TheHub) -> credit_schemas.SetAnswer:
+    """Put rules of sampling in force from their day on, with a second person's password."""
+    second = await _second(request, hub, caller, ask.second, ask.second_password)
+    position = await hub.laboratory.set_rules(canonical_text(ask.text), caller.person, second, ask.reason)
+    return credit_schemas.SetAnswer(position=position)
 
 
 @router.post("", status_code=201, summary="Draw a sample")
@@ -119,11 +154,16 @@ async def report(number: Number, ask: schemas.ReportAsk, caller: Partnering, hub
 @router.post("/{number}/void", summary="Give a sample up")
 async def void(number: Number, ask: schemas.VoidAsk, request: Request, caller: Supervisor, hub: TheHub) -> schemas.SampleShape:
     """Give a sample up with a second person's password: lost, broken, drawn by mistake."""
-    second = await second_person(request, hub, caller, ask.second, ask.second_password)
+    second = await _second(request, hub, caller, ask.second, ask.second_password)
+    return _shape(await hub.laboratory.void(number, caller.person, second, ask.reason))
+
+
+async def _second(request: Request, hub: Hub, caller: Caller, name: str, password: str) -> str:
+    second = await second_person(request, hub, caller, name, password)
     known = await hub.access.person(second)
     if known is None or known.role not in (SUPERVISOR, ADMINISTRATOR):
         raise ForbiddenError(f"only for {SUPERVISOR}, {ADMINISTRATOR}", where="second")
-    return _shape(await hub.laboratory.void(number, caller.person, second, ask.reason))
+    return str(second)
 
 
 def _laboratory(caller: Caller) -> str:

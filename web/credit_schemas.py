@@ -190,7 +190,7 @@ class DecisionAsk(Shape):
 
 
 class RulesAsk(Shape):
-    """A rule set to put in force from its day on: its canonical JSON, and the second person, who gives the password here."""
+    """A rule set to put in force from its day on: as JSON, and the second person, who gives the password here."""
 
     text: Annotated[str, Field(min_length=1, max_length=60_000)]
     second: Person

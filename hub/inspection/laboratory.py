@@ -17,10 +17,10 @@ from hub.core import Core
 from hub.inspection import entries
 from hub.inspection.declarations import Declarations
 from hub.inspection.draw_pools import team_of
-from hub.inspection.rule_sets import document_on, listed, next_version
+from hub.inspection.rule_sets import SetOfRules, document_on, listed, next_version
 from hub.inspection.sample_plans import plan_of
 from hub.inspection.sample_tables import LabState, act_rows, lab_of, sample_row, samples_of
-from hub.inspection.sampling.shipped import KEY, sampling_rules
+from hub.inspection.sampling.shipped import KEY, sampling_rules, shipped_document
 from hub.inspection.sheets import keep, said
 from hub.inspection.standings import standing_row
 from hub.inspection.states import State
@@ -29,7 +29,6 @@ from protocol.errors import MalformedError, RefusedError
 from protocol.inspection_kinds import Step
 from protocol.instants import SECOND_NS
 from protocol.kinds import Body
-from protocol.sampling.plans import SamplingRules
 from protocol.sheets import SALT_BYTES, make_sheet
 from storage.conduct_schema import samples
 
@@ -240,12 +239,12 @@ class Laboratory:
 
         return (await self.core.sequencer.decide(decide)).record.position
 
-    async def rules(self) -> tuple[SamplingRules, int]:
-        """Give the rules of sampling in force now, and how many were set by people."""
+    async def rules(self) -> tuple[bytes, Sequence[SetOfRules]]:
+        """Give the rules of sampling in force now, as their canonical text, and those that people set."""
 
-        def read(connection: Connection) -> tuple[SamplingRules, int]:
+        def read(connection: Connection) -> tuple[bytes, Sequence[SetOfRules]]:
             today = datetime.fromtimestamp(self.core.clock.now().wall_ns // SECOND_NS, UTC).date().isoformat()
-            return sampling_rules(document_on(connection, "sampling", KEY, today)), len(listed(connection, "sampling", KEY))
+            return document_on(connection, "sampling", KEY, today) or shipped_document(), listed(connection, "sampling", KEY)
 
         return await self.core.database.read(read)
 

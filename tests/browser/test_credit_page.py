@@ -9,7 +9,7 @@ from playwright.async_api import FilePayload, Page, async_playwright, expect
 from hub.inspection.credit import CreditDraft
 from tests.browser.test_page_journeys import FLAGS, Desk
 from tests.contracts.test_laboratory import on_site
-from tests.web_parts import open_face
+from tests.web_parts import open_face, password_of
 from web.serving import Listener, serve
 
 pytestmark = pytest.mark.browser
@@ -110,3 +110,22 @@ async def test_a_sample_is_drawn_sealed_received_and_reported_on(desk: Desk) -> 
     await expect(lab.locator("dl .badge")).to_have_text("negative")
     assert await lab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     await expect(page.locator("ol.steps")).to_contain_text("cadmium 0.01 mg/kg")
+
+
+async def test_two_persons_put_a_rule_set_in_force(desk: Desk) -> None:
+    page = await enter(desk, "admin", "/credit", width=360)
+    await page.get_by_text("Rules: Inspection and quarantine").click()
+    card = page.locator("rule-set-card").first
+    await expect(card).to_contain_text("the shipped one (ciq/1) holds, unverified")
+    text = card.get_by_label("Rule set (JSON)")
+    await text.fill((await text.input_value()).replace('"version": 1', '"version": 2'))
+    await card.get_by_label("Second person", exact=True).fill("chen.min")
+    await card.get_by_label("Password of the second person").fill("not this one")
+    await card.get_by_label("Reason").fill("as the site decided")
+    await card.get_by_role("button", name="Put in force").click()
+    await expect(card.locator(".notice.bad")).to_contain_text("name or password is wrong")
+    await card.get_by_label("Password of the second person").fill(password_of("chen.min"))
+    await card.get_by_role("button", name="Put in force").click()
+    await expect(page.locator("rule-set-card").first.get_by_label("Rule set (JSON)")).to_be_visible()
+    await expect(page.locator("rule-set-card").first).to_contain_text("In force: ciq/2")
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -67,6 +67,11 @@ async def test_rule_sets_are_read_by_all_and_set_by_two_passwords(face: Face) ->
     assert (await trader.post(f"{CREDIT}/rules", json=said)).status_code == 403
     assert (await admin.post(f"{CREDIT}/rules", json=said)).status_code == 201
     assert (await admin.post(f"{CREDIT}/rules", json=said)).status_code == 409
+    text = (await admin.get(f"{SAMPLES}/rules")).json()["text"]
+    sampling = said | {"text": json.dumps(json.loads(text) | {"version": 2}, indent=1)}
+    assert (await admin.post(f"{SAMPLES}/rules", json=sampling | {"text": "{"})).status_code == 400
+    assert (await admin.post(f"{SAMPLES}/rules", json=sampling)).status_code == 201
+    assert (await admin.get(f"{SAMPLES}/rules")).json()["name"] == "goods/2"
     found = (await admin.get(f"{CREDIT}/rules/ciq")).json()
     assert found["name"] == "ciq/2" and [one["version"] for one in found["sets"]] == [2]
 

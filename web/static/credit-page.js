@@ -1,7 +1,8 @@
 // Credit of enterprises: the list, and one enterprise on a day: both grades with their reckoning, what follows, and what is on record.
 import { call, mayBe, part, whoami } from "./api.js";
 import { whenChanged } from "./changes.js";
-import { fill, h, values } from "./dom.js";
+import { component, fill, h, values } from "./dom.js";
+import { RuleSetCard } from "./rule-set-card.js";
 import { language, moment, t } from "./words.js";
 
 /** @typedef {{ciq: string, customs: string, draw: string, joint_list: boolean, direct: boolean, rate_percent: number, rules: string[]}} Grades */
@@ -49,7 +50,8 @@ export class CreditPage extends HTMLElement {
     this.classList.add("stack");
     this.style.display = "block";
     const back = this.enterprise !== null && !mayBe("trader") && h("a", { class: "button", href: "/credit" }, t("credit.all"));
-    fill(this, h("div", { class: "page-head" }, h("h1", {}, this.enterprise ?? t("nav.credit")), back), h("p", { class: "soft" }, t("credit.about")), this.said, this.body);
+    const rules = this.enterprise !== null ? [] : ["ciq", "customs"].map((key) => component(RuleSetCard, { name: t("ruleset.of", { name: t(`credit.${key}`) }), read: `credit/rules/${key}`, write: "credit/rules" }));
+    fill(this, h("div", { class: "page-head" }, h("h1", {}, this.enterprise ?? t("nav.credit")), back), h("p", { class: "soft" }, t("credit.about")), this.said, this.body, ...rules);
     this.unhear = whenChanged(["credit"], () => this.refresh());
     void this.refresh();
   }

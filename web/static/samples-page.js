@@ -1,7 +1,8 @@
 // Samples: the list, the plan of a declaration, and one sample with its chain of custody from the goods to the laboratory's report.
 import { call, mayBe, part } from "./api.js";
 import { whenChanged } from "./changes.js";
-import { fill, h, values } from "./dom.js";
+import { component, fill, h, values } from "./dom.js";
+import { RuleSetCard } from "./rule-set-card.js";
 import { language, moment, t } from "./words.js";
 
 /** @typedef {{act: string, position: number, at_ms: number, said: Record<string, any> | null}} Act */
@@ -36,7 +37,8 @@ export class SamplesPage extends HTMLElement {
     this.classList.add("stack");
     this.style.display = "block";
     const back = this.number !== null && h("a", { class: "button", href: "/samples" }, t("sample.all"));
-    fill(this, h("div", { class: "page-head" }, h("h1", {}, this.number ?? t("nav.samples")), back), h("p", { class: "soft" }, t("sample.about")), this.said, this.body);
+    const rules = this.number === null && !mayBe("partner") && component(RuleSetCard, { name: t("ruleset.of", { name: t("nav.samples") }), read: "samples/rules", write: "samples/rules" });
+    fill(this, h("div", { class: "page-head" }, h("h1", {}, this.number ?? t("nav.samples")), back), h("p", { class: "soft" }, t("sample.about")), this.said, this.body, rules);
     this.unhear = whenChanged(["sample"], () => this.refresh());
     void this.show();
   }
