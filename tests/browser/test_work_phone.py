@@ -123,14 +123,18 @@ async def test_two_phones_on_one_question_are_both_kept_until_settled(site: Site
     assert len(last["replaces"]) == 2 and last["reason"] == "cut open: rotten inside"
 
 
+async def hand_over(page: Page, to: str) -> None:
+    await show(page, "#more")
+    await page.get_by_role("button", name="Hand over").click()
+    for words in (to, "shift is over"):
+        await page.fill("dialog textarea", words)
+        await page.click("dialog button.primary")
+
+
 async def test_a_refused_act_holds_nothing_up_and_a_false_receipt_is_never_green(site: Site, browser: Browser) -> None:
     page = await phone(site, browser, site.team[0], "const real = Date.now; Date.now = () => real() + 5 * 3600_000;")
     await expect(page.locator("phone-status")).to_contain_text("Clock fast by 5:00:0", timeout=WAIT_MS)
-    await show(page, "#more")
-    await page.get_by_role("button", name="Hand over").click()
-    for words in ("liu.yang", "shift is over"):
-        await page.fill("dialog textarea", words)
-        await page.click("dialog button.primary")
+    await hand_over(page, "liu.yang")
 
     async def lie(route: Route) -> None:
         answer = await route.fetch()
@@ -155,6 +159,11 @@ async def test_a_refused_act_holds_nothing_up_and_a_false_receipt_is_never_green
     await expect(page.locator("[data-act]")).to_have_count(0, timeout=WAIT_MS)
     acts = await site.acts()
     assert [(act.kind, act.seq) for act in acts] == [("answers", 2), ("hand-over", 1)]
+    await hand_over(page, "nobody")
+    await show(page, "#files")
+    await page.get_by_role("button", name="Leave it").click()
+    await expect(page.locator("[data-act]")).to_have_count(0)
+    await expect(page.locator("phone-status")).not_to_contain_text("refused")
     for act in acts:  # what the phone believed is kept; when it came, the hub says, and how far the clock was off
         assert act.phone_ms is not None and act.phone_ms - act.hub_ns // 1_000_000 > 4 * 3_600_000
         assert act.ahead_ms is not None and abs(act.ahead_ms - 5 * 3_600_000) < 120_000

@@ -51,7 +51,7 @@ export class PhoneStatus extends HTMLElement {
     if (!this.phone) return;
     const [acts, files, tasks] = await Promise.all([this.phone.store.all("acts"), this.phone.store.all("files"), this.phone.store.all("tasks")]);
     this.unsent = acts.filter((/** @type {KeptAct} */ act) => act.mine && act.state === "waiting").length + files.filter((/** @type {KeptFile} */ file) => file.state === "phone").length;
-    this.refused = acts.filter((/** @type {KeptAct} */ act) => act.mine && act.state === "refused").length + files.filter((/** @type {KeptFile} */ file) => file.why).length;
+    this.refused = acts.filter((/** @type {KeptAct} */ act) => act.mine && act.state === "refused" && !act.settled).length + files.filter((/** @type {KeptFile} */ file) => file.why).length;
     const open = location.pathname.split("/")[2] ?? "";
     const task = tasks.find((/** @type {KeptTask} */ one) => one.task === decodeURIComponent(open));
     this.streams = (task?.detail?.pairings ?? []).filter((/** @type {{state: string}} */ one) => one.state === "paired").map((/** @type {{stream: string}} */ one) => one.stream);

@@ -11,7 +11,7 @@
 /** @typedef {{task: string, declaration: Extract | null, procedure: Procedure, procedure_sha256: string, team: string[], parts: Parts, open: {container: string, packages: number[]}[], files: Record<string, string>, pairings: Pairing[], missing: Missing[], have: number, want: number, instructions: Instruction[], paused: any, [more: string]: unknown}} TaskDetail */
 /** @typedef {{task: string, entry: TaskEntry, detail: TaskDetail | null, fetched_ms: number, after: number, listed: boolean}} KeptTask */
 /** @typedef {"waiting" | "in-hub" | "verified" | "refused"} ActState */
-/** @typedef {{id: string, task: string, kind: string, text: string, signature: string, key: string, seq: number, mine: boolean, by: string, device: string, made_ms: number, at_ms: number | null, position: number | null, state: ActState, why: string}} KeptAct */
+/** @typedef {{id: string, task: string, kind: string, text: string, signature: string, key: string, seq: number, mine: boolean, by: string, device: string, made_ms: number, at_ms: number | null, position: number | null, state: ActState, why: string, settled?: boolean}} KeptAct */
 /** @typedef {"phone" | "hub" | "verified"} FileState */
 /** @typedef {{sha256: string, task: string, blob: Blob | null, size: number, name: string, kind: string, item: string, at: string, made_ms: number, state: FileState, have: number, why: string}} KeptFile */
 /** @typedef {{key: string, task: string, item: string, at: string, value: any, dwell_ms: number, phone_ms: number, replaces: string[], reason: string}} Draft */

@@ -24,7 +24,7 @@ export async function fetchTasks(store) {
   const [known, acts, files, drafts] = await Promise.all([store.all("tasks"), store.all("acts"), store.all("files"), store.all("drafts")]);
   const kept = new Map(known.map((/** @type {KeptTask} */ one) => [one.task, one]));
   const listed = new Set(tasks.map((/** @type {{task: string}} */ one) => one.task));
-  const open = [...acts, ...files].filter((one) => one.mine !== false && one.state !== "verified");
+  const open = [...acts, ...files].filter((one) => one.mine !== false && one.state !== "verified" && !one.settled);
   const unsafe = new Set([...open, ...drafts].map((one) => one.task));
   const isOver = (/** @type {{task: string}} */ one) => !listed.has(one.task) && !unsafe.has(one.task);
   await store.write(["tasks", "acts", "files"], (of) => {

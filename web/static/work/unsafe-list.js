@@ -38,7 +38,7 @@ export class UnsafeList extends HTMLElement {
     const acts = /** @type {KeptAct[]} */ (await store.all("acts")).filter((act) => act.mine && ours(act));
     const files = /** @type {KeptFile[]} */ (await store.all("files")).filter(ours);
     const drafts = /** @type {Draft[]} */ (await store.all("drafts")).filter(ours);
-    const open = acts.filter((act) => act.state !== "verified").sort((one, other) => one.seq - other.seq);
+    const open = acts.filter((act) => act.state !== "verified" && !act.settled).sort((one, other) => one.seq - other.seq);
     const away = files.filter((file) => file.state !== "verified");
     const size = away.reduce((sum, file) => sum + file.size - (file.state === "phone" ? file.have : file.size), 0);
     fill(
@@ -60,7 +60,7 @@ export class UnsafeList extends HTMLElement {
       h("div", { class: "row" }, h("strong", { class: "grow" }, known("work.act", act.kind)), actTicks(act)),
       h("div", { class: "soft small" }, `${act.task} · ${moment(act.made_ms)} · № ${act.seq} · ${bytes(act.text.length)}`),
       act.why && h("p", { class: "notice bad" }, known("work.why", act.why)),
-      refused && h("div", { class: "row" }, h("button", { onclick: () => void this.again(act) }, t("work.try-again")), act.kind === "answers" && h("button", { onclick: () => void this.takeBack(act) }, t("work.take-back"))),
+      refused && h("div", { class: "row" }, h("button", { onclick: () => void this.again(act) }, t("work.try-again")), act.kind === "answers" && h("button", { onclick: () => void this.takeBack(act) }, t("work.take-back")), h("button", { onclick: () => void this.settle(act) }, t("work.leave-it"))),
       refused && h("p", { class: "soft small" }, t("work.refused-about")),
     );
   }
@@ -71,10 +71,16 @@ export class UnsafeList extends HTMLElement {
     this.phone?.outbox.kick();
   }
 
+  /** Somebody has seen to a refused act: it stays in the task's history, and asks for nothing any more. @param {KeptAct} act */
+  async settle(act) {
+    await this.phone?.store.change("acts", act.id, () => ({ settled: true }));
+  }
+
   /** Put the answers of a refused act back on the desk, to be put right and signed anew. @param {KeptAct} act */
   async takeBack(act) {
     const answers = payloadOf(act).answers;
-    await this.phone?.store.write(["drafts"], (of) => {
+    await this.phone?.store.write(["drafts", "acts"], (of) => {
+      of("acts").put({ ...act, settled: true });
       for (const one of answers) {
         const at = one.at ?? "";
         of("drafts").put({ key: `${act.task}\n${one.item}\n${at}`, task: act.task, item: one.item, at, value: one.value, dwell_ms: one.dwell_ms, phone_ms: one.phone_ms, replaces: one.replaces ?? [], reason: one.reason ?? "" });
