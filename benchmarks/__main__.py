@@ -12,6 +12,7 @@ NAMES = {
     "samples": "sample trees and proofs against bare SHA-256",
     "verify": "portwitness-verify against OpenSSL",
     "draw": "a draw of 100 000 declarations x 1 000 inspectors, and its verification",
+    "intake": "declarations at a hub against bare inserts of the same rows",
     "timeline": "thirty days of sixteen cameras, and a task's story among them",
     "edifact": "port messages with every count checked against pydifact",
     "live": "a hundred viewers against Janus",

@@ -8,14 +8,15 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select
 
 from hub.core import Core
 from hub.inspection.forms import Fault, FaultsError, Form, read_form
+from hub.inspection.lodging import Lodging
 from hub.inspection.sheets import keep, said
 from hub.inspection.standings import standing_now, standing_of, standing_row
 from hub.inspection.states import Standing, State, after_amendment, check_step
@@ -28,6 +29,7 @@ from storage.schema import declarants, declaration_steps, standings
 
 MAX_LISTED = 500
 MAX_REASON = 1000
+SHORT = 64  # lines of goods that are read at once
 Complete = Callable[[Connection, Standing], Standing]
 
 
@@ -75,6 +77,11 @@ class Declarations:
     """The declarations of one port."""
 
     core: Core
+    lodging: Lodging = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Open the desk where declarations are handed in."""
+        object.__setattr__(self, "lodging", Lodging(self.core, _why_known))
 
     async def lodge(self, value: Any, by: str, party: str | None = None) -> Declared:  # noqa: ANN401 - JSON
         """Take a declaration; sent again it is the same one. `party`: the only enterprise whose declarations `by` may write.
@@ -84,19 +91,13 @@ class Declarations:
         form = await self._read(value, party)
         sheet = make_sheet({"form": form.sheet(), "by": by}, os.urandom(SALT_BYTES))
 
-        def decide(connection: Connection, _size: int) -> tuple[str, Declaration]:
-            _refuse_known(connection, form)
-            number = _next_number(connection, self._today())
-            keep(connection, sheet)
-            row = {"declaration": number, "enterprise": form.enterprise, "reference": form.reference}
-            connection.execute(insert(declarants).values(row))
-            return number, Declaration("lodged", 1, State.LODGED, sheet.commitment)
-
         try:
-            signed = await self.core.sequencer.decide(decide)
+            signed = await self.lodging.take(form, sheet, f"D-{self._today():%Y%m%d}-")
         except _KnownError as error:
             return await self.get(error.number)
-        return await self._told(signed)
+        record = signed.record
+        at, facts = record.at.wall_ns, (form.enterprise, form.reference)
+        return self._tell(Declared(record.subject, State.LODGED, 1, False, False, (), *facts, at, at, record.position))
 
     async def check(self, value: Any, party: str | None = None, number: str | None = None) -> tuple[Fault, ...]:  # noqa: ANN401 - JSON
         """Give all that keeps a declaration from being taken, without taking it; `number`: as a new version of that one.
@@ -242,11 +243,16 @@ class Declarations:
         return Form.model_validate(found[-1].said["form"])
 
     async def _read(self, value: Any, party: str | None) -> Form:  # noqa: ANN401 - JSON
-        """Read a form beside the loop: one of 10 000 lines takes a while."""
+        """Read a form; a long one beside the loop, as it takes a while."""
+        goods = value.get("goods") if isinstance(value, dict) else None
+        if isinstance(goods, list) and len(goods) <= SHORT:
+            return read_form(value, today=self._today(), party=party)
         return await asyncio.to_thread(read_form, value, today=self._today(), party=party)
 
     async def _told(self, signed: SignedRecord) -> Declared:
-        found = await self.get(signed.record.subject)
+        return self._tell(await self.get(signed.record.subject))
+
+    def _tell(self, found: Declared) -> Declared:
         self.core.events.tell("declaration", declaration=found.number, state=found.state.value, enterprise=found.enterprise)
         return found
 
@@ -263,12 +269,16 @@ def _reason(text: str) -> str:
 def _refuse_known(connection: Connection, form: Form) -> None:
     mine = and_(declarants.c.enterprise == form.enterprise, declarants.c.reference == form.reference)
     number = connection.execute(select(declarants.c.declaration).where(mine)).scalar()
-    if number is None:
-        return
+    if number is not None:
+        raise _why_known(connection, form, number)
+
+
+def _why_known(connection: Connection, form: Form, number: str) -> RefusedError:
+    """Say why a form whose reference names a declaration is not taken: it is that very one, or another."""
     lodged = next((one for one in _history(connection, number) if one.act == "lodged"), None)
     if lodged is not None and lodged.said is not None and lodged.said["form"] == form.sheet():
-        raise _KnownError(number)
-    raise RefusedError(f"names declaration {number} already; amend that one, or choose another", where="reference")
+        return _KnownError(number)
+    return RefusedError(f"names declaration {number} already; amend that one, or choose another", where="reference")
 
 
 def _conflicts(connection: Connection, form: Form, number: str | None) -> tuple[Fault, ...]:
@@ -305,13 +315,6 @@ def _check_same(connection: Connection, number: str, form: Form) -> None:
     for name, now, before in (("enterprise", form.enterprise, row.enterprise), ("reference", form.reference, row.reference)):
         if now != before:
             raise RefusedError(f"was {before} and cannot become {now[:64]}", where=name)
-
-
-def _next_number(connection: Connection, day: date) -> str:
-    prefix = f"D-{day:%Y%m%d}-"
-    mine = and_(standings.c.declaration > prefix, standings.c.declaration < f"{prefix}:")
-    last = connection.execute(select(standings.c.declaration).where(mine).order_by(standings.c.declaration.desc()).limit(1)).scalar()
-    return f"{prefix}{(int(last.rsplit('-', 1)[1]) if last else 0) + 1:07d}"
 
 
 def _declared(connection: Connection, number: str) -> Declared:

@@ -15,7 +15,7 @@ from protocol.errors import RefusedError
 from protocol.inspection_kinds import Declaration, Hold, Step
 from protocol.records import Record
 from storage import schema
-from storage.database import insert_new, upsert
+from storage.database import insert_many, upsert
 
 Row = dict[str, Any]
 _HELD_FROM = frozenset({State.HELD, State.RECALLED})
@@ -31,8 +31,12 @@ def project_step(connection: Connection, record: Record, body: Declaration | Ste
         row["rule"] = body.rule
     else:
         row["authority"] = body.authority
-    connection.execute(insert_new(connection, schema.declaration_steps), [row])
+    insert_many(connection, schema.declaration_steps, list(row), [tuple(row.values())], leave_known=True)
     table = schema.standings
+    if isinstance(body, Declaration) and body.act == "lodged":  # the first of its declaration: there is nothing to fold it onto
+        first = folded(None, record, body)
+        insert_many(connection, table, list(first), [tuple(first.values())], leave_known=True)
+        return
     known = connection.execute(select(table).where(table.c.declaration == record.subject)).mappings().first()
     upsert(connection, table, folded(None if known is None else dict(known), record, body))
 

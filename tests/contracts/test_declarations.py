@@ -76,6 +76,24 @@ async def test_numbers_are_in_order_and_none_is_given_twice(hub: Hub, declaratio
     assert await declarations.list(enterprise="0000") == []
 
 
+async def test_each_of_a_group_gets_its_own_answer(hub: Hub, declarations: Declarations) -> None:
+    """Together they are one decision; what is wrong with one is said of that one alone."""
+    first = await declarations.lodge(arriving_soon(hub.core.clock, reference="R-0"), "wu")
+    forms = [arriving_soon(hub.core.clock, reference=f"R-{number % 20}") for number in range(40)]  # each twice, R-0 a third time
+    forms += [arriving_soon(hub.core.clock, reference=f"R-{number}", bill="OTHER123") for number in range(3)]
+    answers = await asyncio.gather(*(declarations.lodge(form, "wu") for form in forms), return_exceptions=True)
+    taken = [one for one in answers[:40] if not isinstance(one, BaseException)]
+    assert len(taken) == 40
+    assert [one.number for one in taken[:20]] == [one.number for one in taken[20:]]
+    assert taken[0] == first and len({one.number for one in taken}) == 20
+    assert [type(one).__name__ for one in answers[40:]] == ["RefusedError"] * 3
+    assert [await declarations.get(one.number) for one in taken] == taken
+    assert hub.log.published_size() == 20
+    only = await asyncio.gather(declarations.lodge(forms[40], "wu"), declarations.lodge(forms[41], "wu"), return_exceptions=True)
+    assert [type(one).__name__ for one in only] == ["RefusedError"] * 2  # a group of nothing but refusals
+    await sound(hub)
+
+
 async def test_pages_follow_on_whatever_was_lodged_at_one_instant(hub: Hub, declarations: Declarations) -> None:
     forms = [arriving_soon(hub.core.clock, reference=f"R_{number}") for number in range(9)]
     numbers = sorted((one.number for one in await asyncio.gather(*(declarations.lodge(form, "wu") for form in forms))), reverse=True)
