@@ -56,6 +56,9 @@ async def site(database_url: str, tmp_path: Path) -> AsyncIterator[Ground]:
         yield found
 
 
+ONE = pytest.mark.parametrize("database_url", [""])  # what depends on no database runs on one
+
+
 async def sound(site: Ground) -> None:
     assert (await check_hub(site.hub.core.settings)).problems == ()
 
@@ -112,6 +115,7 @@ async def test_an_act_is_taken_once_and_its_record_binds_what_was_signed(site: G
     await sound(site)
 
 
+@ONE
 async def test_keys_are_judged_by_what_the_log_says_at_the_place(site: Ground) -> None:
     task, lead, assistant = await dispatched(site)
     keys, name = site.hub.fieldwork.keys, lead.phone.key_id
@@ -148,6 +152,7 @@ async def test_keys_are_judged_by_what_the_log_says_at_the_place(site: Ground) -
     await sound(site)
 
 
+@ONE
 async def test_wrong_acts_name_their_place_and_lose_nothing(site: Ground) -> None:
     task, lead, _ = await dispatched(site)
     name = await lead.sha256(task)
@@ -230,6 +235,7 @@ def _order_leaf(connection: Connection) -> list[bytes]:
     return [bytes(row[0]) for row in connection.exec_driver_sql("SELECT leaf FROM orders ORDER BY position DESC")]
 
 
+@ONE
 async def test_two_phones_that_differ_both_stand_until_one_replaces(site: Ground) -> None:
     task, lead, assistant = await dispatched(site)
 
@@ -289,6 +295,7 @@ async def test_work_is_handed_over_paused_and_a_clock_that_is_wrong_is_said(site
     await sound(site)
 
 
+@ONE
 async def test_a_form_of_ten_thousand_answers_is_one_act(site: Ground) -> None:
     task, lead, _ = await dispatched(site)
     rows = [
@@ -338,6 +345,7 @@ async def test_a_box_may_bind_a_recorder_by_a_ticket_and_tell_later(site: Ground
     await sound(site)
 
 
+@ONE
 async def test_video_that_stays_away_rings_after_its_time(site: Ground) -> None:
     task, lead, _ = await dispatched(site)
     hub, box = site.hub, site.box
@@ -358,6 +366,7 @@ async def test_video_that_stays_away_rings_after_its_time(site: Ground) -> None:
     assert [alarm.subject for alarm in await hub.alarms.list() if alarm.kind == "video overdue"] == [task]
 
 
+@ONE
 async def test_an_act_that_was_changed_behind_the_hub_is_found(site: Ground) -> None:
     task, lead, _ = await dispatched(site)
     first = await lead.act(task, "note", {"text": "one"})
@@ -376,6 +385,7 @@ async def test_an_act_that_was_changed_behind_the_hub_is_found(site: Ground) -> 
     assert sum("differs from what its records say" in one for one in problems) == 2
 
 
+@ONE
 async def test_an_act_under_a_key_that_did_not_count_at_its_place_is_found(site: Ground) -> None:
     task, lead, assistant = await dispatched(site)
     taken = await lead.act(task, "note", {"text": "one"})

@@ -39,6 +39,9 @@ async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
         yield running
 
 
+ONE = pytest.mark.parametrize("database_url", [""])  # what depends on no database runs on one
+
+
 def manifest(data: bytes, **changes: object) -> Manifest:
     facts = {"sha256": hashlib.sha256(data).digest(), "size": len(data), "name": "photo.jpg", "kind": "photo"}
     return Manifest(**(facts | changes))  # type: ignore[arg-type]
@@ -96,6 +99,7 @@ async def test_parts_may_come_twice_and_out_of_order_and_nothing_is_lost(hub: Hu
     assert (await send(hub, data, offset=30_000)).state == "stored"
 
 
+@ONE
 async def test_a_cut_part_keeps_what_came(hub: Hub) -> None:
     data = random.Random(3).randbytes(600_000)
     name = (await hub.files.announce("li.wei", manifest(data))).sha256
@@ -110,6 +114,7 @@ async def test_a_cut_part_keeps_what_came(hub: Hub) -> None:
     assert (await send(hub, data, offset=400_000)).state == "stored"
 
 
+@ONE
 async def test_other_bytes_are_thrown_away_and_said(hub: Hub) -> None:
     data = random.Random(4).randbytes(10_000)
     name = (await hub.files.announce("li.wei", manifest(data))).sha256
@@ -122,6 +127,7 @@ async def test_other_bytes_are_thrown_away_and_said(hub: Hub) -> None:
     await sound(hub, data)
 
 
+@ONE
 async def test_wrong_manifests_are_refused(hub: Hub) -> None:
     data = b"photo"
     for wrong in ({"size": 0}, {"size": 2_000_000}, {"kind": "program"}, {"name": ""}, {"name": "a\nb"}, {"sha256": b"short"}):
