@@ -190,7 +190,8 @@ class Screening:
 
 def _accepted_words(facts: Facts, judged: Acceptance) -> dict[str, Any]:
     reasons = [asdict(one) for one in judged.reasons]
-    return {"version": facts.version, "reasons": reasons, "mismatches": list(facts.inputs.mismatches)}
+    said = {"reason": "；".join(f"{one.zh} ({one.en})" for one in judged.reasons)} if reasons else {}  # as those who declared are told
+    return said | {"version": facts.version, "reasons": reasons, "mismatches": list(facts.inputs.mismatches)}
 
 
 def _gathered(connection: Connection, numbers: Sequence[str], today: str) -> tuple[Premises, list[Facts | Left]]:

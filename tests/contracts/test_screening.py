@@ -180,6 +180,7 @@ async def test_a_hard_rule_rejects_with_its_reason(hub: Hub) -> None:
     last = (await hub.declarations.history(number))[-1]
     assert (last.act, last.rule) == ("rejected", "acceptance/1")
     assert last.said is not None and last.said["reasons"][0]["code"] == "enterprise"
+    assert "no longer registered" in last.said["reason"] and "注销" in last.said["reason"]
 
 
 async def test_an_amendment_is_screened_again(hub: Hub) -> None:

@@ -36,6 +36,7 @@ export class DeclarationPage extends HTMLElement {
     this.holding = h("section", { class: "card stack hidden" });
     this.drawn = "";
     this.story = h("div", {});
+    this.risk = h("section", { class: "card hidden" });
     this.unhear = () => {};
   }
 
@@ -44,11 +45,18 @@ export class DeclarationPage extends HTMLElement {
   }
 
   connectedCallback() {
+    if (mayBe("supervisor", "inspector", "administrator")) void import("./risk-parts.js").then(({ RiskParts }) => this.showRisk(component(RiskParts, { declaration: this.number })));
     if (mayBe("supervisor", "administrator")) void import("./inspection-story.js").then(({ InspectionStory }) => fill(this.story, component(InspectionStory, { number: this.number })));
     this.style.display = "block";
-    fill(this, this.head, this.said, this.track, h("div", { class: "columns" }, h("div", { class: "stack" }, this.onward, this.gate, this.content, this.versions, this.history, this.story), h("div", { class: "stack" }, this.facts, this.holding, this.files)));
+    fill(this, this.head, this.said, this.track, h("div", { class: "columns" }, h("div", { class: "stack" }, this.onward, this.gate, this.content, this.versions, this.history, this.story), h("div", { class: "stack" }, this.facts, this.risk, this.holding, this.files)));
     this.unhear = whenChanged(["declaration"], () => this.refresh());
     void this.refresh();
+  }
+
+  /** @param {HTMLElement} parts */
+  showRisk(parts) {
+    this.risk.classList.remove("hidden");
+    fill(this.risk, h("h2", {}, t("risk.title")), parts);
   }
 
   disconnectedCallback() {

@@ -1,5 +1,6 @@
 // Why a declaration stands in its lane: the total, every part with what it was made of, what forces a lane, and what chance selects anyway.
 import { call, part } from "./api.js";
+import { whenChanged } from "./changes.js";
 import { fill, h } from "./dom.js";
 import { known, language, moment, t } from "./words.js";
 
@@ -38,8 +39,18 @@ function mismatchWords() {
 export class RiskParts extends HTMLElement {
   static observedAttributes = ["declaration"];
 
+  constructor() {
+    super();
+    this.stop = () => {};
+  }
+
   connectedCallback() {
+    this.stop = whenChanged(["declaration", "lagging"], () => this.refresh());
     void this.refresh();
+  }
+
+  disconnectedCallback() {
+    this.stop();
   }
 
   attributeChangedCallback() {
@@ -49,7 +60,7 @@ export class RiskParts extends HTMLElement {
   async refresh() {
     const number = this.getAttribute("declaration");
     if (!number) return;
-    fill(this, h("p", { class: "pulse" }, t("app.loading")));
+    if (!this.childElementCount) fill(this, h("p", { class: "pulse" }, t("app.loading")));
     try {
       const [found, words] = await Promise.all([call("GET", `screening/${part(number)}`), mismatchWords()]);
       this.show(found, words);
