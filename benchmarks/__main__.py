@@ -16,6 +16,7 @@ NAMES = {
     "timeline": "thirty days of sixteen cameras, and a task's story among them",
     "edifact": "port messages with every count checked against pydifact",
     "live": "a hundred viewers against Janus",
+    "page": "when pages are usable in Chromium at a mid phone profile",
     "canvas": "the first picture, and from camera to canvas in Chromium",
 }
 

@@ -126,7 +126,7 @@ async def test_without_video_nobody_releases_but_two_persons_against_the_evidenc
     await Inspection(port, number, unfilmed=True).whole()
     for verdict in ("pass", "return"):
         with pytest.raises(RefusedError, match="body-video"):
-            await port.evaluate(number, verdict, "录像缺失 no video")  # type: ignore[arg-type]  # one of the verdicts
+            await port.evaluate(number, verdict, "录像缺失 no video")
     with pytest.raises(RefusedError, match="may go to"):
         await port.release(number)
     await port.override(number, "鲜活货物，两人担责 perishable, two persons answer for it")
