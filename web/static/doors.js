@@ -56,6 +56,7 @@ export const DOORS = [
   { name: "alarms", posture: "supervise", word: "nav.alarms", roles: OVERSEEING, badge: "alarms", view: alone("alarm-inbox", () => import("./alarm-inbox.js")) },
   { name: "looks", posture: "supervise", word: "nav.looks", roles: INSIDE, badge: "looks", view: alone("second-looks", () => import("./second-looks.js")) },
   { name: "devices", posture: "supervise", word: "nav.devices", roles: OVERSEEING, view: alone("device-list", () => import("./device-list.js")) },
+  { name: "declarations", posture: "decide", word: "nav.declarations", roles: [...OVERSEEING, "trader"], view: declared },
   { name: "draws", posture: "decide", word: "nav.draws", roles: INSIDE, view: listed(["draw-page", draws], ["draw-page", draws, "task"]) },
   { name: "credit", posture: "decide", word: "nav.credit", roles: ["trader", ...OVERSEEING], view: listed(["credit-page", credit], ["credit-page", credit, "enterprise"]) },
   { name: "samples", posture: "decide", word: "nav.samples", roles: ["partner", ...INSIDE], view: listed(["samples-page", samples], ["samples-page", samples, "number"]) },
@@ -63,7 +64,6 @@ export const DOORS = [
   { name: "exchange", posture: "exchange", word: "nav.exchange", roles: ["partner", ...OVERSEEING], view: alone("exchange-page", () => import("./exchange-page.js")) },
   { name: "rules", posture: "decide", word: "nav.rules", roles: OVERSEEING, view: alone("rules-page", () => import("./rules-page.js")) },
   { name: "procedures", posture: "decide", word: "nav.procedures", roles: INSIDE, view: listed(["procedures-page", procedures], ["procedures-page", procedures, "key"]) },
-  { name: "declarations", posture: "decide", word: "nav.declarations", roles: [...OVERSEEING, "trader"], view: declared },
   { name: "holds", posture: "exchange", word: "nav.holds", roles: ["partner"], view: alone("hold-list", () => import("./hold-list.js")) },
   { name: "references", posture: "administer", word: "nav.references", roles: OVERSEEING, view: referred },
   { name: "people", posture: "administer", word: "nav.people", roles: ["administrator"], view: alone("people-page", () => import("./people-page.js")) },
@@ -93,7 +93,7 @@ const ORDER = {
 const USUAL = ["supervise", "decide", "inspect", "exchange", "administer"];
 
 /** Where each role begins. @type {Record<string, string>} */
-const HOMES = {};
+const HOMES = { trader: "/declarations" };
 
 /** @param {string} role */
 export function homeOf(role) {
