@@ -57,6 +57,7 @@ from web.guards import Cookies, TheHub
 from web.phone_shell import add_phone
 from web.presence import Presence
 from web.watching import Watching
+from web.wording import language_of
 
 STATIC = Path(__file__).parent / "static"
 PACKED = (".js", ".css", ".json", ".svg", ".html", ".webmanifest")
@@ -179,8 +180,14 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 def _add_pages(app: FastAPI) -> None:
-    async def page() -> FileResponse:
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+    text = (STATIC / "index.html").read_text(encoding="utf-8")
+
+    async def page(request: Request) -> Response:
+        language = language_of(request.headers.get("accept-language"), request.query_params.get("lang"))
+        # the words are on their way before the first module asks for them
+        words = f'<link rel="preload" as="fetch" crossorigin href="/static/locales/{language}.json">'
+        headers = {"Cache-Control": "no-cache", "Vary": "Accept-Language"}
+        return Response(text.replace("<!-- words -->", words), media_type="text/html; charset=utf-8", headers=headers)
 
     for path in (*PAGES, RECORD_PAGE):
         app.add_api_route(path, page, include_in_schema=False, response_class=FileResponse)

@@ -24,7 +24,7 @@ class PortWitness extends HTMLElement {
   connectedCallback() {
     this.addEventListener("click", (event) => this.onClick(event));
     this.addEventListener("logged-in", () => this.enter());
-    window.addEventListener("popstate", () => this.draw());
+    window.addEventListener("popstate", () => void this.draw());
     window.addEventListener("session-ended", () => this.leave());
     changes.addEventListener("line", (event) => this.onLine(/** @type {CustomEvent<number | null>} */ (event).detail));
     whenChanged(FELT, () => this.countAll());
@@ -36,21 +36,23 @@ class PortWitness extends HTMLElement {
     const [session] = await Promise.all([call("GET", "session").catch(() => null), loadWords()]);
     remember(session);
     if (whoami()) this.enter();
-    else this.draw();
-    void import("./log-pin.js"); // it looks at the log once the page stands
+    else void this.draw();
   }
 
   enter() {
-    changes.open();
     if (["/", "/login"].includes(location.pathname)) history.replaceState(null, "", this.home());
-    void this.countAll();
-    this.draw();
+    void this.draw().then(() => {
+      if (!whoami()) return;
+      changes.open(); // after what is looked at: a phone has few connections
+      void this.countAll();
+      void import("./log-pin.js");
+    });
   }
 
   leave() {
     changes.close();
     remember(null);
-    this.draw();
+    void this.draw();
   }
 
   home() {
@@ -75,13 +77,13 @@ class PortWitness extends HTMLElement {
     this.menu.show(whoami()?.role ?? "", location.pathname, this.counts);
   }
 
-  draw() {
+  async draw() {
     const skip = h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ event) => this.skip(event) }, t("app.skip"));
     fill(this, skip, this.top, this.offline, this.pin, this.main);
     this.drawTop();
     document.title = `Portwitness · ${t("app.title")}`;
-    if (whoami()) void this.open();
-    else void this.put("login-form", () => import("./login-form.js"), {});
+    if (whoami()) await this.open();
+    else await this.put("login-form", () => import("./login-form.js"), {});
   }
 
   async open() {
@@ -139,13 +141,13 @@ class PortWitness extends HTMLElement {
     const address = new URL(location.href);
     address.searchParams.delete("lang");
     history.replaceState(null, "", address);
-    this.draw();
+    void this.draw();
   }
 
   light() {
     setLight(document.documentElement.dataset["theme"] === "dark" ? "light" : "dark");
     localStorage.setItem("light", document.documentElement.dataset["theme"] ?? "light");
-    this.draw();
+    void this.draw();
   }
 
   async logOut() {
@@ -172,7 +174,7 @@ class PortWitness extends HTMLElement {
     event.preventDefault();
     const there = link.pathname === "/" && whoami() ? this.home() : link.pathname + link.search;
     history.pushState(null, "", there);
-    this.draw();
+    void this.draw();
     this.main.focus();
     scrollTo(0, 0);
   }
