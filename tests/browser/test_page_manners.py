@@ -199,7 +199,7 @@ async def test_alarms_say_what_they_mean_and_which_there_are(desk: Desk) -> None
     await desk.face.hub.alarms.ring("equivocation", "box-1", "epoch 1 position 3")
     page = await enter(desk, "admin", DESKTOP, "/alarms", "zh-CN")
     await expect(page.locator("alarm-inbox li")).to_have_count(1)
-    await expect(page.locator("alarm-inbox li")).to_contain_text("请停用该盒并保留磁盘作为证据")
+    await expect(page.locator("alarm-inbox section")).to_contain_text("请停用该盒并保留磁盘作为证据")
     await page.get_by_role("button", name="包括已确认").click()
     await expect(page.locator("alarm-inbox li").nth(1)).to_contain_text(re.compile("已于 .* 自行结束"))
     await page.locator("summary", has_text="哪些情况会告警").click()

@@ -114,5 +114,6 @@ export function pageAt(path, role) {
   const door = named.find((one) => one.roles.includes(role));
   if (!door) return named.length && !rest.length ? "forbidden" : "missing";
   const view = door.view(rest);
-  return view ? { door, view } : "missing";
+  if (view) return { door, view };
+  return named.length > 1 && !rest.length ? "forbidden" : "missing"; // others have a page there
 }

@@ -53,7 +53,10 @@ export class MainMenu extends HTMLElement {
     const doors = groups.flatMap((group) => group.doors);
     if (!doors.length) return fill(this);
     const inside = this.narrow.matches ? this.bar(groups, doors) : this.rows(groups, doors);
+    const held = this.contains(document.activeElement) ? document.activeElement : null; // a count that comes in must not take the focus away
+    const again = held?.classList.contains("more") ? ".more" : held ? `${held.closest(".all-doors") ? ".all-doors " : "div:not(.all-doors) > "}a[href="${held.getAttribute("href") ?? ""}"]` : "";
     fill(this, h("nav", { "aria-label": t("nav.label") }, ...inside));
+    if (again) /** @type {HTMLElement | null} */ (this.querySelector(again))?.focus();
   }
 
   /** @param {ReturnType<typeof doorsOf>} groups @param {Door[]} doors */
