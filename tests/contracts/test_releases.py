@@ -235,6 +235,7 @@ async def test_tables_that_were_changed_by_hand_stop_a_release(hub: Hub) -> None
 ROUNDS = {"sqlite": 1000, "postgresql": 100}  # of each obstacle; a server of our own on two cores is slower, the code is the same
 
 
+@pytest.mark.timeout(900)  # a thousand rounds and the check of the whole log, on a machine that does other things too
 @pytest.mark.parametrize("obstacle", ["hold", "message", "gap"])
 async def test_no_release_ever_stands_beside_an_obstacle(hub: Hub, obstacle: str) -> None:
     """A person's or a rule's release races a hold by hand, a hold by message, or a must-record that is withdrawn, in every order."""
