@@ -5,7 +5,6 @@ more than the hub allows. What the port was told is checked by the terminal's ow
 """
 
 import asyncio
-import hashlib
 import json
 import random
 from collections.abc import AsyncIterator, Callable
@@ -15,14 +14,12 @@ from typing import Any
 
 from protocol.errors import RefusedError, UnavailableError, VerificationError
 from protocol.instants import MILLISECOND_NS, SECOND_NS
-from protocol.procedures.reading import read_procedure
-from simulators.devices.phone import Phone, SignedAct
 from simulators.partners.port_moves import Event, Move, Pen
 from simulators.partners.terminal import HubGate, Terminal
 from simulators.people.api import HubApi
 from simulators.people.cargo import Cargo, Firm, Truth, cargo
-from simulators.people.checklist import Checklist, Scene
 from simulators.people.diary import Diary
+from simulators.people.site_work import SiteWork
 from simulators.port import BAY, Port
 from simulators.port_trade import SEEN_ALWAYS, TRADER_FIRM
 from simulators.programs import POLL_S
@@ -64,7 +61,6 @@ class Clearance:
     draw: int = 0
     counts: Counts = field(default_factory=Counts)
     cargoes: dict[str, Cargo] = field(default_factory=dict)
-    phones: dict[str, Phone] = field(default_factory=dict)
     _clock: SystemClock = field(default_factory=SystemClock)
     _made: int = 0
 
@@ -122,43 +118,20 @@ class Clearance:
     # ----------------------------------------------------------------------------------------------------------- inspection
 
     async def work(self, task: str) -> AsyncIterator[str]:
-        """Work a task's checklist on the lead's phone; give the step that each act belongs to, after the hub has the act."""
+        """Work a task's checklist on the lead's phone and have all sign; give each act's kind and event after the hub has it."""
         async with self.port.session_of(self.team[0]) as lead:
-            shown = await lead.call("GET", f"/work/{task}")
-            one = self.cargoes[self.inspected]
-            seals = {box["number"]: box["seals"][0] for box in one.form["containers"]}
-            scene = Scene(
-                task, read_procedure(shown["procedure"]), shown["procedure_sha256"], {"container": one.containers}, seals, truth=one.truth
-            )
-            checklist = Checklist(scene, await self._phone(lead, self.team[0]), seed=self.seed)
-            for act in checklist.work():
-                await self._hand_in(lead, checklist, act)
+            mine = await SiteWork.of(lead, self.team[0], self._clock)
+            checklist = await mine.checklist(task, seed=self.seed)
+            async for act in mine.work(checklist):
                 yield f"{act.kind} {json.loads(act.text)['payload'].get('event', '')}".strip()
-            await self._sign(lead, checklist)
-            self.counts.answers += len(checklist.answers)
-            self.counts.photographs += len(checklist.files)
-
-    async def _sign(self, lead: HubApi, checklist: Checklist) -> None:
-        await self._hand_in(lead, checklist, checklist.sign("lead", self.team[0]))
-        if len(self.team) > 1:
-            async with self.port.session_of(self.team[1]) as second:
-                await self._hand_in(second, checklist, checklist.sign("assistant", self.team[1], await self._phone(second, self.team[1])))
-        await self._hand_in(lead, checklist, checklist.sign("owner", "货主代理 agent of the owner"))
-
-    async def _phone(self, api: HubApi, name: str) -> Phone:
-        if name not in self.phones:
-            made = Phone.of_seed(f"{self.port.plan.state} {name}", lambda: self._clock.now().wall_ns // MILLISECOND_NS)
-            answer = await api.call("POST", "/work/keys", {"spki": made.spki, "device": f"phone of {name}"})
-            made.key_id = str(answer["key_id"])
-            self.phones[name] = made
-        return self.phones[name]
-
-    async def _hand_in(self, api: HubApi, checklist: Checklist, act: SignedAct) -> None:
-        payload = json.loads(act.text)["payload"]
-        for name, data in checklist.files.items():
-            if name in json.dumps(payload):
-                await upload(api, data, f"task {checklist.scene.task}")
-        await api.call("POST", f"/work/{checklist.scene.task}/acts", act.body())
+            await mine.sign(checklist, "lead", self.team[0])
+            for name in self.team[1:]:
+                async with self.port.session_of(name) as second:
+                    theirs = await SiteWork.of(second, name, self._clock)
+                    await theirs.sign(checklist, "assistant", name)
+            await mine.sign(checklist, "owner", "货主代理 agent of the owner")
+        self.counts.answers += len(checklist.answers)
+        self.counts.photographs += len(checklist.files)
 
     # ---------------------------------------------------------------------------------------------------- evaluation to gate
 
@@ -249,15 +222,6 @@ class Clearance:
             return {await self._state(api, number) for number in numbers} <= states
 
         await wait_until(are_there, limit_s, f"{', '.join(numbers)} to be {' or '.join(sorted(states))}")
-
-
-async def upload(api: HubApi, data: bytes, about: str) -> None:
-    """Announce a photograph and send what the hub has not got of it."""
-    name = hashlib.sha256(data).hexdigest()
-    ask = {"sha256": name, "size": len(data), "name": f"{name[:8]}.png", "kind": "photo", "about": about}
-    have = int((await api.call("POST", "/files", ask))["have_bytes"])
-    if have < len(data):
-        await api.send_raw("PUT", f"/files/{name}?offset={have}", data[have:], "application/octet-stream")
 
 
 async def wait_until(holds: Callable[[], Any], limit_s: float, what: str) -> None:

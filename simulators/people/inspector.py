@@ -1,4 +1,4 @@
-"""Work through a task as an inspector (检务人员) does at anybody's hub: log in, take the task, pair a recorder, unpair, end.
+"""Work through a task as an inspector (检务人员) does at anybody's hub: log in, take the task, pair a recorder, work its checklist, end.
 
 Guarantees: only what a browser could send is sent (session cookie, CSRF token); each act is in the diary after the hub
 confirmed it. A recorder is paired by choosing it on the page or by giving the task's short code to the recorder.
@@ -7,6 +7,7 @@ confirmed it. A recorder is paired by choosing it on the page or by giving the t
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,17 @@ from typing import Any
 from protocol.errors import MalformedError, PortwitnessError, RefusedError
 from protocol.identifiers import StreamId
 from simulators.people.api import HubApi, claim_by_code, hub_api
+from simulators.people.checklist import STYLES, Style
 from simulators.people.diary import Diary
+from simulators.people.site_work import SiteWork
 from simulators.people.tasks import add_caller, first_line, show
 from storage.clock import SystemClock
 
 EXAMPLE = """examples:
   portwitness-sim inspector --hub http://127.0.0.1:8080 --login li.wei --password-file pw.txt \\
       --recorder box-1/rec-1 --hold 60 --end --json
+  portwitness-sim inspector --hub http://127.0.0.1:8080 --login li.wei --password-file pw.txt --task T-000123 \\
+      --recorder box-1/rec-1 --checklist well --sign lead
   portwitness-sim inspector --hub http://127.0.0.1:8080 --login li.wei --password-file pw.txt --task T-000123 \\
       --recorder box-1/rec-1 --box-url http://127.0.0.1:8081 --recorder-token-file rec.txt
 """
@@ -64,6 +69,19 @@ class Inspector:
         await claim_by_code(box_url, StreamId(stream).source, token, code)
         self.diary.note("paired", task=task, stream=stream, way="code")
 
+    async def work(self, task: str, style: Style, sign: Sequence[str], pause_s: float) -> None:
+        """Work the task's checklist well, badly or dishonestly, sign it in some roles, and write down what was done wrong."""
+        hands = await SiteWork.of(self.api, self.name, self.diary.clock)
+        checklist = await hands.checklist(task, style)
+        async for act in hands.work(checklist):
+            self.diary.note("acted", task=task, kind=act.kind, id=act.id)
+            await asyncio.sleep(pause_s)
+        for role in sign:
+            await hands.sign(checklist, role, self.name)
+            self.diary.note("signed", task=task, role=role)
+        for deed in checklist.deeds:
+            self.diary.note("did wrong", task=task, what=deed.what, item=deed.item, at=deed.at)
+
     async def unpair(self, task: str, stream: str) -> None:
         """Free the recorder."""
         await self.api.unpair(task, stream)
@@ -88,6 +106,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--box-url", metavar="URL", help="pair by the short code, given to the box at this address")
     parser.add_argument("--recorder-token-file", type=Path, help="file with the recorder's token (with --box-url)")
     parser.add_argument("--hold", type=float, default=0.0, metavar="SECONDS", help="work so long between pairing and what follows")
+    parser.add_argument("--checklist", choices=STYLES, help="work the task's checklist in this way; what is done wrong is in the ledger")
+    parser.add_argument("--act-every", type=float, default=0.0, metavar="SECONDS", help="pause between acts of the checklist (default 0)")
+    parser.add_argument("--sign", nargs="*", default=[], choices=("lead", "assistant", "owner"), help="sign it in these roles")
     parser.add_argument("--unpair", action="store_true", help="free the recorder afterwards")
     parser.add_argument("--end", action="store_true", help="end the task afterwards")
 
@@ -121,6 +142,8 @@ async def _work(inspector: Inspector, task: str, args: argparse.Namespace) -> No
         await inspector.pair_by_code(task, args.recorder, args.box_url, first_line(args.recorder_token_file) or "")
     elif args.recorder:
         await inspector.pair(task, args.recorder)
+    if args.checklist:
+        await inspector.work(task, args.checklist, args.sign, args.act_every)
     await asyncio.sleep(args.hold)
     if args.recorder and args.unpair:
         await inspector.unpair(task, args.recorder)
