@@ -108,6 +108,11 @@ export class EvidenceTimeline extends HTMLElement {
     if (this.line) this.show(this.line);
   }
 
+  /** The earliest instant that can be looked at: what was declared came before the task. */
+  get least() {
+    return Math.min(this.line?.from_ms ?? 0, ...this.events.flatMap((row) => row.entries.slice(0, 1).map((entry) => entry.from_ms)));
+  }
+
   get narrow() {
     return this.clientWidth < NARROW;
   }
@@ -138,12 +143,12 @@ export class EvidenceTimeline extends HTMLElement {
   /** @param {number} factor @param {number} share where on the axis stays in place */
   zoom(factor, share) {
     if (!this.line) return;
-    const [least, most] = [this.line.from_ms, Math.max(this.line.to_ms, this.line.from_ms + NEAREST_MS)];
+    const [least, most] = [this.least, Math.max(this.line.to_ms, this.line.from_ms + NEAREST_MS)];
     const width = Math.min(most - least, Math.max(NEAREST_MS, (this.to - this.from) * factor));
     const still = this.from + (this.to - this.from) * share;
     this.from = Math.min(Math.max(least, still - width * share), most - width);
     this.to = this.from + width;
-    this.zoomed = width < most - least;
+    this.zoomed = true;
     this.look();
     this.draw();
   }
@@ -176,7 +181,7 @@ export class EvidenceTimeline extends HTMLElement {
   pan(ms) {
     if (!this.line) return;
     const width = this.to - this.from;
-    this.from = Math.min(Math.max(this.line.from_ms, this.from + ms), Math.max(this.line.from_ms, this.line.to_ms - width));
+    this.from = Math.min(Math.max(this.least, this.from + ms), Math.max(this.least, this.line.to_ms - width));
     this.to = this.from + width;
     this.look();
     this.draw();

@@ -104,7 +104,7 @@ export class StoryList extends HTMLElement {
   /** @param {StoryEntry} entry @param {Record<string, string>} names */
   row(entry, names) {
     const key = `${entry.record.issuer}/${entry.record.epoch}/${entry.record.position}`;
-    const facts = Object.entries(entry.facts).slice(0, 6).map(([name, value]) => `${known("field", name)}${t("app.colon")}${value}`);
+    const facts = Object.entries(entry.facts).slice(0, 6).map(([name, value]) => `${known("field", name)}${t("app.colon")}${name.endsWith("_ns") ? moment(Number(value) / 1e6) : value}`);
     const said = [entry.text, entry.erased && t("story.erased"), facts.join(t("app.comma"))].filter(Boolean);
     const times = entry.to_ms - entry.from_ms >= 1000 ? `${moment(entry.from_ms)} – ${clock(entry.to_ms)}` : moment(entry.from_ms);
     const go = h("button", { class: "quiet", title: t("story.go"), onclick: () => this.dispatchEvent(new CustomEvent("entry", { detail: entry })) }, times);
