@@ -186,10 +186,10 @@ def main() -> int:
     else:
         tenth = "x of a tenth of the history"
         print(f"{args.days} days x {CAMERAS} cameras, {pieces} segments (goal {GOAL_MS:.0f} ms, {FLAT} x):")
-        print(
-            f"  the whole, {large['whole_count']} {large['whole_detail']}: {large['whole_ms']} ms ({large['whole_cpu_ms']} of the processor)"
-        )
-        print(f"  half an hour, {large['part_count']} {large['part_detail']}: {large['part_ms']} ms, {flat['part_flat']} {tenth}")
+        whole = f"{large['whole_ms']} ms ({large['whole_cpu_ms']} of the processor)"
+        print(f"  the whole, {large['whole_count']} {large['whole_detail']}: {whole}")
+        part = f"{large['part_ms']} ms ({large['part_cpu_ms']})"
+        print(f"  half an hour, {large['part_count']} {large['part_detail']}: {part}, {flat['part_flat']} {tenth}")
         print(f"  its story, {large['story_count']} entries: {large['story_ms']} ms, {flat['story_flat']} {tenth}")
     return 0 if held else 1
 

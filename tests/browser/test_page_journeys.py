@@ -142,8 +142,9 @@ async def test_each_role_has_its_own_doors(desk: Desk) -> None:
         ("li.wei", ["Pair", "Live wall", "Tasks"]),
         ("admin", ["Live wall", "Tasks", "Alarms", "Devices"]),
     ):
-        page = await desk.page(name, language="en")
-        shown = [text.strip() for text in await page.locator(".doors a").all_text_contents()]
+        page = await desk.page(name, width=360, language="en")
+        await page.locator("main-menu .more").click()
+        shown = [text.strip() for text in await page.locator(".all-doors a").all_text_contents()]
         assert [text for text in shown if text in doors] == doors
         await page.context.close()
     page = await desk.page("li.wei", language="en")
