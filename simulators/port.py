@@ -398,7 +398,8 @@ class Port:
                 self.logins.append(Login(name, role, added["password"]))
             inspectors = {name: display for name, role, display in PEOPLE if role == "inspector"}
             await self._open_terminal(administrator)
-            await found_trade(administrator, {BAY: self.cameras}, inspectors, self.receiver.url, self.logins[1].name)
+            second = self.logins[1]
+            await found_trade(administrator, {BAY: self.cameras}, inspectors, self.receiver.url, (second.name, second.password))
             for name, role, display, party in OUTSIDE:
                 ask = {"name": name, "role": role, "display": display, "party": party}
                 self.logins.append(Login(name, role, (await administrator.call("POST", "/people", ask))["password"]))

@@ -19,10 +19,13 @@ RARELY = PARTS // 100  # all others: at least one of a hundred
 SELDOM = 50  # risk and credit weigh so much less than the shipped policy proposes: a demonstration shows goods that go directly, too
 
 
-async def found_trade(api: HubApi, cameras: dict[str, list[str]], inspectors: dict[str, str], terminal: str, second: str) -> None:
+async def found_trade(
+    api: HubApi, cameras: dict[str, list[str]], inspectors: dict[str, str], terminal: str, second: tuple[str, str]
+) -> None:
     """Put reference data and a draw policy in place.
 
-    `cameras` by bay; `inspectors` with their names; `terminal`: where its notices are posted to; `second`: who agrees with the policy.
+    `cameras` by bay; `inspectors` with their names; `terminal`: where its notices are posted to; `second`: name and password of who agrees
+    with the policy.
     """
     await put(api, "enterprise", TRADER_FIRM.code, {"name": TRADER_FIRM.name, "kinds": ["importer"]})
     for key, value in goods_kinds().items():
@@ -47,7 +50,7 @@ async def put(api: HubApi, category: str, key: str, value: dict[str, Any]) -> No
             raise
 
 
-async def set_policy(api: HubApi, second: str, reason: str) -> None:
+async def set_policy(api: HubApi, second: tuple[str, str], reason: str) -> None:
     """Set a policy by which one kind of goods is always inspected and the others rarely, by two persons."""
     shown = await api.call("GET", "/draws/policy")
     proposed = Policy.parse(shown["text"].encode())
@@ -55,4 +58,5 @@ async def set_policy(api: HubApi, second: str, reason: str) -> None:
     grades = {name: part // SELDOM for name, part in proposed.grades.items()}
     wanted = replace(proposed, rate=RARELY, strata={SEEN_ALWAYS: PARTS}, lanes=lanes, grades=grades, answer_s=30)
     if not shown["in_force"] or shown["text"] != wanted.encode().decode():
-        await api.call("POST", "/draws/policy", {"text": wanted.encode().decode(), "second": second, "reason": reason})
+        vouched = {"second": second[0], "second_password": second[1]}
+        await api.call("POST", "/draws/policy", {"text": wanted.encode().decode(), "reason": reason} | vouched)

@@ -14,7 +14,7 @@ from protocol.crediting.model import Grading, RuleSet
 from protocol.errors import ForbiddenError
 from web import credit_schemas as schemas
 from web import shaping
-from web.guards import ADMINISTRATOR, SUPERVISOR, TRADER, Administrator, Caller, Overseeing, Supervisor, TheHub, Trading
+from web.guards import OVERSEERS, TRADER, Administrator, Caller, Overseeing, Supervisor, TheHub, Trading
 from web.rule_texts import canonical_text
 from web.seconding import second_person
 
@@ -63,10 +63,7 @@ async def get_rules(key: Key, caller: Trading, hub: TheHub) -> schemas.RulesAnsw
 @router.post("/rules", status_code=201, summary="Put a rule set in force")
 async def set_rules(ask: schemas.RulesAsk, request: Request, caller: Administrator, hub: TheHub) -> schemas.SetAnswer:
     """Put a rule set in force from its day on, with a second person's password; days before it keep theirs."""
-    second = await second_person(request, hub, caller, ask.second, ask.second_password)
-    known = await hub.access.person(second)
-    if known is None or known.role not in (SUPERVISOR, ADMINISTRATOR):
-        raise ForbiddenError(f"only for {SUPERVISOR}, {ADMINISTRATOR}", where="second")
+    second = await second_person(request, hub, caller, (ask.second, ask.second_password), OVERSEERS)
     return schemas.SetAnswer(position=await hub.credits.set_rules(canonical_text(ask.text), caller.person, second, ask.reason))
 
 

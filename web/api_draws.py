@@ -2,19 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from hub.app import Hub
 from hub.inspection.draw_shown import Shown, replay_page, show
 from hub.inspection.draws import DrawState
 from protocol.drawing.judging import Act
 from protocol.drawing.policy import Policy
-from protocol.errors import MalformedError, RefusedError
+from protocol.errors import RefusedError
 from protocol.instants import MILLISECOND_NS
 from web import draw_schemas as schemas
 from web import shaping
-from web.guards import Administrator, Anyone, Supervisor, TheHub
+from web.guards import OVERSEERS, Administrator, Anyone, Supervisor, TheHub
+from web.seconding import second_person
 
 router = APIRouter(prefix="/draws", tags=["draws"])
 Number = Annotated[int, Path(ge=1, le=2**53)]
@@ -53,18 +53,18 @@ async def get_policy(caller: Anyone, hub: TheHub) -> schemas.PolicyAnswer:
 
 
 @router.post("/policy", status_code=201, summary="Set the draw policy")
-async def set_policy(ask: schemas.PolicyAsk, caller: Administrator, hub: TheHub) -> schemas.PlaceAnswer:
+async def set_policy(ask: schemas.PolicyAsk, request: Request, caller: Administrator, hub: TheHub) -> schemas.PlaceAnswer:
     """Put a policy in force for draws announced from now on."""
-    await _known(hub, ask.second)
-    position = await hub.draws.set_policy(Policy.parse(ask.text.encode()), caller.person, ask.second, ask.reason)
+    second = await second_person(request, hub, caller, (ask.second, ask.second_password), OVERSEERS)
+    position = await hub.draws.set_policy(Policy.parse(ask.text.encode()), caller.person, second, ask.reason)
     return schemas.PlaceAnswer(position=position)
 
 
 @router.post("/exclusions", status_code=201, summary="Leave a declaration or an inspector out of pools")
-async def exclude(ask: schemas.ExclusionAsk, caller: Supervisor, hub: TheHub) -> schemas.PlaceAnswer:
+async def exclude(ask: schemas.ExclusionAsk, request: Request, caller: Supervisor, hub: TheHub) -> schemas.PlaceAnswer:
     """Leave something out from now on, or take it in again."""
-    await _known(hub, ask.second)
-    position = await hub.draws.exclude(ask.kind, ask.id, caller.person, ask.second, ask.reason, readmit=ask.readmit)
+    second = await second_person(request, hub, caller, (ask.second, ask.second_password), OVERSEERS)
+    position = await hub.draws.exclude(ask.kind, ask.id, caller.person, second, ask.reason, readmit=ask.readmit)
     return schemas.PlaceAnswer(position=position)
 
 
@@ -91,26 +91,19 @@ async def get_bundle(number: Number, caller: Anyone, hub: TheHub) -> Response:
 
 
 @router.post("/{number}/refusals", status_code=201, summary="Let an inspector step back")
-async def refuse(number: Number, ask: schemas.RefusalAsk, caller: Supervisor, hub: TheHub) -> schemas.PlaceAnswer:
+async def refuse(number: Number, ask: schemas.RefusalAsk, request: Request, caller: Supervisor, hub: TheHub) -> schemas.PlaceAnswer:
     """Let an inspector step back from a declaration."""
-    await _known(hub, ask.second)
-    position = await hub.draws.refuse(number, ask.declaration, ask.inspector, caller.person, ask.second, ask.reason)
+    second = await second_person(request, hub, caller, (ask.second, ask.second_password), OVERSEERS)
+    position = await hub.draws.refuse(number, ask.declaration, ask.inspector, caller.person, second, ask.reason)
     return schemas.PlaceAnswer(position=position)
 
 
 @router.post("/{number}/overrides", status_code=201, summary="Override a team")
-async def override(number: Number, ask: schemas.OverrideAsk, caller: Supervisor, hub: TheHub) -> schemas.PlaceAnswer:
+async def override(number: Number, ask: schemas.OverrideAsk, request: Request, caller: Supervisor, hub: TheHub) -> schemas.PlaceAnswer:
     """Put another team in the place of the one that was drawn; it is shown in red for ever."""
-    await _known(hub, ask.second)
-    position = await hub.draws.override(number, ask.declaration, ask.members, caller.person, ask.second, ask.reason)
+    second = await second_person(request, hub, caller, (ask.second, ask.second_password), OVERSEERS)
+    position = await hub.draws.override(number, ask.declaration, ask.members, caller.person, second, ask.reason)
     return schemas.PlaceAnswer(position=position)
-
-
-async def _known(hub: Hub, name: str) -> None:
-    """Refuse a second person who has no login, or may not use it any more."""
-    person = await hub.access.person(name)
-    if person is None or person.disabled:
-        raise MalformedError("is nobody with a login here", where="second")
 
 
 def _draw(one: DrawState) -> schemas.DrawAnswer:

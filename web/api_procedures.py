@@ -22,7 +22,7 @@ from protocol.procedures.model import Procedure
 from protocol.procedures.reading import value_of
 from web import rule_schemas as schemas
 from web.answering import language_of_request, shape_fault
-from web.guards import Anyone, Overseeing, TheHub
+from web.guards import OVERSEERS, Anyone, Overseeing, TheHub
 from web.procedure_words import fault_of
 from web.seconding import second_person
 
@@ -150,7 +150,7 @@ async def withdraw(
     key: Key, version: Number, ask: schemas.WithdrawalAsk, request: Request, caller: Overseeing, hub: TheHub
 ) -> schemas.VersionShape:
     """Take a version out of force, by two persons; what began with it goes on with it."""
-    second = await second_person(request, hub, caller, ask.second, ask.second_password)
+    second = await second_person(request, hub, caller, (ask.second, ask.second_password), OVERSEERS)
     return _version(await hub.procedures.withdraw(key, version, caller.person, second, ask.reason), {})
 
 

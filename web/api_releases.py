@@ -13,8 +13,8 @@ from protocol.errors import ForbiddenError, MalformedError
 from protocol.instants import MILLISECOND_NS
 from web import release_schemas as schemas
 from web.answering import language_of_request
-from web.guards import INSPECTOR, SUPERVISOR, Anyone, Caller, Inspecting, Overseeing, Supervisor, TheHub, address_of
-from web.second_person import second_person
+from web.guards import INSPECTOR, SUPERVISOR, Anyone, Caller, Inspecting, Overseeing, Supervisor, TheHub
+from web.seconding import second_person
 from web.wording import say
 
 router = APIRouter(tags=["releases"])
@@ -123,7 +123,7 @@ async def refuse(number: Number, ask: schemas.ReasonAsk, caller: Supervisor, hub
 @router.post("/declarations/{number}/override", status_code=201, summary="Release goods against the evidence")
 async def override(number: Number, ask: schemas.OverrideAsk, request: Request, caller: Supervisor, hub: TheHub) -> schemas.OutcomeAnswer:
     """Release goods though evidence is missing: two supervisors answer for it, and it is shown in red for ever."""
-    second = await second_person(hub, caller, (ask.second, ask.second_password), address_of(request), SUPERVISOR)
+    second = await second_person(request, hub, caller, (ask.second, ask.second_password), (SUPERVISOR,))
     return _outcome(await hub.releases.override(number, caller.person, second, ask.reason))
 
 

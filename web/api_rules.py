@@ -15,7 +15,7 @@ from hub.inspection.rule_tables import Done, InForce, RuleVersion
 from protocol.expressions import ExpressionError
 from protocol.instants import MILLISECOND_NS
 from web import rule_schemas as schemas
-from web.guards import Anyone, Inspecting, Overseeing, TheHub
+from web.guards import OVERSEERS, Anyone, Inspecting, Overseeing, TheHub
 from web.seconding import second_person
 
 router = APIRouter(tags=["rules"])
@@ -85,7 +85,7 @@ async def withdraw(
     key: Key, version: Version, ask: schemas.WithdrawalAsk, request: Request, caller: Overseeing, hub: TheHub
 ) -> schemas.RuleShape:
     """Take a version out of force, by two persons."""
-    second = await second_person(request, hub, caller, ask.second, ask.second_password)
+    second = await second_person(request, hub, caller, (ask.second, ask.second_password), OVERSEERS)
     return _rule(await hub.rules.withdraw(key, version, caller.person, second, ask.reason), await hub.rules.in_force())
 
 

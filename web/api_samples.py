@@ -10,16 +10,14 @@ from typing import Annotated
 import segno
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from hub.app import Hub
 from hub.inspection.laboratory import Finding, SampleDraft, SampleFact
 from hub.inspection.sampling.shipped import sampling_rules
 from protocol.errors import ForbiddenError, RefusedError
 from web import credit_schemas, shaping
 from web import sample_schemas as schemas
 from web.guards import (
-    ADMINISTRATOR,
+    OVERSEERS,
     PARTNER,
-    SUPERVISOR,
     Administrator,
     Anyone,
     Caller,
@@ -82,7 +80,7 @@ async def get_rules(caller: Anyone, hub: TheHub) -> credit_schemas.RulesAnswer:
 @router.post("/rules", status_code=201, summary="Put rules of sampling in force")
 async def set_rules(ask: credit_schemas.RulesAsk, request: Request, caller: Administrator, hub: TheHub) -> credit_schemas.SetAnswer:
     """Put rules of sampling in force from their day on, with a second person's password."""
-    second = await _second(request, hub, caller, ask.second, ask.second_password)
+    second = await second_person(request, hub, caller, (ask.second, ask.second_password), OVERSEERS)
     position = await hub.laboratory.set_rules(canonical_text(ask.text), caller.person, second, ask.reason)
     return credit_schemas.SetAnswer(position=position)
 
@@ -154,16 +152,8 @@ async def report(number: Number, ask: schemas.ReportAsk, caller: Partnering, hub
 @router.post("/{number}/void", summary="Give a sample up")
 async def void(number: Number, ask: schemas.VoidAsk, request: Request, caller: Supervisor, hub: TheHub) -> schemas.SampleShape:
     """Give a sample up with a second person's password: lost, broken, drawn by mistake."""
-    second = await _second(request, hub, caller, ask.second, ask.second_password)
+    second = await second_person(request, hub, caller, (ask.second, ask.second_password), OVERSEERS)
     return _shape(await hub.laboratory.void(number, caller.person, second, ask.reason))
-
-
-async def _second(request: Request, hub: Hub, caller: Caller, name: str, password: str) -> str:
-    second = await second_person(request, hub, caller, name, password)
-    known = await hub.access.person(second)
-    if known is None or known.role not in (SUPERVISOR, ADMINISTRATOR):
-        raise ForbiddenError(f"only for {SUPERVISOR}, {ADMINISTRATOR}", where="second")
-    return str(second)
 
 
 def _laboratory(caller: Caller) -> str:

@@ -123,7 +123,7 @@ async def _second_person(ask: schemas.PairAsk, request: Request, caller: Caller,
         raise MalformedError("the second person must be another", where="second")
     if not ask.second_password:
         raise MalformedError("a password of the second person is needed", where="second_password")
-    return await second_person(request, hub, caller, ask.second, ask.second_password)
+    return await second_person(request, hub, caller, (ask.second, ask.second_password))
 
 
 @router.delete("/{task}/pairings/{box}/{source}", status_code=202, summary="Unpair a recorder")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from web.schemas import Shape
+from web.schemas import Password, Shape
 
 Code = Annotated[str, Field(pattern=r"^[0-9A-Z]{4,24}$")]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
@@ -194,7 +194,7 @@ class RulesAsk(Shape):
 
     text: Annotated[str, Field(min_length=1, max_length=60_000)]
     second: Person
-    second_password: Annotated[str, Field(min_length=1, max_length=200)]
+    second_password: Password
     reason: Text
 
 

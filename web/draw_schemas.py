@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from web.schemas import Shape
+from web.schemas import Password, Shape
 
 Token = Annotated[str, Field(min_length=1, max_length=64)]
 Person = Annotated[str, Field(min_length=1, max_length=40)]
@@ -85,9 +85,10 @@ class DrawDetail(DrawAnswer):
 
 
 class TwoAsk(Shape):
-    """The second person and the reason of what two persons do."""
+    """The second person, who gives the password here, and the reason of what two persons do."""
 
     second: Person
+    second_password: Password
     reason: Reason
 
 

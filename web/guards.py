@@ -24,6 +24,7 @@ ADMINISTRATOR: Role = "administrator"
 TRADER: Role = "trader"
 PARTNER: Role = "partner"
 ALL_ROLES: tuple[Role, ...] = (SUPERVISOR, INSPECTOR, ADMINISTRATOR)  # the inside ones: others reach only what names them
+OVERSEERS: tuple[Role, ...] = (SUPERVISOR, ADMINISTRATOR)
 CSRF_HEADER = "x-csrf-token"
 _READS = ("GET", "HEAD", "OPTIONS")
 
@@ -156,7 +157,7 @@ Reading = Annotated[Caller, Depends(need_role(*ALL_ROLES, TRADER))]  # records: 
 Anyone = Annotated[Caller, Depends(need_role(*ALL_ROLES))]
 Supervisor = Annotated[Caller, Depends(need_role(SUPERVISOR))]
 Inspecting = Annotated[Caller, Depends(need_role(SUPERVISOR, INSPECTOR))]
-Overseeing = Annotated[Caller, Depends(need_role(SUPERVISOR, ADMINISTRATOR))]
+Overseeing = Annotated[Caller, Depends(need_role(*OVERSEERS))]
 Trading = Annotated[Caller, Depends(need_role(TRADER, SUPERVISOR, ADMINISTRATOR))]
 Holding = Annotated[Caller, Depends(need_role(PARTNER, SUPERVISOR))]  # other authorities' holds
 Exchanging = Annotated[Caller, Depends(need_role(PARTNER, SUPERVISOR, ADMINISTRATOR))]

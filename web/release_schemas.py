@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from web.declaration_schemas import State
-from web.schemas import Shape
+from web.schemas import Password, Shape
 
 Reason = Annotated[str, Field(min_length=1, max_length=1000)]
 Verdict = Literal["pass", "treat", "rectify", "re-inspect", "return", "destroy", "detain", "case"]
@@ -36,7 +36,7 @@ class OverrideAsk(Shape):
 
     reason: Reason
     second: Annotated[str, Field(min_length=1, max_length=40)]
-    second_password: Annotated[str, Field(min_length=1, max_length=200)]
+    second_password: Password
 
 
 class PositionAsk(Shape):

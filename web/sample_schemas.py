@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from web.schemas import Shape
+from web.schemas import Password, Shape
 
 Line = Annotated[str, Field(min_length=1, max_length=200)]
 Note = Annotated[str, Field(max_length=1000)]
@@ -94,7 +94,7 @@ class VoidAsk(Shape):
     """Why a sample is given up, and the second person, who gives the password here."""
 
     second: Annotated[str, Field(min_length=1, max_length=40)]
-    second_password: Annotated[str, Field(min_length=1, max_length=200)]
+    second_password: Password
     reason: Annotated[str, Field(min_length=1, max_length=1000)]
 
 

@@ -14,7 +14,7 @@ from protocol.drawing.published import DrawBundle
 from protocol.trust import Trust
 from tests.browser.test_page_journeys import FLAGS, Desk
 from tests.contracts.test_draws import TWO, drawn, inspectors, policy_for, screen
-from tests.web_parts import open_face
+from tests.web_parts import open_face, password_of
 from web.serving import Listener, serve
 
 pytestmark = pytest.mark.browser
@@ -86,10 +86,14 @@ async def test_a_supervisor_announces_a_draw_and_an_inspector_may_not(desk: Desk
     admin = await enter(desk, "admin", "/draws")
     await expect(admin.locator("form .notice")).to_contain_text("No policy is in force")
     await admin.fill("input[name=second]", "admin")
+    await admin.fill("input[name=second_password]", password_of("admin"))
     await admin.fill("input[name=reason]", "first policy")
     await admin.get_by_role("button", name="Put in force").click()
     await expect(admin.locator(".notice.bad")).to_contain_text("second person")
     await admin.fill("input[name=second]", "chen.min")
+    await admin.get_by_role("button", name="Put in force").click()
+    await expect(admin.locator(".notice.bad")).to_contain_text("name or password is wrong")
+    await admin.fill("input[name=second_password]", password_of("chen.min"))
     await admin.get_by_role("button", name="Put in force").click()
     await expect(admin.locator("form")).to_contain_text("In force for draws announced from now on")
     assert (await hub.draws.policy()) == await hub.draws.proposal()

@@ -18,6 +18,7 @@ S, I, A, T, P = "supervisor", "inspector", "administrator", "trader", "partner" 
 EVERYBODY = (S, I, A)  # inside; who comes from outside reaches nothing that does not name them
 KNOWN = (*EVERYBODY, T, P)
 PUBLIC = ("anonymous", *KNOWN)
+TWO = {"second": "zhou.jun", "second_password": "x", "reason": "x"}
 
 # method, path, who may, body
 TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
@@ -75,18 +76,18 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("POST", "/draws", (S,), {"closes_ms": 1}),
     ("GET", "/draws/page", EVERYBODY, None),
     ("GET", "/draws/policy", EVERYBODY, None),
-    ("POST", "/draws/policy", (A,), {"text": "{}", "second": "chen.min", "reason": "x"}),
-    ("POST", "/draws/exclusions", (S,), {"kind": "inspector", "id": "i-1", "second": "admin", "reason": "x"}),
+    ("POST", "/draws/policy", (A,), {"text": "{}"} | TWO),
+    ("POST", "/draws/exclusions", (S,), {"kind": "inspector", "id": "i-1"} | TWO),
     ("GET", "/draws/{number}", EVERYBODY, None),
     ("GET", "/draws/{number}/bundle", EVERYBODY, None),
-    ("POST", "/draws/{number}/refusals", (S,), {"declaration": "D-1", "inspector": "i-1", "second": "admin", "reason": "x"}),
-    ("POST", "/draws/{number}/overrides", (S,), {"declaration": "D-1", "members": [], "second": "admin", "reason": "x"}),
+    ("POST", "/draws/{number}/refusals", (S,), {"declaration": "D-1", "inspector": "i-1"} | TWO),
+    ("POST", "/draws/{number}/overrides", (S,), {"declaration": "D-1", "members": []} | TWO),
     ("GET", "/desk", (S, A), None),
     ("GET", "/declarations/{number}/gate", EVERYBODY, None),
     ("POST", "/declarations/{number}/evaluation", (S, I), {"verdict": "pass", "reason": "x"}),
     ("POST", "/declarations/{number}/release", (S,), {"reason": "x"}),
     ("POST", "/declarations/{number}/refusal", (S,), {"reason": "x"}),
-    ("POST", "/declarations/{number}/override", (S,), {"reason": "x", "second": "zhou.jun", "second_password": "x"}),
+    ("POST", "/declarations/{number}/override", (S,), TWO),
     ("POST", "/declarations/{number}/recall", (S,), {"reason": "x"}),
     ("POST", "/declarations/{number}/position", (S,), {"bay": "b-1", "reason": "x"}),
     ("GET", "/evidence/{root}", EVERYBODY, None),

@@ -88,7 +88,7 @@ export class DrawPage extends HTMLElement {
       h("p", { class: known.in_force ? "soft" : "notice" }, t(known.in_force ? "draw.policy-in-force" : "draw.policy-shipped")),
       h("p", { class: "soft small" }, t("draw.own-key"), " ", h("code", {}, known.key)),
       h("label", {}, h("span", {}, t("draw.policy-text")), text),
-      h("div", { class: "row align-end" }, h("label", {}, h("span", {}, t("draw.second")), h("input", { name: "second", required: true, maxlength: "40", autocapitalize: "none" })), h("label", { class: "grow" }, h("span", {}, t("draw.reason")), h("input", { name: "reason", required: true, maxlength: "1000" })), h("button", { class: "primary" }, t("draw.set-policy"))),
+      h("div", { class: "row align-end" }, h("label", {}, h("span", {}, t("draw.second")), h("input", { name: "second", required: true, maxlength: "40", autocapitalize: "none", autocomplete: "off" })), h("label", {}, h("span", {}, t("draw.second-password")), h("input", { name: "second_password", type: "password", required: true, autocomplete: "off" })), h("label", { class: "grow" }, h("span", {}, t("draw.reason")), h("input", { name: "reason", required: true, maxlength: "1000" })), h("button", { class: "primary" }, t("draw.set-policy"))),
     );
   }
 
@@ -97,7 +97,7 @@ export class DrawPage extends HTMLElement {
     event.preventDefault();
     const given = values(this.policy);
     void this.act(async () => {
-      await call("POST", "draws/policy", { text: canonical(JSON.parse(given["text"] ?? "")), second: given["second"], reason: given["reason"] });
+      await call("POST", "draws/policy", { text: canonical(JSON.parse(given["text"] ?? "")), second: given["second"], second_password: given["second_password"], reason: given["reason"] });
       await this.drawPolicy();
     });
   }
