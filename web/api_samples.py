@@ -18,6 +18,7 @@ from web import sample_schemas as schemas
 from web.guards import (
     OVERSEERS,
     PARTNER,
+    SUPERVISOR,
     Administrator,
     Anyone,
     Caller,
@@ -124,14 +125,15 @@ async def get_voucher(
 
 @router.post("/{number}/seal", summary="Seal a sample")
 async def seal(number: Number, ask: schemas.SealAsk, caller: Inspecting, hub: TheHub) -> schemas.SampleShape:
-    """Note the number of the seal that was put on."""
-    return _shape(await hub.laboratory.seal(number, caller.person, ask.seal))
+    """Note the number of the seal that was put on, as one on the inspection or a supervisor."""
+    return _shape(await hub.laboratory.seal(number, caller.person, ask.seal, oversees=caller.role == SUPERVISOR))
 
 
 @router.post("/{number}/hand-over", summary="Hand a sample over")
 async def hand_over(number: Number, ask: schemas.HandOverAsk, caller: Inspecting, hub: TheHub) -> schemas.SampleShape:
     """Note whom a sealed sample was handed over to; with the last one the declaration waits for the laboratory."""
-    return _shape(await hub.laboratory.hand_over(number, caller.person, ask.to, ask.note))
+    oversees = caller.role == SUPERVISOR
+    return _shape(await hub.laboratory.hand_over(number, caller.person, ask.to, ask.note, oversees=oversees))
 
 
 @router.post("/{number}/receipt", summary="Confirm that a sample came")

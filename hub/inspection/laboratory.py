@@ -17,6 +17,7 @@ from hub.core import Core
 from hub.inspection import entries
 from hub.inspection.declarations import Declarations
 from hub.inspection.draw_pools import team_of
+from hub.inspection.fieldwork.tables import inspectors_of
 from hub.inspection.rule_sets import SetOfRules, document_on, listed, next_version
 from hub.inspection.sample_plans import plan_of
 from hub.inspection.sample_tables import LabState, act_rows, lab_of, sample_row, samples_of
@@ -121,9 +122,7 @@ class Laboratory:
             state = State(standing_row(connection, declaration)["state"])
             if state not in _DRAWING:
                 raise RefusedError(f"stands at {state}: samples are drawn while it is inspected", where=f"declaration {declaration}")
-            team = team_of(connection, declaration)
-            if team and by not in team:
-                raise RefusedError("is not on this inspection", where=by)
+            _need_on_inspection(connection, declaration, by)
             _need_laboratory(connection, draft.laboratory)
             known = len(samples_of(connection, declaration))
             if known >= MAX_SAMPLES:
@@ -135,13 +134,14 @@ class Laboratory:
 
         return await self._told((await self.core.sequencer.decide_all(decide))[0].record.subject)
 
-    async def seal(self, number: str, by: str, seal: str) -> SampleFact:
-        """Seal a sample, with the number of its seal."""
-        return await self._act(number, "sealed", {"by": by, "seal": _line(seal, "seal")})
+    async def seal(self, number: str, by: str, seal: str, *, oversees: bool = False) -> SampleFact:
+        """Seal a sample, with the number of its seal; raise RefusedError for one not on the inspection, unless they oversee it."""
+        return await self._act(number, "sealed", {"by": by, "seal": _line(seal, "seal")}, on_it=not oversees)
 
-    async def hand_over(self, number: str, by: str, to: str, note: str = "") -> SampleFact:
-        """Hand a sealed sample over, to somebody by name; of the last one the declaration waits for the laboratory."""
-        return await self._act(number, "handed-over", {"by": by, "to": _line(to, "to"), "note": note.strip()[:1000]})
+    async def hand_over(self, number: str, by: str, to: str, note: str = "", *, oversees: bool = False) -> SampleFact:
+        """Hand a sealed sample over, to somebody by name; of the last one the declaration waits for the laboratory. Raises as `seal`."""
+        words = {"by": by, "to": _line(to, "to"), "note": note.strip()[:1000]}
+        return await self._act(number, "handed-over", words, on_it=not oversees)
 
     async def void(self, number: str, by: str, second: str, reason: str) -> SampleFact:
         """Give a sample up, by two persons: lost, broken, drawn by mistake. Raises RefusedError once it is reported on."""
@@ -177,12 +177,15 @@ class Laboratory:
         words: dict[str, Any],
         *,
         laboratory: str | None = None,
+        on_it: bool = False,
         **found: Any,  # noqa: ANN401 - fields of the record
     ) -> SampleFact:
         sheet = make_sheet(words, os.urandom(SALT_BYTES))
 
         def decide(connection: Connection, _size: int) -> list[tuple[str, Body]]:
             row = sample_row(connection, number)
+            if on_it:
+                _need_on_inspection(connection, row["declaration"], words["by"])
             _check_act(row, act, laboratory)
             keep(connection, sheet)
             record: Body = Sample(act, row["declaration"], sheet.commitment, **found)
@@ -267,6 +270,13 @@ def _steps(connection: Connection, declaration: str, changed: Mapping[str, str])
         keep(connection, sheet)
         found.append((declaration, Step(to, sheet.commitment, RULE)))
     return found
+
+
+def _need_on_inspection(connection: Connection, declaration: str, by: str) -> None:
+    """Check that somebody was drawn for an inspection or took it over; raise RefusedError. Where nobody is on it anybody may act."""
+    people = inspectors_of(connection, declaration) | set(team_of(connection, declaration))
+    if people and by not in people:
+        raise RefusedError("is not on this inspection", where=by)
 
 
 def _check_act(row: RowMapping, act: Act, laboratory: str | None) -> None:

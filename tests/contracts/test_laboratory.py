@@ -19,6 +19,7 @@ from protocol.errors import RefusedError
 from storage.keys import create_ed25519
 from storage.schema import declaration_steps as steps
 from tests.contracts.test_draws import TWO, drawn, inspectors, policy_for, screen
+from tests.fieldwork_parts import BAY, ground, lead_and_assistant, settings
 from tests.hub_parts import running_hub, settings_for, settled
 from tests.inspection_parts import arriving_soon
 
@@ -189,6 +190,31 @@ async def test_the_plan_is_kept_with_the_selection_and_an_amendment_changes_noth
             await hub.declarations.step(number, step, {}, rule="test/1")
         await hub.references.put("partner", LAB, {"name": "技术中心", "role": "laboratory"}, "admin", "listed")
         await hub.laboratory.draw(number, DRAFT, "sun.yan")
+
+
+async def test_samples_are_taken_by_who_is_on_the_inspection_also_by_who_took_it_over(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    async with ground(settings(tmp_path), create_ed25519(tmp_path / "keys" / "log.key")) as site:
+        lab, number = site.hub.laboratory, site.number
+        await site.hub.references.put("partner", LAB, {"name": "技术中心", "role": "laboratory"}, "admin", "listed")
+        await site.hub.references.put("inspector", "wu.di", {"display": "wu.di", "qualifications": ["fruit"]}, "admin", "listed")
+        task = (await site.hub.dispatch.dispatch(number, BAY, "chen.min")).task
+        for step in ON_SITE[3:]:
+            await site.hub.declarations.step(number, step, {}, rule="test/1")
+        lead, assistant = await lead_and_assistant(site)
+        with pytest.raises(RefusedError, match="not on this inspection"):
+            await lab.draw(number, DRAFT, "wu.di")
+        await (await site.phone(lead)).act(task, "hand-over", {"to": "wu.di", "reason": "ill"})
+        sample, other = (await lab.draw(number, DRAFT, "wu.di")).number, (await lab.draw(number, DRAFT, assistant)).number
+        with pytest.raises(RefusedError, match="not on this inspection"):
+            await lab.seal(sample, "sun.yan", "S-1")
+        await lab.seal(sample, "wu.di", "S-1")
+        with pytest.raises(RefusedError, match="not on this inspection"):
+            await lab.hand_over(sample, "chen.min", "driver Sun")
+        await lab.hand_over(sample, lead, "driver Sun")
+        await lab.seal(other, "chen.min", "S-2", oversees=True)
+        assert (await lab.hand_over(other, "chen.min", "driver Sun", oversees=True)).state == "handed-over"
+        assert await state_of(site.hub, number) is State.LAB_PENDING
 
 
 async def test_earlier_verdicts_decide_what_the_next_consignment_is_tested_for(hub: Hub) -> None:
