@@ -70,8 +70,8 @@ class Checklist:
 
     def __post_init__(self) -> None:
         self._draw = random.Random(f"checklist {self.seed} {self.style}")  # noqa: S311 - repeatable by seed, no secret
-        if self.style == "dishonestly":
-            self.phone.ahead_ms = BACK_MS
+        self.phone.ahead_ms = BACK_MS if self.style == "dishonestly" else 0
+        if self.phone.ahead_ms:
             self._deed("clock set back")
 
     @property

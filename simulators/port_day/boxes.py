@@ -57,11 +57,8 @@ class DayBox:
             await self.hub.ingest.accept(self.box, answer)
 
     def start(self, source: str) -> None:
-        """Begin to record a source, under a session key that holds."""
+        """Begin to record a source."""
         self._tick()
-        if self.memory.at().mono_ns > self.certified_ns + SESSION_NS // 2:
-            self.memory.certify()
-            self.certified_ns = self.memory.at().mono_ns
         reason = "configured" if source.startswith("cam") else "claimed"
         self.memory.write(
             kinds.Recording("started", reason, _way(source), self.memory.numbers.get(source, 0)), StreamId.of(self.box, source)
@@ -118,8 +115,12 @@ class DayBox:
                 await settle(self.hub)  # each has a record of its own, whatever the machine's pace
 
     def _tick(self) -> None:
+        """Bring the box's clock up to the stage's, and keep its session key in force."""
         self.clock.pass_s(0.001)
         self.memory.port.now_ns = self.clock.wall_ns
+        if self.memory.at().mono_ns > self.certified_ns + SESSION_NS // 2:  # in good time before the session key ends
+            self.certified_ns = self.memory.at().mono_ns
+            self.memory.certify()
 
 
 def _way(source: str) -> Literal["rtsp", "whip"]:

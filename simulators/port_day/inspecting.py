@@ -40,6 +40,7 @@ class Inspection:
     style: Style = "well"
     sampled: bool = False
     unfilmed: bool = False
+    begun: bool = False
     mended: int = 0  # checklists that were completed after the meter showed what was forgotten
     tasks: list[TaskFacts] = field(default_factory=list)
     checklists: list[Checklist] = field(default_factory=list)
@@ -104,6 +105,7 @@ class Inspection:
             self.box.start(RECORDER)
         await self.box.hand_over()
         await hub.pairings.pair(self.tasks[0].task, self.recorder, lead)
+        self.begun = True
         await self._settle()
 
     async def work(self, task: TaskFacts) -> AsyncIterator[float]:
@@ -144,19 +146,20 @@ class Inspection:
         return [one.key for one in found if one.what == "item"]
 
     async def finish(self) -> None:
-        """End the pairing and the tasks."""
-        hub, stage = self.port.stage.hub, self.port.stage
-        stage.clock.pass_s(5)
+        """End the work."""
+        self.port.stage.clock.pass_s(5)
         await self.box.cut()
-        await hub.pairings.unpair(self.tasks[0].task, self.recorder, self.tasks[0].inspectors[0])
-        await self._settle()
-        for task in self.tasks:
-            await hub.tasks.end(task.task, SUPERVISOR)
-        await self._settle()
         await self.leave()
 
     async def leave(self) -> None:
-        """End filming, whatever happened."""
+        """End pairing, tasks and filming, whatever happened: goods may be withdrawn in the middle of it."""
+        hub = self.port.stage.hub
+        if self.begun:
+            self.begun = False
+            await hub.pairings.unpair(self.tasks[0].task, self.recorder, self.tasks[0].inspectors[0])
+            await self._settle()
+        for task in self.tasks:
+            await hub.tasks.end(task.task, SUPERVISOR)
         for source in list(self.box.recording):
             await self.box.stop(source)
         await self._settle()
