@@ -8,10 +8,12 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 
+from hub.app import Hub
 from hub.inspection.credit import CreditDraft, CreditFact, Standing
 from hub.inspection.credit_tables import Grades
 from protocol.crediting.model import Grading, RuleSet
-from protocol.errors import ForbiddenError
+from protocol.drawing.policy import Policy
+from protocol.errors import ForbiddenError, RefusedError
 from web import credit_schemas as schemas
 from web import shaping
 from web.guards import OVERSEERS, TRADER, Administrator, Caller, Overseeing, Supervisor, TheHub, Trading
@@ -33,9 +35,11 @@ async def list_enterprises(
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
 ) -> schemas.EnterprisesAnswer:
     """Give enterprises by code, with today's grades and open appeals."""
-    found = await hub.credits.list(search, after, limit)
+    found, policy = await hub.credits.list(search, after, limit), await _policy(hub)
     rows = [
-        schemas.EnterpriseShape(enterprise=one.enterprise, name=one.name, grades=_grades(one.grades), events=one.events, open=one.open)
+        schemas.EnterpriseShape(
+            enterprise=one.enterprise, name=one.name, grades=_grades(one.grades, policy), events=one.events, open=one.open
+        )
         for one in found
     ]
     return schemas.EnterprisesAnswer(day=hub.credits.today(), enterprises=rows)
@@ -78,7 +82,7 @@ async def get_credit(
     """Give grades with their reckoning, and what is on record; a trader sees its own enterprise."""
     _need_own(caller, enterprise)
     found = await hub.credits.get(enterprise, on, as_known=as_known)
-    return _answer(found, caller, as_known=as_known)
+    return _answer(found, caller, await _policy(hub) if on is None else None, as_known=as_known)
 
 
 @router.post("/{enterprise}/events", status_code=201, summary="Put an event on record")
@@ -110,7 +114,14 @@ def _need_own(caller: Caller, enterprise: str) -> None:
         raise ForbiddenError("not your enterprise", where=f"enterprise {enterprise}")
 
 
-def _grades(one: Grades) -> schemas.GradesShape:
+async def _policy(hub: Hub) -> Policy | None:
+    try:
+        return await hub.draws.policy()
+    except RefusedError:
+        return None
+
+
+def _grades(one: Grades, policy: Policy | None) -> schemas.GradesShape:
     return schemas.GradesShape(
         ciq=one.ciq,
         customs=one.customs,
@@ -118,11 +129,12 @@ def _grades(one: Grades) -> schemas.GradesShape:
         joint_list=one.joint_list,
         direct=one.direct,
         rate_percent=one.rate_percent,
+        draw_adds=None if policy is None else policy.grades.get(one.draw, max(policy.grades.values())),
         rules=list(one.rules),
     )
 
 
-def _answer(found: Standing, caller: Caller, *, as_known: bool) -> schemas.CreditAnswer:
+def _answer(found: Standing, caller: Caller, policy: Policy | None, *, as_known: bool) -> schemas.CreditAnswer:
     words: dict[str, tuple[str, str]] = {}
     for rules in reversed(tuple(found.rules.values())):
         words |= {one.key: (one.zh, one.en) for one in rules.items.values()}
@@ -134,7 +146,7 @@ def _answer(found: Standing, caller: Caller, *, as_known: bool) -> schemas.Credi
         name=found.name,
         day=found.day,
         as_known=as_known,
-        grades=_grades(found.grades),
+        grades=_grades(found.grades, policy),
         gradings={key: _grading(one, found.rules[key]) for key, one in found.gradings.items()},
         events=[_event(one, caller) for one in reversed(found.facts)],
         words=[schemas.WordShape(key=key, zh=zh, en=en) for key, (zh, en) in sorted(words.items())],

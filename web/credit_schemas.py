@@ -20,7 +20,10 @@ class GradesShape(Shape):
     draw: str
     joint_list: bool
     direct: bool = Field(description="whether release without a check is open to it")
-    rate_percent: int = Field(description="of the usual rate of checks")
+    rate_percent: int = Field(description="of the usual rate of checks, as the rule set aims at; no draw reckons with it")
+    draw_adds: int | None = Field(
+        description="what the draw policy in force adds for `draw`, in parts of 10^9; null without one, or of a past day"
+    )
     rules: list[str]
 
 

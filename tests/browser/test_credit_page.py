@@ -7,7 +7,10 @@ import pytest
 from playwright.async_api import FilePayload, Page, async_playwright, expect
 
 from hub.inspection.credit import CreditDraft
+from protocol.drawing.policy import PARTS
+from storage.keys import create_ed25519
 from tests.browser.test_page_journeys import FLAGS, Desk
+from tests.contracts.test_draws import TWO, policy_for
 from tests.contracts.test_laboratory import on_site
 from tests.web_parts import open_face, password_of
 from web.serving import Listener, serve
@@ -20,7 +23,8 @@ REPORT = FilePayload(name="report.pdf", mimeType="application/pdf", buffer=b"%PD
 
 @pytest.fixture
 async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
-    async with open_face(tmp_path) as face, async_playwright() as playwright:
+    (tmp_path / "keys").mkdir()
+    async with open_face(tmp_path, create_ed25519(tmp_path / "keys" / "log.key")) as face, async_playwright() as playwright:
         serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
         browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
         found = Desk(serving.url, face, browser, [])
@@ -44,7 +48,7 @@ async def test_an_event_an_appeal_and_a_second_persons_decision(desk: Desk) -> N
     await desk.face.hub.credits.add(CreditDraft(FIRM, "registered", "entered", day="2020-01-01"), "zhou.jun")
     page = await enter(desk, "chen.min", "/credit")
     row = page.locator("tbody tr", has_text=FIRM)
-    await expect(row).to_contain_text("checked at 100 % of the usual rate")
+    await expect(row).to_contain_text("in draws grade B")
     await row.get_by_role("link").focus()
     await page.keyboard.press("Enter")
     ciq = page.get_by_role("region", name="Inspection and quarantine")
@@ -80,6 +84,23 @@ async def test_an_event_an_appeal_and_a_second_persons_decision(desk: Desk) -> N
     await second.get_by_label("as was known then").check()
     await second.get_by_role("button", name="Show").click()
     await expect(second.locator("main")).to_contain_text("Nothing is on record.")
+
+
+async def test_the_page_says_what_a_draw_reckons_with(desk: Desk) -> None:
+    hub = desk.face.hub
+    for item in ("registered", "false-declaration"):
+        await hub.credits.add(CreditDraft(FIRM, item, "entered", day="2020-01-01" if item == "registered" else None), "zhou.jun")
+    page = await enter(desk, "shen.mao", "/credit", width=360)
+    await expect(page.locator(".verdict")).to_contain_text("in draws grade C")
+    await expect(page.locator("main")).to_contain_text("No draw policy is in force.")
+    await hub.draws.set_policy(await policy_for(hub, grades={"A": 0, "C": PARTS // 8}), *TWO)
+    await page.reload()
+    await expect(page.locator(".verdict")).to_contain_text("in draws grade C: a chance of 12.5 % is added")
+    await expect(page.locator("main")).to_contain_text("aim at 200 % of the usual rate of checks; no draw reckons with that figure")
+    await page.locator("summary", has_text="Appeal").first.click()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await page.click("#language")
+    await expect(page.locator(".verdict")).to_contain_text("抽取时按 C 级，另加 12.5% 的概率")
 
 
 async def test_a_sample_is_drawn_sealed_received_and_reported_on(desk: Desk) -> None:

@@ -5,7 +5,7 @@ import { component, fill, h, values } from "./dom.js";
 import { RuleSetCard } from "./rule-set-card.js";
 import { language, moment, t } from "./words.js";
 
-/** @typedef {{ciq: string, customs: string, draw: string, joint_list: boolean, direct: boolean, rate_percent: number, rules: string[]}} Grades */
+/** @typedef {{ciq: string, customs: string, draw: string, joint_list: boolean, direct: boolean, rate_percent: number, draw_adds: number | null, rules: string[]}} Grades */
 /** @typedef {{enterprise: string, name: string | null, grades: Grades, events: number, open: number}} Row */
 /** @typedef {{kind: string, key: string, grade: string, figures: Record<string, number>}} Part */
 /** @typedef {{rules: string, verified: boolean, zh: string, en: string, grade: string, grade_zh: string, grade_en: string, points: number | null, parts: Part[], counted: {id: string, item: string, points: number, cycle: string}[], left: {id: string, why: string}[], sanction_zh: string, sanction_en: string}} Grading */
@@ -138,7 +138,7 @@ export class CreditPage extends HTMLElement {
 
   /** @param {Grades} grades */
   follows(grades) {
-    const words = [t("credit.rate", { percent: grades.rate_percent }), !grades.direct && t("credit.no-direct"), grades.joint_list && t("credit.joint")];
+    const words = [grades.draw_adds === null ? t("credit.draw-as", { grade: grades.draw }) : t("credit.draw-adds", { grade: grades.draw, percent: grades.draw_adds / 1e7 }), !grades.direct && t("credit.no-direct"), grades.joint_list && t("credit.joint")];
     return words.filter(Boolean).join(t("app.comma"));
   }
 
@@ -157,6 +157,7 @@ export class CreditPage extends HTMLElement {
       this.body,
       this.dayForm(credit),
       h("div", { class: "verdict", "data-state": credit.grades.direct ? "verified" : "failed" }, h("strong", {}, t(this.on ? "credit.then" : "credit.now")), h("span", {}, this.follows(credit.grades))),
+      h("p", { class: "soft small" }, t("credit.rate-about", { percent: credit.grades.rate_percent }), " ", credit.grades.draw_adds === null && t(this.on ? "credit.draw-then" : "credit.draw-none")),
       h("div", { class: "cards" }, ...Object.entries(credit.gradings).map(([key, grading]) => this.grading(key, grading, credit))),
       h("section", { class: "card" }, h("h2", {}, t("credit.on-record")), credit.events.length ? h("ul", {}, ...credit.events.map((one) => this.event(one, credit, upheld.has(one.position)))) : h("p", { class: "soft" }, t("credit.nothing"))),
       mayBe("supervisor") && this.addForm(enterprise),
