@@ -185,6 +185,7 @@ def test_a_cosignature_that_does_not_hold_is_no_cosignature_left_out() -> None:
         f"witness Z {LOG_KEY.vkey()}", f"log {vkey('X1')}", "witness Z not-a-key", f"witness Z {cosigner('z', LOG.public).vkey()}",
         f"log {LOG_KEY.vkey()}", "witness Z\x01 x", "\r",
     ],
+    ids=lambda line: line.split("+")[0],  # keys are other ones in each process
 )  # fmt: skip
 def test_a_policy_that_says_something_else_is_refused(line: str) -> None:
     base = f"log {LOG_KEY.vkey()}\nwitness X1 {vkey('X1')}\nwitness X2 {vkey('X2')}\n"
