@@ -150,6 +150,14 @@ async def test_verdicts_lead_to_their_steps_and_tell_the_port(hub: Hub) -> None:
     ).events[0].outcome == "applied"
 
 
+async def test_what_misses_a_record_is_inspected_again_not_failed(hub: Hub) -> None:
+    await stand(hub, [NUMBER], TO_INSPECTING)
+    await lose(hub, NUMBER)
+    with pytest.raises(RefusedError, match="missing"):
+        await hub.releases.evaluate(NUMBER, "return", LI, "no film of the opening")
+    assert (await hub.releases.evaluate(NUMBER, "re-inspect", LI, "no film of the opening")).state is State.RE_INSPECT
+
+
 async def test_two_persons_answer_for_a_release_against_the_evidence(hub: Hub) -> None:
     await stand(hub, [NUMBER], TO_INSPECTING)
     await lose(hub, NUMBER)

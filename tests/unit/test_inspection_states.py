@@ -89,6 +89,15 @@ def test_an_amendment_never_unselects(now: Standing) -> None:
         assert then is State.LODGED
 
 
+@pytest.mark.parametrize("state", [State.INSPECTING, State.LAB_PENDING])
+def test_what_cannot_be_judged_for_want_of_records_is_inspected_again(state: State) -> None:
+    now = Standing(state, selected=True, held=True, missing=("opening/video",))
+    for verdict in (State.PASSED, State.FAILED):
+        with pytest.raises(RefusedError, match="opening/video is missing"):
+            check_step(now, verdict, "li")
+    check_step(now, State.RE_INSPECT, "li")
+
+
 def test_reasons_name_everything_at_once() -> None:
     now = Standing(State.PASSED, True, True, frozenset({"customs"}), ("seal photo",), frozenset({"li"}), verdict=State.FAILED)
     assert obstacles(now, State.RELEASE_APPROVED, "li") == [

@@ -122,7 +122,7 @@ class Acts:
         except _KnownError:
             return await self.core.database.read(lambda connection: _taken(connection, act.id))
         if ahead_ms[0] is not None:
-            what = f"its clock is {abs(ahead_ms[0]) // 1000} s {'ahead of' if ahead_ms[0] > 0 else 'behind'} the hub's"
+            what = f"its clock is more than two minutes {'ahead of' if ahead_ms[0] > 0 else 'behind'} the hub's"  # one alarm, counted
             await self.core.alarms.ring("phone clock wrong", task, f"key {sent.key_id[:16]}: {what}")
         self.core.events.tell("work", task=task, act=act.id, kind=act.kind)
         return Taken(act.id, signed.record.position, signed.record.at.wall_ns)
