@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fastapi import FastAPI, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import HTMLResponse
 
 PAGES = ("/work", "/work/{task}")
 WORKER = "/work-worker.js"
@@ -49,15 +49,21 @@ def worker_text(static: Path) -> str:
     return f"self.SHELL = {json.dumps(shell)};\n{(static / 'work/worker.js').read_text()}"
 
 
+def page_text(static: Path) -> str:
+    """Give the page; it names all its modules at once, so that a first visit does not find them import by import."""
+    links = "\n".join(f'<link rel="modulepreload" href="/static/{name}">' for name in modules(static))
+    return (static / "work/work.html").read_text().replace("<!-- modules -->", links)
+
+
 def add_phone(app: FastAPI, static: Path) -> None:
     """Add the page's routes."""
 
-    async def page() -> FileResponse:
-        return FileResponse(static / "work/work.html", headers={"Cache-Control": "no-cache", "Permissions-Policy": _RIGHTS})
+    async def page() -> HTMLResponse:
+        return HTMLResponse(page_text(static), headers={"Cache-Control": "no-cache", "Permissions-Policy": _RIGHTS})
 
     async def worker() -> Response:
         return Response(worker_text(static), media_type="text/javascript; charset=utf-8", headers={"Cache-Control": "no-cache"})
 
     for path in PAGES:
-        app.add_api_route(path, page, include_in_schema=False, response_class=FileResponse)
+        app.add_api_route(path, page, include_in_schema=False, response_class=HTMLResponse)
     app.add_api_route(WORKER, worker, include_in_schema=False, response_class=Response)

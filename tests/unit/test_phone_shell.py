@@ -9,7 +9,7 @@ import httpx
 from fastapi import FastAPI
 
 from web.browser_app import STATIC
-from web.phone_shell import PAGES, WORKER, add_phone, modules, worker_text
+from web.phone_shell import PAGES, WORKER, add_phone, modules, page_text, worker_text
 
 
 def shell_of(text: str) -> dict[str, object]:
@@ -28,6 +28,12 @@ def test_the_worker_keeps_every_file_that_the_page_is_made_of() -> None:
     assert mine <= set(files), "a module of the page that nothing imports"
     assert all((STATIC / str(name).removeprefix("/static/")).is_file() for name in files)
     assert "/static/live-tile.js" in files and "/static/live-wall.js" not in files
+
+
+def test_the_page_names_all_its_modules_at_once() -> None:
+    text = page_text(STATIC)
+    assert re.findall(r'rel="modulepreload" href="/static/([^"]+)"', text) == list(modules(STATIC))
+    assert text.index("modulepreload") < text.index("</head>")
 
 
 def test_any_change_of_any_file_is_another_version(tmp_path: Path) -> None:
