@@ -2,7 +2,7 @@
 // the phone keeps, so that it is there at once with no network; the hub is asked meanwhile.
 import "../login-form.js";
 import "../log-pin.js";
-import { call, remember, whoami } from "../api.js";
+import { call, Refusal, remember, whoami } from "../api.js";
 import { fill, h } from "../dom.js";
 import { loadWords, t } from "../words.js";
 import { Outbox } from "./outbox.js";
@@ -17,6 +17,7 @@ import { UnsafeList } from "./unsafe-list.js";
 /** @typedef {{store: import("./store.js").Store, outbox: Outbox, session: Session}} Phone */
 
 const PERSON = "portwitness.work.person";
+const LEFT = "portwitness.work.left"; // somebody who left, until the hub has ended the session
 const WORKER = "/work-worker.js";
 
 class WorkApp extends HTMLElement {
@@ -44,9 +45,10 @@ class WorkApp extends HTMLElement {
 
   async begin() {
     await loadWords();
+    await this.endLeft();
     const known = JSON.parse(localStorage.getItem(PERSON) ?? "null");
     if (known) return this.enter(known);
-    const session = await call("GET", "session").catch(() => null);
+    const session = localStorage.getItem(LEFT) ? null : await call("GET", "session").catch(() => null);
     if (session) await this.enter(session);
     else this.logIn();
   }
@@ -59,6 +61,7 @@ class WorkApp extends HTMLElement {
     remember(session);
     if (session.role !== "inspector") return this.refuse(t("app.forbidden"));
     localStorage.setItem(PERSON, JSON.stringify(session));
+    localStorage.removeItem(LEFT); // by a new login, or ended before
     const store = await openStore(session.person).catch(() => null);
     if (!store || !globalThis.crypto?.subtle) return this.refuse(t("work.cannot-keep"));
     const outbox = new Outbox(store);
@@ -67,6 +70,15 @@ class WorkApp extends HTMLElement {
     outbox.addEventListener("login", () => this.offerLogin());
     outbox.start();
     this.draw();
+  }
+
+  /** End a login that was left with no network: who takes the phone next is not the one before. */
+  async endLeft() {
+    const left = localStorage.getItem(LEFT);
+    if (!left) return;
+    const gone = await endSession(left).catch((error) => error instanceof Refusal && error.status === 401);
+    remember(null);
+    if (gone) localStorage.removeItem(LEFT);
   }
 
   /** Only inspectors work here, and nobody without a place to keep things and a key to sign with. @param {string} why */
@@ -131,7 +143,8 @@ class WorkApp extends HTMLElement {
   }
 
   async leave() {
-    await call("DELETE", "session").catch(() => null);
+    localStorage.setItem(LEFT, whoami()?.person ?? "");
+    await this.endLeft();
     this.phone?.outbox.stop();
     this.phone?.store.close();
     this.phone = null;
@@ -155,6 +168,15 @@ class WorkApp extends HTMLElement {
 
 /** @type {Record<string, string>} */
 const SIGNS = { tasks: "▤", safe: "⇪", person: "☺", list: "☑", missing: "◔", files: "⇪", sign: "✍", more: "⋯" };
+
+/** @param {string} person */
+async function endSession(person) {
+  const session = await call("GET", "session");
+  if (session.person !== person) return true; // somebody else logged in meanwhile
+  remember(session);
+  await call("DELETE", "session");
+  return true;
+}
 
 /** Have the browser keep the page, and say when a newer one is there. @param {() => void} told */
 async function keepShell(told) {
