@@ -61,7 +61,7 @@ async def get_content(sha256: str, caller: Sending, hub: TheHub) -> FileResponse
     state, path = await hub.files.open(seen.sha256, None if caller.role in ALL_ROLES else owner_of(caller))
     kind = await asyncio.to_thread(_media_type, path)
     shown = "inline" if kind.startswith(("image/", "audio/", "video/")) else "attachment"
-    headers = {"Cache-Control": "private, max-age=3600, immutable", "ETag": f'"{sha256}"'}
+    headers = {"Cache-Control": "private, max-age=3600, immutable", "Vary": "Cookie, Authorization", "ETag": f'"{sha256}"'}
     return FileResponse(path, media_type=kind, filename=state.name, content_disposition_type=shown, headers=headers)
 
 
