@@ -3,12 +3,14 @@
 Guarantees: a fold of the records below a size of the log, each by an index; the versions named are those in force then.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from hub.inspection.sheets import said
+from hub.inspection.states import Standing, State, after_amendment
 from storage.schema import declaration_steps, draw_policies, tasks
 
 
@@ -43,7 +45,7 @@ def stood(connection: Connection, task: str | None, declaration: str | None, siz
     versions = [row.version for row in rows if row.version is not None]
     return Stood(
         declaration,
-        None if newest is None else _state(newest),
+        _state(rows),
         versions[-1] if versions else None,
         None if newest is None else newest.wall_ns,
         None if newest is None else newest.rule,
@@ -59,9 +61,16 @@ def _steps(connection: Connection, declaration: str, size: int) -> list[Row[Any]
     return list(connection.execute(select(declaration_steps).where(*mine).order_by(declaration_steps.c.position)).all())
 
 
-def _state(row: Row[Any]) -> str:
-    """Give the state after a record: an amendment before selection brings a declaration back to lodged, later it changes none."""
-    return {"lodged": "lodged", "amended": "lodged", "withdrawn": "withdrawn"}.get(row.act, str(row.act))
+def _state(rows: Sequence[Row[Any]]) -> str | None:
+    """Give the state after some records: an amendment goes by the guards' own rule, and never un-selects."""
+    state, selected = None, False
+    for row in rows:
+        if row.act == "amended" and state is not None:
+            state = after_amendment(Standing(state, selected=selected))
+        elif row.kind != "hold":
+            state = State(row.act)
+        selected = selected or state is State.SELECTED
+    return None if state is None else state.value
 
 
 def _holds(rows: list[Row[Any]]) -> tuple[str, ...]:
