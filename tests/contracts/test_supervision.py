@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, delete, insert, update
 
 from hub.app import Hub
 from hub.check import check_hub
 from hub.inspection.supervision.second_looks import check_rounds
 from hub.tasks import TaskDraft
 from protocol.errors import ForbiddenError, MalformedError, RefusedError
+from storage.fieldwork_schema import inspection_tasks, task_people
 from storage.keys import create_ed25519
 from storage.schema import second_rounds, sheets
 from tests.contracts.test_draws import TWO, drawn, policy_for, screen
@@ -132,6 +133,18 @@ async def test_a_second_look_is_given_to_somebody_who_was_not_there(hub: Hub) ->
     with pytest.raises(RefusedError, match="was not drawn"):
         await hub.second_looks.assign("T-77", "sun.yan", "chen.min")
     assert (await hub.second_looks.assign(TASK, "sun.yan", "chen.min")).to == "sun.yan"
+    joined = {"task": TASK, "person": "sun.yan"}
+    await hub.core.database.write(lambda connection: connection.execute(insert(task_people).values(joined)))
+    with pytest.raises(RefusedError, match="was on the inspection"):  # it was handed over since
+        await hub.second_looks.find(TASK, "confirmed", "all as I said myself", "sun.yan")
+    await hub.core.database.write(lambda connection: connection.execute(delete(task_people)))
+    sibling = {"position": 1, "declaration": "D-1", "procedure": "fruit", "sha256": bytes(32)}
+    await hub.tasks.open(TaskDraft(task="T-1.2", title="wood", inspectors=("he.jun",)), "chen.min")
+    rows = [sibling | {"task": name} for name in (TASK, "T-1.2")]
+    await hub.core.database.write(lambda connection: connection.execute(insert(inspection_tasks).values(rows)))
+    with pytest.raises(RefusedError, match="was on the inspection"):  # on the other task of the same goods
+        await hub.second_looks.assign(TASK, "he.jun", "chen.min")
+    await hub.core.database.write(lambda connection: connection.execute(delete(inspection_tasks)))
     with pytest.raises(RefusedError, match="not given to you"):
         await hub.second_looks.find(TASK, "confirmed", "all as said", "chen.min")
     look = await hub.second_looks.find(TASK, "findings", "the seal is another", "sun.yan")

@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 from sqlalchemy import Connection, Row, func, select
 
 from hub.core import Core
+from hub.inspection.fieldwork.tables import inspectors_of
 from hub.inspection.sheets import keep, said
 from hub.inspection.supervision.tables import MAX_LISTED, people_of
 from hub.sequencer import Publication
@@ -25,6 +26,7 @@ from protocol.inspection_kinds import DrawResult
 from protocol.records import read_again
 from protocol.sheets import SALT_BYTES, make_sheet
 from protocol.supervision_kinds import SecondLook, SecondRound
+from storage.fieldwork_schema import inspection_tasks
 from storage.logs import port_entries
 from storage.schema import draws, second_looks, second_rounds, tasks
 
@@ -94,8 +96,7 @@ class SecondLooks:
         def decide(connection: Connection, _size: int) -> tuple[str, SecondLook]:
             if _open(connection, task).found_at is not None:
                 raise RefusedError("was looked at again already", where=f"task {task}")
-            if to in people_of(connection, task):
-                raise RefusedError(f"{to} was on the inspection: somebody else must look again", where=f"task {task}")
+            _need_stranger(connection, task, to)
             keep(connection, sheet)
             return task, SecondLook("assigned", sheet.commitment)
 
@@ -114,6 +115,7 @@ class SecondLooks:
             given = {} if row.assigned_sheet is None else said(connection, bytes(row.assigned_sheet)) or {}
             if given.get("to") != by:
                 raise RefusedError("this second look is not given to you", where=f"task {task}")
+            _need_stranger(connection, task, by)  # it may have been handed over since
             keep(connection, sheet)
             return task, SecondLook("found", sheet.commitment, outcome)
 
@@ -191,6 +193,14 @@ def _decide(connection: Connection, number: int) -> tuple[str, SecondRound]:
     if not pool:
         raise _NothingError("no task ended before it", where=row.name)
     return row.name, make_round(number, bytes(row.seed), pool, DEFAULT_PARTS)
+
+
+def _need_stranger(connection: Connection, task: str, person: str) -> None:
+    """Refuse somebody who is or was on a task, or on another one of the same inspection."""
+    number = connection.execute(select(inspection_tasks.c.declaration).where(inspection_tasks.c.task == task)).scalar()
+    there = people_of(connection, task) | (frozenset() if number is None else inspectors_of(connection, number))
+    if person in there:
+        raise RefusedError(f"{person} was on the inspection: somebody else must look again", where=f"task {task}")
 
 
 def _open(connection: Connection, task: str) -> Row[Any]:
