@@ -185,6 +185,17 @@ class Access:
 
         await self._write(end)
 
+    async def end_sessions(self, name: str, by: str, *, keep: bytes = b"") -> None:
+        """End a person's sessions, but for one (by its key): what was lost or stolen is logged in no more. Raises RefusedError."""
+
+        def put(connection: Connection) -> None:
+            person = _known_person(connection, name)
+            mine = (logins.c.person == person.name, logins.c.token != keep)
+            if connection.execute(delete(logins).where(*mine)).rowcount:
+                self._record(connection, person.name, "sessions ended", by=by)
+
+        await self._write(put)
+
     # ------------------------------------------------------------------------------------------------ people
 
     async def people(self) -> list[Person]:

@@ -68,6 +68,13 @@ task_people = Table(  # working state, made from sheets: to whom a task was hand
     Index("task_people_person", "person"),
 )  # fmt: skip
 
+act_files = Table(  # working state, made from sheets: which files each act names
+    "act_files", METADATA,
+    Column("act", LargeBinary(16), primary_key=True),
+    Column("file", LargeBinary(32), primary_key=True),
+    Index("act_files_file", "file"),
+)  # fmt: skip
+
 act_links = Table(  # working state, made from sheets: how each act stands in its phone's chain
     "act_links", METADATA,
     Column("act", LargeBinary(16), primary_key=True),

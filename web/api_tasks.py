@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import segno
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from hub.inspection.fieldwork.tables import OF_DISPATCH
 from hub.tasks import TaskDraft
 from hub.timeline import Wish
 from protocol.errors import MalformedError
@@ -36,7 +37,9 @@ async def list_tasks(
 
 @router.post("", status_code=201, summary="Open a task")
 async def open_task(ask: schemas.TaskAsk, caller: Supervisor, hub: TheHub) -> schemas.TaskAnswer:
-    """Open a task; the bay's cameras are linked to it from now on."""
+    """Open a task; the bay's cameras are linked to it from now on. Tasks of an inspection are opened by its dispatch alone."""
+    if taken := sorted(OF_DISPATCH & ask.facts.keys()):
+        raise MalformedError(f"{taken[0]} is told by a dispatch alone", where="facts")
     draft = TaskDraft(
         task=TaskId(ask.task),
         title=ask.title.strip() or ask.task,

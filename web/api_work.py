@@ -54,8 +54,13 @@ async def list_keys(caller: Inspecting, hub: TheHub) -> schemas.KeysAnswer:
 
 @router.post("/work/keys/{key_id}/revoke", status_code=204, summary="End a phone's key before its time")
 async def revoke_key(key_id: str, ask: schemas.RevokeAsk, caller: Anyone, hub: TheHub) -> None:
-    """End one's own key; a supervisor or administrator ends anybody's."""
-    await hub.fieldwork.keys.revoke(key_id, caller.person, ask.reason, own_only=caller.role == INSPECTOR)
+    """End one's own key; a supervisor or administrator ends anybody's. All other logins of its person end, too.
+
+    Whoever holds a lost phone could have another key certified while it is logged in.
+    """
+    person = await hub.fieldwork.keys.revoke(key_id, caller.person, ask.reason, own_only=caller.role == INSPECTOR)
+    if person is not None:
+        await hub.access.end_sessions(person, caller.person, keep=caller.key)
 
 
 @router.get("/work", summary="List the tasks on which one works")

@@ -13,8 +13,9 @@ from protocol.procedures.answers import Answer, Place, asked, in_conflict, insta
 from protocol.procedures.conditions import holds
 from protocol.procedures.model import ATTACHED, Item, Procedure, Stored, Wanted
 
-Reason = Literal["not answered", "in conflict", "too few files", "file not at the hub", "signed before it was answered", "not signed",
-                 "not there", "too few", "not verified", "not stored", "break too long", "break not explained"]  # fmt: skip
+Reason = Literal["not answered", "in conflict", "too few files", "file not at the hub", "file of another inspection",
+                 "signed before it was answered", "not signed", "not there", "too few", "not verified", "not stored", "break too long",
+                 "break not explained"]  # fmt: skip
 _REACHED: Mapping[str, int] = {"log": 0, "box": 1, "hub": 2}
 
 
@@ -54,7 +55,10 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the records of a checklist say. `blobs`: files that are at the hub; `roles`: who has to sign."""
+    """What the records of a checklist say. `blobs`: files that are at the hub; `roles`: who has to sign.
+
+    `elsewhere`: files that another inspection showed before.
+    """
 
     answers: tuple[Answer, ...] = ()
     blobs: frozenset[str] = frozenset()
@@ -62,6 +66,7 @@ class Facts:
     signed: tuple[Signed, ...] = ()
     parts: Mapping[str, Sequence[str]] | None = None
     roles: tuple[str, ...] = ()
+    elsewhere: frozenset[str] = frozenset()
 
 
 def missing(procedure: Procedure, facts: Facts, need: Collection[str] = ("must",)) -> list[Missing]:
@@ -91,7 +96,7 @@ def _missing_items(procedure: Procedure, stands: Mapping[Place, tuple[Answer, ..
         if given and in_conflict(given):
             found.append(Missing(section.step, "item", item.key, at, "in conflict", len(given)))
         elif given:
-            found += _missing_files(section.step, item, given[0], facts.blobs)
+            found += _missing_files(section.step, item, given[0], facts)
         elif item.required and not _needs_none(item):
             found.append(Missing(section.step, "item", item.key, at, "not answered"))
     return found
@@ -101,7 +106,7 @@ def _needs_none(item: Item) -> bool:
     return item.type in ATTACHED and item.least is not None and Decimal(item.least) == 0
 
 
-def _missing_files(step: str, item: Item, answer: Answer, blobs: frozenset[str]) -> list[Missing]:
+def _missing_files(step: str, item: Item, answer: Answer, facts: Facts) -> list[Missing]:
     names: list[str] = []
     if item.type in ATTACHED:
         names = answer.value
@@ -110,8 +115,9 @@ def _missing_files(step: str, item: Item, answer: Answer, blobs: frozenset[str])
             return [Missing(step, "item", item.key, answer.at, "too few files", len(names), want)]
     elif item.type == "signature" and "drawn" in answer.value:
         names = [answer.value["drawn"]]
-    here = sum(name in blobs for name in names)
-    return [Missing(step, "item", item.key, answer.at, "file not at the hub", here, len(names))] if here < len(names) else []
+    here = sum(name in facts.blobs and name not in facts.elsewhere for name in names)
+    reason: Reason = "file not at the hub" if facts.elsewhere.isdisjoint(names) else "file of another inspection"
+    return [Missing(step, "item", item.key, answer.at, reason, here, len(names))] if here < len(names) else []
 
 
 def _wanted(procedure: Procedure, stands: Mapping[Place, tuple[Answer, ...]], need: Collection[str]) -> Iterable[tuple[str, Wanted]]:

@@ -4,7 +4,7 @@ Guarantees: everything but roles and pauses, which go by the order of the log, i
 phone's clock is shown and never orders anything: it places an act only inside what the log leaves open.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,14 +93,16 @@ class Conduct:
         return last if last is not None and last.act.kind == "pause" else None
 
     def pauses(self) -> list[Interval]:
-        """Give the pauses that ended, by the moments of their acts."""
+        """Give the pauses that ended, by the moments of their acts; none begins before what its person had in the log already."""
         found, begun = [], None
+        done: dict[str, int] = {}
         for one in self.acts:
             if one.act.kind == "pause" and begun is None:
-                begun = self.moment(one)
+                begun = max(self.moment(one), done.get(one.by, 0))
             elif one.act.kind == "resume" and begun is not None:
                 found.append(Interval(begun, max(begun, self.moment(one))))
                 begun = None
+            done[one.by] = max(done.get(one.by, 0), self.moment(one))
         return found
 
     def moment(self, one: Entered) -> int:
@@ -108,8 +110,20 @@ class Conduct:
 
         It is no earlier than the task's opening and no later than the hub's receipt: there it is bounded, whatever the phone says.
         """
-        claimed = one.act.phone_ms * MILLISECOND_NS - (one.ahead_ms or 0) * MILLISECOND_NS
+        return self._moment(one, one.act.phone_ms)
+
+    def _moment(self, one: Entered, phone_ms: int) -> int:
+        claimed = phone_ms * MILLISECOND_NS - (one.ahead_ms or 0) * MILLISECOND_NS
         return one.hub_ns if not self.opened_ns <= claimed <= one.hub_ns else claimed
+
+    def first_answer_ns(self, items: Collection[str]) -> int | None:
+        """Give when the first answer to one of some items was given, by the clock of its phone as `moment` takes it; None before one."""
+        found = []
+        for entered in self.acts:
+            if isinstance(entered.payload, Given):
+                mine = [one.phone_ms for one in entered.payload.answers if one.item in items and not one.replaces]
+                found += [self._moment(entered, min(mine))] if mine else []
+        return min(found, default=None)
 
     def span(self, step: str) -> tuple[int, int | None] | None:
         """Give when a step ran, from its first start to its last end; the end None while a part of it still runs; None before."""

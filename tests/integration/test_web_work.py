@@ -126,3 +126,30 @@ async def test_who_is_not_on_it_sees_and_does_nothing_and_a_ticket_is_for_who_is
     assert (await supervisor.post(f"{API}/declarations/{number}/system-notes", json=note)).status_code == 201
     after = (await supervisor.get(f"{API}/declarations/{number}/missing")).json()
     assert not any(one["key"] == "temperature-log" for one in after["missing"])
+
+
+async def test_a_key_that_is_taken_back_logs_its_phone_out(face: Face) -> None:
+    _, task, client = await dispatched(face)
+    phone, supervisor = await phone_of(face, client), await face.login("chen.min")
+    lead = (await client.get(f"{API}/session")).json()["person"]
+    desk = await face.login(lead)
+    assert (await desk.post(f"{API}/work/keys/{phone.key_id}/revoke", json={"reason": "left in the crane"})).status_code == 204
+    assert (await desk.get(f"{API}/session")).status_code == 200
+    again = Phone.of_seed("made anew by the thief", lambda: face.clock.now().wall_ns // 10**6)
+    assert (await client.post(f"{API}/work/keys", json={"spki": again.spki, "device": "Pixel"})).status_code == 401
+    other = await phone_of(face, desk, "the next")
+    assert (await supervisor.post(f"{API}/work/keys/{other.key_id}/revoke", json={"reason": "stolen"})).status_code == 204
+    assert (await desk.get(f"{API}/work/{task}")).status_code == 401
+    assert (await supervisor.get(f"{API}/session")).status_code == 200
+
+
+async def test_no_task_of_an_inspection_is_opened_by_hand(face: Face) -> None:
+    number, task, _ = await dispatched(face)
+    supervisor = await face.login("chen.min")
+    whole = (await supervisor.get(f"{API}/work/{task}")).json()
+    facts = {"declaration": number, "procedure": "fruit", "procedure-sha256": whole["procedure_sha256"]}
+    ask = {"task": "T-mine", "title": "mine", "cameras": ["box-1/cam-9"], "facts": facts}
+    answer = await supervisor.post(f"{API}/tasks", json=ask)
+    assert answer.status_code == 400 and "by a dispatch alone" in answer.json()["error"]["what"], answer.text
+    assert (await supervisor.post(f"{API}/tasks", json=ask | {"facts": {"declaration": number}})).status_code == 201
+    assert (await supervisor.get(f"{API}/work/{task}")).json()["together"] == []

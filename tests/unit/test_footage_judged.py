@@ -118,3 +118,15 @@ def test_bytes_that_do_not_fit_are_not_verified_and_stored_ones_follow_no_more(c
 def test_nothing_filmed_is_one_break_and_a_short_stretch_is_none(connection: Connection) -> None:
     assert (judged(connection).pieces, judged(connection).break_s) == (0, 94)
     assert judged(connection, end=START + 5 * SECOND_NS).break_s == 0
+
+
+def test_what_a_recorder_filmed_before_it_was_bound_is_not_of_the_task(connection: Connection) -> None:
+    put(connection, ONE, 0, 8, 1)
+    put(connection, ONE, 8, 20, 2)
+    linked = {ONE: [Interval(START + 10 * SECOND_NS, END)]}
+    film = Film(connection, linked, {}, START)
+
+    def at(moment_s: int) -> Interval:
+        return Interval(START + moment_s * SECOND_NS, START + moment_s * SECOND_NS)
+
+    assert [film.judge(linked, at(moment), (), ()).pieces for moment in (5, 9, 15)] == [0, 0, 1]

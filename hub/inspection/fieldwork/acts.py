@@ -9,6 +9,7 @@ import asyncio
 import base64
 import binascii
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,16 +28,18 @@ from hub.inspection.states import State
 from protocol.errors import ForbiddenError, MalformedError, RefusedError, VerificationError
 from protocol.instants import SECOND_NS
 from protocol.procedures.acts import MAX_BYTES, Act, Given, HandedOver, Payload, Subscribed, check_signature, read_act, read_payload
+from protocol.procedures.answers import Answer
 from protocol.procedures.conduct import Conduct, Entered, Link, chain_faults, clock_fault
 from protocol.procedures.model import Procedure
 from protocol.procedures.reading import PathError
 from protocol.sheets import SALT_BYTES, Sheet, make_sheet
 from protocol.work_kinds import Work
 from storage.database import insert_new
-from storage.fieldwork_schema import act_links, task_people, work_acts
+from storage.fieldwork_schema import act_files, act_links, task_people, work_acts
 from storage.schema import declaration_steps
 
 SIGNATURE_BYTES = 64
+_FILE = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +170,10 @@ class Acts:
     def _check_rules(self, connection: Connection, task: SiteTask, read: _Read, by: str) -> None:
         payload = read.payload
         if isinstance(payload, Given) and any(one.replaces for one in payload.answers):
-            _check_corrections(connection, task, payload)
+            _check_corrections(connection, task, payload, by)
         elif isinstance(payload, HandedOver):
+            if by not in conduct_of(connection, task, procedure_of(connection, task.sha256)).holders().values():
+                raise RefusedError("you handed this task over before", where="payload.to")
             self._check_heir(connection, task, payload, by)
         elif isinstance(payload, Subscribed) and payload.role != "owner":
             conduct = conduct_of(connection, task, procedure_of(connection, task.sha256))
@@ -196,8 +201,25 @@ class Acts:
         act, key = read.act, bytes.fromhex(key_id)
         link = {"act": bytes.fromhex(act.id), "key": key, "seq": act.seq, "previous": act.previous, "text_hash": act.text_hash}
         connection.execute(insert(act_links).values(link))
+        if files := files_named(read.payload):
+            connection.execute(insert(act_files), [{"act": link["act"], "file": bytes.fromhex(name)} for name in sorted(files)])
         if isinstance(read.payload, HandedOver):
             connection.execute(insert_new(connection, task_people), [{"task": act.task, "person": read.payload.to}])
+
+
+def files_named(payload: Payload) -> frozenset[str]:
+    """Give the files that an act names."""
+    if isinstance(payload, Subscribed):
+        return frozenset(() if payload.drawn is None else (payload.drawn,))
+    return frozenset(name for one in payload.answers for name in files_of(one)) if isinstance(payload, Given) else frozenset()
+
+
+def files_of(answer: Answer) -> list[str]:
+    """Give the files that an answer names."""
+    if isinstance(answer.value, list):
+        return [one for one in answer.value if isinstance(one, str) and _FILE.fullmatch(one)]
+    drawn = answer.value.get("drawn") if isinstance(answer.value, dict) else None
+    return [drawn] if isinstance(drawn, str) else []
 
 
 def conduct_of(connection: Connection, task: SiteTask, procedure: Procedure) -> Conduct:
@@ -255,9 +277,11 @@ def _need_on(connection: Connection, task: SiteTask, by: str) -> None:
         raise ForbiddenError("not your task", where=f"task {task.task}")
 
 
-def _check_corrections(connection: Connection, task: SiteTask, payload: Given) -> None:
-    """Refuse to correct what was signed without saying why."""
+def _check_corrections(connection: Connection, task: SiteTask, payload: Given, by: str) -> None:
+    """Refuse to correct what was signed, or what somebody else answered, without saying why."""
     covered: set[str] = set()
+    known = conduct_of(connection, task, procedure_of(connection, task.sha256)).answers()
+    others = {one.id for one in known if one.by != by}
     for row in acts_of(connection, task.task):
         words = said(connection, bytes(row.sheet)) if row.act == "signature" else None
         if words is not None:
@@ -265,6 +289,8 @@ def _check_corrections(connection: Connection, task: SiteTask, payload: Given) -
     for number, one in enumerate(payload.answers):
         if covered & set(one.replaces) and one.id not in payload.reasons:
             raise PathError(f"payload.answers[{number}].reason", "corrects an answer that was signed: say why")
+        if others & set(one.replaces) and one.id not in payload.reasons:
+            raise PathError(f"payload.answers[{number}].reason", "replaces what somebody else answered: say why")
 
 
 def _wanted_of(connection: Connection, number: str) -> tuple[set[str], set[str]]:

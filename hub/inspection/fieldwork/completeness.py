@@ -11,14 +11,14 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from hub.files import at_hub
-from hub.inspection.fieldwork.acts import conduct_of
+from hub.inspection.fieldwork.acts import conduct_of, files_of
 from hub.inspection.fieldwork.footage import Film
-from hub.inspection.fieldwork.tables import SiteTask, form_of, notes_of, site_task, tasks_of
+from hub.inspection.fieldwork.tables import SiteTask, forms_of, notes_of, site_task, tasks_of, used_elsewhere
 from hub.inspection.published import procedure_of
 from hub.inspection.standings import standing_row
 from hub.inspection.states import State
 from protocol.instants import Interval
-from protocol.procedures.answers import Answer
+from protocol.procedures.answers import Answer, standing
 from protocol.procedures.completeness import Facts, Held, Missing, Signed, meter, missing
 from protocol.procedures.conduct import Conduct
 from protocol.procedures.model import ATTACHED, Procedure, Step, Wanted
@@ -64,7 +64,9 @@ def judge_all(connection: Connection, tasks: Sequence[SiteTask]) -> list[Judged]
     if not tasks:
         return []
     film, number = Film.of(connection, tasks), tasks[0].declaration
-    known = _Known(form_of(connection, number), _told(connection, number))
+    forms = forms_of(connection, number)
+    boxes = tuple(box for form in forms for box in form.get("containers", ()))
+    known = _Known(number, bool(forms), boxes, _told(connection, number))
     return [_judge(connection, task, film, known) for task in tasks]
 
 
@@ -78,7 +80,11 @@ def judge_task(connection: Connection, name: str) -> Judged:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    form: dict[str, Any]
+    """What is known of a declaration. `boxes`: those declared at its selection and since."""
+
+    number: str
+    is_readable: bool
+    boxes: tuple[dict[str, Any], ...]
     told: frozenset[str]
 
 
@@ -97,26 +103,20 @@ def _judge(connection: Connection, task: SiteTask, film: Film, known: _Known) ->
     conduct = conduct_of(connection, task, procedure)
     answers = conduct.answers()
     drawn = {one.given.drawn for one in conduct.signatures() if one.given.drawn is not None}
-    blobs = at_hub(connection, {name for one in answers for name in files_of(one)} | drawn)
+    names = {name for one in answers for name in files_of(one)} | drawn
+    elsewhere = used_elsewhere(connection, names, known.number)
+    blobs = at_hub(connection, names - elsewhere)
     signed = tuple(
         Signed(one.given.role, one.given.covers)
         for one in conduct.signatures()
         if one.counts and (one.given.drawn is None or one.given.drawn in blobs)
     )
-    boxes = tuple(box["number"] for box in known.form.get("containers", ()))
+    boxes = tuple(dict.fromkeys(box["number"] for box in known.boxes))
     roles = ("lead", *(("assistant",) if len(task.team) > 1 else ()), "owner")
     judge = _Judge(procedure, conduct, film, known, answers, blobs, frozenset(one.role for one in signed))
     held, to_follow = judge.held()
-    facts = Facts(answers, blobs, held, signed, {"container": boxes}, roles)
+    facts = Facts(answers, blobs, held, signed, {"container": boxes}, roles, elsewhere)
     return Judged(task, procedure, conduct, facts, to_follow)
-
-
-def files_of(answer: Answer) -> list[str]:
-    """Give the files that an answer names."""
-    if isinstance(answer.value, list):
-        return [one for one in answer.value if isinstance(one, str) and len(one) == 64]
-    drawn = answer.value.get("drawn") if isinstance(answer.value, dict) else None
-    return [drawn] if isinstance(drawn, str) else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +149,8 @@ class _Judge:
         return tuple(found), to_follow
 
     def _is_told(self, key: str) -> bool:
-        if key == TEMPERATURE and not any(box.get("reefer") for box in self.known.form.get("containers", ())):
-            return bool(self.known.form)  # nothing that is cooled: no log there could be
+        if key == TEMPERATURE and not any(box.get("reefer") for box in self.known.boxes):
+            return self.known.is_readable  # nothing that is cooled: no log there could be
         return key in self.known.told
 
     def _is_written(self, step: Step, wanted: Wanted) -> bool:
@@ -164,7 +164,7 @@ class _Judge:
     def _files(self, step: Step, wanted: Wanted) -> list[Held]:
         kind = _FILE_WAYS[wanted.way]
         names: set[str] = set()
-        for answer in self.answers:
+        for answer in (one for given in standing(self.answers).values() for one in given):
             section, item = self.procedure.items[answer.item]
             if section.step == step.key and item.type in ATTACHED and item.type == kind:
                 names.update(files_of(answer))
@@ -174,7 +174,7 @@ class _Judge:
 
     def _video(self, at: int, step: Step, wanted: Wanted) -> tuple[list[Held], int]:
         linked = self.film.recorders if wanted.way == "W4" else self.film.cameras
-        stretch = self._stretch(at)
+        stretch = self._stretch(at, step)
         if not linked or stretch is None:
             return [], 0
         excused = [] if wanted.unbroken else self.conduct.pauses()
@@ -184,8 +184,8 @@ class _Judge:
         one = Held(step.key, wanted.key, 1, found.stored, found.verified, found.break_s, found.explained)
         return [one], found.to_follow
 
-    def _stretch(self, at: int) -> Interval | None:
-        """Give when a step ran: as it was said, else as the steps beside it leave it open."""
+    def _stretch(self, at: int, step: Step) -> Interval | None:
+        """Give when a step ran: as it was said, else as the steps beside it leave it open; it began with its first answer at the latest."""
         if not self.conduct.acts:
             return None
         spans = [self.conduct.span(step.key) for step in self.procedure.steps]
@@ -194,5 +194,7 @@ class _Judge:
         first = self.film.first_ns if self.film.first_ns is not None else self.conduct.opened_ns
         last = max(self.conduct.moment(one) for one in self.conduct.acts)
         start = here[0] if here is not None else before[1] if before is not None and before[1] is not None else first
+        begun = self.conduct.first_answer_ns({key for key, (section, _) in self.procedure.items.items() if section.step == step.key})
+        start = start if begun is None else min(start, begun)
         end = here[1] if here is not None and here[1] is not None else after[0] if after is not None else last
         return Interval(start, max(start, end))

@@ -23,6 +23,7 @@ from hub.inspection.fieldwork.tables import (
     VERSION,
     all_tasks_of,
     form_of,
+    forms_of,
     inspectors_of,
     site_task,
     task_of,
@@ -43,7 +44,7 @@ from protocol.sheets import SALT_BYTES, make_sheet
 
 GENERAL = "wood-packaging"  # looked at before and at opening, whatever the goods: where no kind of goods covers a code
 WOOD = "wood-packaging"
-MAX_PROCEDURES = 6
+MAX_PROCEDURES = 16  # of the kinds of goods of one declaration
 
 
 class _PassedError(RefusedError):
@@ -118,7 +119,10 @@ class Dispatch:
             raise RefusedError("nobody was drawn to inspect it", where=f"declaration {number}")
         form = form_of(connection, number)
         day = datetime.fromtimestamp(now.wall_ns // SECOND_NS, UTC).date().isoformat()
-        found = procedures_for(connection, form, day)
+        lines = [
+            line for one in forms_of(connection, number) for line in one.get("goods", ())
+        ]  # as selected, too, whatever was amended since
+        found = procedures_for(connection, {"goods": lines}, day)
         before = len(all_tasks_of(connection, number))
         return [
             self._draft(number, before + at, one, bay, place.cameras, team, form) for at, one in enumerate(found[:MAX_PROCEDURES], start=1)

@@ -87,7 +87,8 @@ class Film:
 
     def _segments(self, stream: StreamId, parts: Iterable[Interval], stretch: Interval) -> Iterable[Row[Any]]:
         longest = self.connection.execute(select(streams.c.longest_segment_ns).where(streams.c.stream == stream)).scalar() or 0
-        for part in clip(parts, stretch) or ([stretch] if stretch.length == 0 else []):
+        inside_one = any(part.start <= stretch.start <= part.end for part in parts)
+        for part in clip(parts, stretch) or ([stretch] if stretch.length == 0 and inside_one else []):
             inside = and_(
                 segments.c.wall_from > part.start - longest - 1, segments.c.wall_from < max(part.end, part.start + 1),
                 segments.c.wall_to > part.start,

@@ -81,8 +81,11 @@ class DeviceKeys:
         signed = await self.core.sequencer.decide(decide)
         return Issued(name, signed.data, until_ns)
 
-    async def revoke(self, key_id: str, by: str, reason: str, *, own_only: bool = False) -> None:
-        """End a key before its time; raise RefusedError when it is not known, ForbiddenError for another's where only one's own may be."""
+    async def revoke(self, key_id: str, by: str, reason: str, *, own_only: bool = False) -> str | None:
+        """End a key before its time; give whose it was.
+
+        Raises RefusedError when it is not known, ForbiddenError for another's where only one's own may be.
+        """
         if not reason.strip() or len(reason) > 1000:
             raise MalformedError("a reason is needed", where="reason")
 
@@ -101,6 +104,8 @@ class DeviceKeys:
             return key_id, DeviceKey("revoked", known.spki, sheet.commitment)
 
         await self.core.sequencer.decide(decide)
+        known = await self.get(key_id)
+        return None if known is None else known.person
 
     async def get(self, key_id: str) -> CertifiedKey | None:
         """Give a key as its newest record says; None when it is not known."""

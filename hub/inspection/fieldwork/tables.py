@@ -4,6 +4,7 @@ Guarantees: rows of projections depend on records alone; each lookup is one of a
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,12 @@ from protocol.errors import RefusedError
 from protocol.records import Record
 from protocol.work_kinds import DeviceKey, SystemNote, Ticket, Work
 from storage.database import insert_new
-from storage.fieldwork_schema import device_keys, inspection_tasks, system_notes, task_people, tickets, work_acts
+from storage.fieldwork_schema import act_files, device_keys, inspection_tasks, system_notes, task_people, tickets, work_acts
 from storage.schema import declaration_steps, tasks
 
 WorkBody = DeviceKey | Work | SystemNote | Ticket
 DECLARATION, PROCEDURE, VERSION, SHA256 = "declaration", "procedure", "procedure-version", "procedure-sha256"  # facts of a task
+OF_DISPATCH = frozenset({PROCEDURE, VERSION, SHA256})  # those that make it one of an inspection
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,37 @@ def form_of(connection: Connection, number: str) -> dict[str, Any]:
     row = connection.execute(select(steps.c.sheet).where(mine).order_by(steps.c.position.desc()).limit(1)).scalar()
     words = None if row is None else said(connection, bytes(row))
     return {} if words is None else dict(words["form"])
+
+
+def forms_of(connection: Connection, number: str) -> list[dict[str, Any]]:
+    """Give a declaration as it read when it was selected and in every version since, newest first; those that are not erased.
+
+    What was declared then is inspected, whatever is amended later.
+    """
+    steps = declaration_steps
+    chosen = and_(steps.c.declaration == number, steps.c.act == State.SELECTED.value)
+    selected = connection.execute(select(steps.c.position).where(chosen).order_by(steps.c.position).limit(1)).scalar()
+    mine = and_(steps.c.declaration == number, steps.c.act.in_(("lodged", "amended")))
+    rows = connection.execute(select(steps.c.position, steps.c.sheet).where(mine).order_by(steps.c.position.desc())).all()
+    later = [row for row in rows if selected is None or row.position > selected]
+    wanted = rows[:1] if selected is None else rows[: len(later) + 1]
+    found = [said(connection, bytes(row.sheet)) for row in wanted]
+    return [dict(words["form"]) for words in found if words is not None]
+
+
+def used_elsewhere(connection: Connection, names: Collection[str], number: str) -> frozenset[str]:
+    """Give those of some files, by hex, that an act of another declaration's inspection named first."""
+    found: set[str] = set()
+    wanted = sorted(names)
+    for at in range(0, len(wanted), 500):
+        some = [bytes.fromhex(name) for name in wanted[at : at + 500]]
+        query = select(act_files.c.file, inspection_tasks.c.declaration).join(work_acts, work_acts.c.id == act_files.c.act)
+        query = query.join(inspection_tasks, inspection_tasks.c.task == work_acts.c.task).where(act_files.c.file.in_(some))
+        first: dict[bytes, str] = {}
+        for row in connection.execute(query.order_by(work_acts.c.position)):
+            first.setdefault(bytes(row.file), row.declaration)
+        found |= {name.hex() for name, owner in first.items() if owner != number}
+    return frozenset(found)
 
 
 def _site_tasks() -> Any:  # noqa: ANN401 - a query

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from hub.bonds import pairing_states
 from hub.core import Core
 from hub.files import at_hub
-from hub.inspection.fieldwork.acts import Shown, shown_acts
-from hub.inspection.fieldwork.completeness import Judged, files_of, judge_all, judge_task
+from hub.inspection.fieldwork.acts import Shown, files_of, shown_acts
+from hub.inspection.fieldwork.completeness import Judged, judge_all, judge_task
 from hub.inspection.fieldwork.opening import ToOpen, to_open
 from hub.inspection.fieldwork.tables import SiteTask, form_of, people_on, site_task, tasks_of, tasks_with
 from hub.inspection.sheets import keep
