@@ -123,6 +123,13 @@ class Files:
             raise RefusedError("is not known", where=f"file {sha256.hex()}")
         return max(states, key=lambda one: (one.state != "announced", one.have_bytes))
 
+    async def is_here(self, sha256: bytes, owner: str) -> bool:
+        """Tell whether a file of an owner is stored."""
+        try:
+            return (await self._state(owner, sha256)).state == "stored"
+        except RefusedError:
+            return False
+
     async def open(self, sha256: bytes, owner: str | None = None) -> tuple[FileState, Path]:
         """Give a stored file of an owner, or of anybody; raise RefusedError, or StorageError when it is not whole."""
         state = await self.state(sha256, owner)

@@ -4,6 +4,7 @@ Guarantees: a trader reaches the own enterprise alone, and is not told who put a
 the event there; rule sets are set by two persons with two passwords.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
@@ -82,7 +83,10 @@ async def get_credit(
     """Give grades with their reckoning, and what is on record; a trader sees its own enterprise."""
     _need_own(caller, enterprise)
     found = await hub.credits.get(enterprise, on, as_known=as_known)
-    return _answer(found, caller, await _policy(hub) if on is None else None, as_known=as_known)
+    policy = await _policy(hub) if on is None else None
+    here = await _here(hub, found.facts)
+    events = [_event(one, caller, here) for one in reversed(found.facts)]
+    return _answer(found, policy, events, as_known=as_known)
 
 
 @router.post("/{enterprise}/events", status_code=201, summary="Put an event on record")
@@ -91,22 +95,24 @@ async def add_event(enterprise: Enterprise, ask: schemas.CreditEventAsk, caller:
     draft = CreditDraft(
         enterprise, ask.item, ask.detail, tuple(ask.evidence), ask.expires, ask.day, ask.points, tuple(sorted(ask.facts.items()))
     )
-    return _event(await hub.credits.add(draft, caller.person), caller)
+    return _event(await hub.credits.add(draft, caller.person), caller, frozenset())
 
 
 @router.post("/events/{position}/appeals", status_code=201, summary="Appeal against an event")
 async def appeal(position: Position, ask: schemas.AppealAsk, caller: Trading, hub: TheHub) -> schemas.CreditEventShape:
-    """Appeal, with a reason and files by hash; it is answered within 20 days."""
+    """Appeal, with a reason and files by the hash under which they were sent (`POST files`); it is answered within 20 days."""
     if caller.role != TRADER or not caller.party:
         raise ForbiddenError("only an enterprise appeals", where="appeal")
     files = [one.model_dump() for one in ask.files]
-    return _event(await hub.credits.appeal(position, caller.person, ask.reason, files, caller.party), caller)
+    found = await hub.credits.appeal(position, caller.person, ask.reason, files, caller.party)
+    return _event(found, caller, await _here(hub, [found]))
 
 
 @router.post("/events/{position}/decision", summary="Decide an appeal")
 async def decide(position: Position, ask: schemas.DecisionAsk, caller: Supervisor, hub: TheHub) -> schemas.CreditEventShape:
     """Decide an open appeal; refused for whoever put the event on record."""
-    return _event(await hub.credits.decide(position, caller.person, ask.reason, upheld=ask.upheld), caller)
+    found = await hub.credits.decide(position, caller.person, ask.reason, upheld=ask.upheld)
+    return _event(found, caller, await _here(hub, [found]))
 
 
 def _need_own(caller: Caller, enterprise: str) -> None:
@@ -134,7 +140,7 @@ def _grades(one: Grades, policy: Policy | None) -> schemas.GradesShape:
     )
 
 
-def _answer(found: Standing, caller: Caller, policy: Policy | None, *, as_known: bool) -> schemas.CreditAnswer:
+def _answer(found: Standing, policy: Policy | None, events: list[schemas.CreditEventShape], *, as_known: bool) -> schemas.CreditAnswer:
     words: dict[str, tuple[str, str]] = {}
     for rules in reversed(tuple(found.rules.values())):
         words |= {one.key: (one.zh, one.en) for one in rules.items.values()}
@@ -148,7 +154,7 @@ def _answer(found: Standing, caller: Caller, policy: Policy | None, *, as_known:
         as_known=as_known,
         grades=_grades(found.grades, policy),
         gradings={key: _grading(one, found.rules[key]) for key, one in found.gradings.items()},
-        events=[_event(one, caller) for one in reversed(found.facts)],
+        events=events,
         words=[schemas.WordShape(key=key, zh=zh, en=en) for key, (zh, en) in sorted(words.items())],
     )
 
@@ -172,7 +178,13 @@ def _grading(one: Grading, rules: RuleSet) -> schemas.GradingShape:
     )
 
 
-def _event(one: CreditFact, caller: Caller) -> schemas.CreditEventShape:
+async def _here(hub: Hub, facts: Sequence[CreditFact]) -> frozenset[str]:
+    """Give those files of appeals whose bytes the enterprise brought."""
+    named = {(one.enterprise, str(file["sha256"])) for one in facts for act in one.appeals for file in (act.said or {}).get("files", [])}
+    return frozenset([name for firm, name in sorted(named) if await hub.files.is_here(bytes.fromhex(name), f"party:{firm}")])
+
+
+def _event(one: CreditFact, caller: Caller, here: frozenset[str]) -> schemas.CreditEventShape:
     said, inside = one.said or {}, caller.role != TRADER
     appeals = [
         schemas.AppealShape.model_validate(
@@ -182,7 +194,7 @@ def _event(one: CreditFact, caller: Caller) -> schemas.CreditEventShape:
                 "at_ms": shaping.ms(act.wall_ns),
                 "by": (act.said or {}).get("by") if inside or act.act == "filed" else None,
                 "reason": (act.said or {}).get("reason"),
-                "files": (act.said or {}).get("files", []),
+                "files": [file | {"here": file["sha256"] in here} for file in (act.said or {}).get("files", [])],
             }
         )
         for act in one.appeals

@@ -107,7 +107,10 @@ async def draw(ask: schemas.SampleAsk, caller: Inspecting, hub: TheHub) -> schem
 @router.get("/{number}", summary="Get a sample with its chain of custody")
 async def get_sample(number: Number, caller: Sampling, hub: TheHub) -> schemas.SampleShape:
     """Give a sample as it stands, with every act."""
-    return _shape(_need_own(caller, await hub.laboratory.get(number)))
+    found = _need_own(caller, await hub.laboratory.get(number))
+    owner = f"party:{found.laboratory}"
+    here = None if found.report is None else await hub.files.is_here(bytes.fromhex(found.report), owner)
+    return _shape(found).model_copy(update={"report_here": here})
 
 
 @router.get("/{number}/voucher", response_class=Response, summary="Print a sample's voucher")

@@ -51,6 +51,12 @@ class FileShape(Shape):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class KeptFileShape(FileShape):
+    """A file that goes with an appeal; `here`: whether the enterprise brought its bytes."""
+
+    here: bool
+
+
 class AppealShape(Shape):
     """An act of an appeal; who and why are null where that was erased."""
 
@@ -59,7 +65,7 @@ class AppealShape(Shape):
     at_ms: float
     by: str | None
     reason: str | None
-    files: list[FileShape]
+    files: list[KeptFileShape]
 
 
 class CreditEventShape(Shape):

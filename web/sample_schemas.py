@@ -30,6 +30,7 @@ class SampleShape(Shape):
     sound: bool | None
     verdict: Literal["negative", "positive"] | None
     report: str | None
+    report_here: bool | None = Field(default=None, description="whether the laboratory brought the report's bytes; null in lists")
     drawn_ms: float
     changed_ms: float
     acts: list[SampleActShape]
@@ -81,7 +82,7 @@ class ReceiptAsk(Shape):
 
 
 class ReportAsk(Shape):
-    """What the laboratory found; the file of the report by its SHA-256."""
+    """What the laboratory found; the file of the report by the SHA-256 under which it was sent (`POST files`)."""
 
     number: Line
     verdict: Literal["negative", "positive"]

@@ -5,6 +5,7 @@ answer that is not a success is raised as the error it names.
 """
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -88,6 +89,15 @@ class HubApi:
         if not response.is_success and response.status_code != httpx.codes.UNPROCESSABLE_ENTITY:
             raise refusal(response)
         return response.json() if response.content else None
+
+    async def send_file(self, data: bytes, name: str, kind: str, about: str) -> str:
+        """Announce a file and send what the hub has not of it; give its SHA-256 in hex."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        ask = {"sha256": sha256, "size": len(data), "name": name, "kind": kind, "about": about}
+        have = int((await self.call("POST", "/files", ask))["have_bytes"])
+        if have < len(data):
+            await self.send_raw("PUT", f"/files/{sha256}?offset={have}", data[have:], "application/octet-stream")
+        return sha256
 
     async def login(self, name: str, password: str) -> None:
         """Log in with a name and a password; later writes carry the CSRF token."""

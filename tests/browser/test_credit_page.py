@@ -1,10 +1,11 @@
 """Credit and samples at a real hub in a real Chromium: an event, the grade falls, an appeal, another upholds it, the grade is back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import FilePayload, Page, async_playwright, expect
+from playwright.async_api import FilePayload, Locator, Page, async_playwright, expect
 
 from hub.inspection.credit import CreditDraft
 from protocol.drawing.policy import PARTS
@@ -17,8 +18,8 @@ from web.serving import Listener, serve
 
 pytestmark = pytest.mark.browser
 FIRM = "91210200MA0SIM001X"
-INVOICE = FilePayload(name="invoice.pdf", mimeType="application/pdf", buffer=b"%PDF")
-REPORT = FilePayload(name="report.pdf", mimeType="application/pdf", buffer=b"%PDF")
+INVOICE = FilePayload(name="invoice.pdf", mimeType="application/pdf", buffer=b"%PDF-1.7 invoice" + b"x" * 2_500_000)
+REPORT = FilePayload(name="report.pdf", mimeType="application/pdf", buffer=b"%PDF-1.7 report")
 
 
 @pytest.fixture
@@ -42,6 +43,12 @@ async def enter(desk: Desk, name: str, path: str, width: int = 1280, language: s
     await page.goto(f"{desk.url}{path}")
     await expect(page.locator("main h1")).to_be_visible()
     return page
+
+
+async def fetched(page: Page, link: Locator) -> bytes:
+    async with page.expect_download() as started:
+        await link.click()
+    return await asyncio.to_thread((await (await started.value).path()).read_bytes)
 
 
 async def test_an_event_an_appeal_and_a_second_persons_decision(desk: Desk) -> None:
@@ -69,12 +76,13 @@ async def test_an_event_an_appeal_and_a_second_persons_decision(desk: Desk) -> N
     await event.get_by_label("证明文件").set_input_files(INVOICE)
     await event.get_by_role("button", name="提交申诉").click()
     await expect(event).to_contain_text("申诉中")
-    await expect(event).to_contain_text("invoice.pdf")
+    await expect(event.get_by_role("link", name="invoice.pdf")).to_be_visible()
     assert await trader.evaluate("document.documentElement.scrollWidth <= innerWidth")
     mine = page.locator("[data-event]", has_text="false declaration")
     await expect(mine).to_contain_text("You put this on record: somebody else must decide.")
     second = await enter(desk, "zhou.jun", f"/credit/{FIRM}")
     theirs = second.locator("[data-event]", has_text="false declaration")
+    assert await fetched(second, theirs.get_by_role("link", name="invoice.pdf")) == INVOICE["buffer"]
     await theirs.get_by_label("Reason").fill("weighed and seen")
     await theirs.get_by_role("button", name="Uphold the appeal").click()
     await expect(theirs.locator("s").first).to_have_text("false declaration")
@@ -131,6 +139,7 @@ async def test_a_sample_is_drawn_sealed_received_and_reported_on(desk: Desk) -> 
     await expect(lab.locator("dl .badge")).to_have_text("negative")
     assert await lab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     await expect(page.locator("ol.steps")).to_contain_text("cadmium 0.01 mg/kg")
+    assert await fetched(page, page.get_by_role("link", name="Report", exact=True)) == REPORT["buffer"]
 
 
 async def test_two_persons_put_a_rule_set_in_force(desk: Desk) -> None:

@@ -4,21 +4,34 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from hub.inspection.crediting.shipped import shipped_document
 from hub.inspection.laboratory import SampleDraft
 from tests.contracts.test_laboratory import DRAFT, on_site
-from tests.web_parts import Face, open_face, password_of
+from tests.web_parts import Face, open_face, password_of, sha256
 
 FIRM, OTHER = "91210200MA0SIM001X", "4403960001"
 CREDIT, SAMPLES = "/api/v1/credit", "/api/v1/samples"
+
+
+INVOICE = b"%PDF-1.7 invoice"
 
 
 @pytest.fixture
 async def face(tmp_path: Path) -> AsyncIterator[Face]:
     async with open_face(tmp_path) as found:
         yield found
+
+
+async def bring(client: httpx.AsyncClient, data: bytes) -> str:
+    """Send a file as whoever asks; give its hash."""
+    name = sha256(data)
+    ask = {"sha256": name, "size": len(data), "name": "invoice.pdf", "kind": "document"}
+    assert (await client.post("/api/v1/files", json=ask)).status_code == 200
+    assert (await client.put(f"/api/v1/files/{name}", content=data)).json()["state"] == "stored"
+    return name
 
 
 async def test_an_event_lowers_the_grade_and_a_won_appeal_gives_it_back(face: Face) -> None:
@@ -36,10 +49,22 @@ async def test_an_event_lowers_the_grade_and_a_won_appeal_gives_it_back(face: Fa
     assert (await stranger.get(f"{CREDIT}/{FIRM}")).status_code == 403
     assert (await trader.get(CREDIT)).status_code == 403
     assert (await trader.post(f"{CREDIT}/{FIRM}/events", json=ask)).status_code == 403
-    files = [{"name": "invoice.pdf", "sha256": "ab" * 32}]
+    files = [{"name": "invoice.pdf", "sha256": sha256(INVOICE)}]
     assert (await stranger.post(f"{CREDIT}/events/{place}/appeals", json={"reason": "mine"})).status_code == 409
     filed = await trader.post(f"{CREDIT}/events/{place}/appeals", json={"reason": "they were apples", "files": files})
-    assert filed.status_code == 201 and filed.json()["due_ms"] is not None and filed.json()["appeals"][0]["files"] == files
+    assert (
+        filed.status_code == 201
+        and filed.json()["due_ms"] is not None
+        and filed.json()["appeals"][0]["files"] == [files[0] | {"here": False}]
+    )
+    assert await bring(stranger, INVOICE) == files[0]["sha256"]
+    assert (await trader.get(f"{CREDIT}/{FIRM}")).json()["events"][0]["appeals"][0]["files"][0][
+        "here"
+    ] is False  # another's bytes prove nothing
+    await bring(trader, INVOICE)
+    shown = (await supervisor.get(f"{CREDIT}/{FIRM}")).json()["events"][0]["appeals"][0]
+    assert shown["files"][0]["here"] is True
+    assert (await supervisor.get(f"/api/v1/files/{files[0]['sha256']}/content")).content == INVOICE
     decision = {"upheld": True, "reason": "weighed and seen"}
     assert (await supervisor.post(f"{CREDIT}/events/{place}/decision", json=decision)).status_code == 409
     assert (await trader.post(f"{CREDIT}/events/{place}/decision", json=decision)).status_code == 403
@@ -90,12 +115,14 @@ async def test_a_sample_goes_to_the_laboratory_that_it_is_for_alone(face: Face) 
     assert (await lab.post(SAMPLES, json=ask)).status_code == 403
     assert (await inspector.post(f"{SAMPLES}/{sample}/seal", json={"seal": "S-77"})).json()["state"] == "sealed"
     assert (await inspector.post(f"{SAMPLES}/{sample}/hand-over", json={"to": "driver Sun"})).json()["state"] == "handed-over"
-    told = {"number": "R-1", "verdict": "positive", "values": [["cadmium", "9 mg/kg"]], "sha256": "cd" * 32}
+    assert (await lab.get(f"{SAMPLES}/{sample}")).json()["report_here"] is None
+    told = {"number": "R-1", "verdict": "positive", "values": [["cadmium", "9 mg/kg"]], "sha256": await bring(lab, INVOICE)}
     assert (await lab.post(f"{SAMPLES}/{sample}/report", json=told)).status_code == 409
     receipt = {"sealed": True, "fit": True}
     assert (await inspector.post(f"{SAMPLES}/{sample}/receipt", json=receipt)).status_code == 403
     assert (await lab.post(f"{SAMPLES}/{sample}/receipt", json=receipt)).json()["sound"] is True
     assert (await lab.post(f"{SAMPLES}/{sample}/report", json=told)).json()["verdict"] == "positive"
+    assert (await inspector.get(f"{SAMPLES}/{sample}")).json()["report_here"] is True
     plan = (await supervisor.get(f"{SAMPLES}/plans/{number}")).json()
     assert plan["state"]["positive"] == [sample] and plan["lots"][0]["n"] == 57 and plan["seed"] == ""
     assert (await lab.get(f"{SAMPLES}/plans/{number}")).status_code == 403

@@ -1,13 +1,12 @@
 // The files that go with a declaration: hashed here, sent in parts, named in the form by their SHA-256.
-import { call, part, Refusal, whoami } from "./api.js";
+import { Refusal } from "./api.js";
 import { fill, h } from "./dom.js";
-import { bytes, known, language, t } from "./words.js";
+import { sendFile } from "./sending-files.js";
+import { bytes, known, t } from "./words.js";
 
 /** @typedef {{name: string, kind: string, sha256: string, size: number}} Attachment */
 
 const KINDS = ["invoice", "packing list", "bill of lading", "contract", "certificate", "photo", "other"];
-const PART_BYTES = 1 << 20;
-const MOST_BYTES = 200_000_000;
 
 export class AttachedFiles extends HTMLElement {
   /**
@@ -47,13 +46,9 @@ export class AttachedFiles extends HTMLElement {
   async attach(file, kind) {
     this.said?.classList.add("hidden");
     try {
-      if (file.size > MOST_BYTES || file.size === 0) throw new Error(t("form.file-size", { most: bytes(MOST_BYTES) }));
-      const data = await file.arrayBuffer();
-      const sha256 = [...new Uint8Array(await crypto.subtle.digest("SHA-256", data))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-      const name = file.name.trim().slice(0, 200);
-      const told = await call("POST", "files", { sha256, size: file.size, name: name.slice(0, 120), kind: "document", about: "declaration" });
-      if (told.state !== "stored") await this.sendParts(sha256, data, told.have_bytes);
-      if (!this.list?.some((one) => one.sha256 === sha256)) this.list?.push({ name, kind, sha256, size: file.size });
+      this.progress?.classList.remove("hidden");
+      const { sha256, size } = await sendFile(file, "declaration", (share) => this.progress && (this.progress.value = share));
+      if (!this.list?.some((one) => one.sha256 === sha256)) this.list?.push({ name: file.name.trim().slice(0, 200), kind, sha256, size });
       this.changed?.();
       this.draw();
     } catch (error) {
@@ -63,21 +58,6 @@ export class AttachedFiles extends HTMLElement {
       }
     } finally {
       this.progress?.classList.add("hidden");
-    }
-  }
-
-  /** @param {string} sha256 @param {ArrayBuffer} data @param {number} from */
-  async sendParts(sha256, data, from) {
-    this.progress?.classList.remove("hidden");
-    for (let at = from; at < data.byteLength; at += PART_BYTES) {
-      const answer = await fetch(`/api/v1/files/${part(sha256)}?offset=${at}`, {
-        method: "PUT",
-        body: data.slice(at, at + PART_BYTES),
-        headers: { "Content-Type": "application/octet-stream", "X-CSRF-Token": whoami()?.csrf ?? "", "Accept-Language": language() },
-        credentials: "same-origin",
-      });
-      if (!answer.ok) throw new Refusal(answer.status, (await answer.json()).error);
-      if (this.progress) this.progress.value = Math.min(1, (at + PART_BYTES) / data.byteLength);
     }
   }
 }

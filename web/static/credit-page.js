@@ -3,13 +3,14 @@ import { call, mayBe, part, whoami } from "./api.js";
 import { whenChanged } from "./changes.js";
 import { component, fill, h, values } from "./dom.js";
 import { RuleSetCard } from "./rule-set-card.js";
+import { fileName, sendFiles } from "./sending-files.js";
 import { language, moment, t } from "./words.js";
 
 /** @typedef {{ciq: string, customs: string, draw: string, joint_list: boolean, direct: boolean, rate_percent: number, draw_adds: number | null, rules: string[]}} Grades */
 /** @typedef {{enterprise: string, name: string | null, grades: Grades, events: number, open: number}} Row */
 /** @typedef {{kind: string, key: string, grade: string, figures: Record<string, number>}} Part */
 /** @typedef {{rules: string, verified: boolean, zh: string, en: string, grade: string, grade_zh: string, grade_en: string, points: number | null, parts: Part[], counted: {id: string, item: string, points: number, cycle: string}[], left: {id: string, why: string}[], sanction_zh: string, sanction_en: string}} Grading */
-/** @typedef {{position: number, act: string, at_ms: number, by: string | null, reason: string | null, files: {name: string, sha256: string}[]}} Appeal */
+/** @typedef {{position: number, act: string, at_ms: number, by: string | null, reason: string | null, files: {name: string, sha256: string, here: boolean}[]}} Appeal */
 /** @typedef {{position: number, item: string, day: string, expires: string | null, points: number | null, rule: string | null, at_ms: number, by: string | null, detail: string | null, evidence: string[], appeal: string, due_ms: number | null, appeals: Appeal[]}} CreditEvent */
 /** @typedef {{enterprise: string, name: string | null, day: string, as_known: boolean, grades: Grades, gradings: Record<string, Grading>, events: CreditEvent[], words: {key: string, zh: string, en: string}[]}} Credit */
 /** @typedef {{key: string, zh: string, en: string, legal_zh: string, legal_en: string, points: number, most: number | null}} Item */
@@ -225,7 +226,7 @@ export class CreditPage extends HTMLElement {
         h("div", { class: "row" }, upheld ? h("s", {}, h("strong", {}, name)) : h("strong", {}, name), h("span", { class: `badge ${badge}` }, h("i"), t(word)), taken > 0 && h("span", { class: "small" }, t("credit.points", { points: taken }))),
         h("div", { class: "small" }, upheld ? h("s", {}, one.detail ?? t("credit.erased")) : (one.detail ?? t("credit.erased"))),
         h("div", { class: "soft small" }, [one.day, one.expires && t("credit.until", { day: one.expires }), one.rule ? t("credit.by-rule", { rule: one.rule }) : (one.by ?? ""), t("credit.place", { position: one.position }), ...one.evidence].filter(Boolean).join(" · ")),
-        ...one.appeals.map((act) => h("div", { class: "small" }, h("strong", {}, t(`credit.act-${act.act}`)), ` ${moment(act.at_ms)} ${act.by ?? ""} · ${act.reason ?? t("credit.erased")}`, ...act.files.map((file) => h("div", { class: "soft" }, `${file.name} `, h("code", {}, file.sha256.slice(0, 16)))))),
+        ...one.appeals.map((act) => h("div", { class: "small" }, h("strong", {}, t(`credit.act-${act.act}`)), ` ${moment(act.at_ms)} ${act.by ?? ""} · ${act.reason ?? t("credit.erased")}`, ...act.files.map((file) => h("div", { class: "soft" }, fileName(file))))),
         one.due_ms !== null && h("div", { class: "small" }, h("span", { class: `badge ${late ? "bad" : "wait"}` }, h("i"), t(late ? "credit.overdue" : "credit.due", { time: moment(one.due_ms) }))),
         one.appeal === "filed" && mayBe("supervisor") && this.decision(one),
         !this.on && ["none", "rejected"].includes(one.appeal) && mayBe("trader") && this.appealForm(one),
@@ -251,7 +252,7 @@ export class CreditPage extends HTMLElement {
     /** @param {Event} event */
     const onsubmit = (event) => {
       event.preventDefault();
-      void this.act(async () => call("POST", `credit/events/${one.position}/appeals`, { reason: reason.value.trim(), files: await hashed([...(files.files ?? [])]) }));
+      void this.act(async () => call("POST", `credit/events/${one.position}/appeals`, { reason: reason.value.trim(), files: (await sendFiles(files.files ?? [], `credit event ${one.position}`)).map(({ name, sha256 }) => ({ name, sha256 })) }));
     };
     return h("details", {}, h("summary", {}, t("credit.appeal")), h("form", { class: "stack", onsubmit }, h("p", { class: "soft small" }, t("credit.appeal-about")), h("label", {}, h("span", {}, t("credit.reason")), reason), h("label", {}, h("span", {}, t("credit.files")), files), h("button", { class: "primary" }, t("credit.file-appeal"))));
   }
@@ -293,16 +294,6 @@ export class CreditPage extends HTMLElement {
       ),
     );
   }
-}
-
-/** Name files by their SHA-256, so that what was meant can be told later. @param {File[]} files @returns {Promise<{name: string, sha256: string}[]>} */
-async function hashed(files) {
-  return Promise.all(
-    files.map(async (file) => {
-      const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
-      return { name: file.name.slice(0, 200), sha256: [...sum].map((byte) => byte.toString(16).padStart(2, "0")).join("") };
-    }),
-  );
 }
 
 customElements.define("credit-page", CreditPage);

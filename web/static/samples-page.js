@@ -3,10 +3,11 @@ import { call, mayBe, part } from "./api.js";
 import { whenChanged } from "./changes.js";
 import { component, fill, h, values } from "./dom.js";
 import { RuleSetCard } from "./rule-set-card.js";
+import { fileName, sendFiles } from "./sending-files.js";
 import { language, moment, t } from "./words.js";
 
 /** @typedef {{act: string, position: number, at_ms: number, said: Record<string, any> | null}} Act */
-/** @typedef {{number: string, declaration: string, state: string, laboratory: string | null, sound: boolean | null, verdict: string | null, report: string | null, drawn_ms: number, changed_ms: number, acts: Act[]}} Sample */
+/** @typedef {{number: string, declaration: string, state: string, laboratory: string | null, sound: boolean | null, verdict: string | null, report: string | null, report_here: boolean | null, drawn_ms: number, changed_ms: number, acts: Act[]}} Sample */
 /** @typedef {{rule: string, origin: string, lot: number, n: number | null, accept: number | null, why: string, unverified: boolean, laboratory: boolean, severity: string, share_ppm: number, lines: {line: number, n: number, packages: Record<string, number[]>}[]}} Lot */
 /** @typedef {{declaration: string, rules: string, seed: string, boxes: string[], laboratory: boolean, lots: Lot[], amended: boolean, counted: boolean, state: {obstacles: string[]}}} Plan */
 
@@ -193,7 +194,7 @@ export class SamplesPage extends HTMLElement {
 
   /** @param {Sample} sample */
   chain(sample) {
-    const done = sample.acts.map((act) => h("li", {}, h("span", { class: `badge ${act.act === "received" && sample.sound === false ? "bad" : act.act === "voided" ? "off" : "good"}` }, h("i"), t(`sample.act-${act.act}`)), h("strong", {}, moment(act.at_ms)), h("div", { class: "small" }, this.told(act)), h("div", { class: "soft small" }, t("credit.place", { position: act.position }))));
+    const done = sample.acts.map((act) => h("li", {}, h("span", { class: `badge ${act.act === "received" && sample.sound === false ? "bad" : act.act === "voided" ? "off" : "good"}` }, h("i"), t(`sample.act-${act.act}`)), h("strong", {}, moment(act.at_ms)), h("div", { class: "small" }, this.told(act)), act.act === "reported" && sample.report && h("div", { class: "small" }, fileName({ name: t("sample.report-paper"), sha256: sample.report, here: sample.report_here === true })), h("div", { class: "soft small" }, t("credit.place", { position: act.position }))));
     const over = ["voided", "reported"].includes(sample.state) || sample.sound === false;
     const ahead = over ? [] : CHAIN.slice(CHAIN.indexOf(sample.state) + 1).map((act) => h("li", { class: "soft" }, h("span", { class: "badge wait" }, h("i"), t(`sample.act-${act}`)), t("sample.ahead")));
     return [...done, ...ahead];
@@ -216,7 +217,7 @@ export class SamplesPage extends HTMLElement {
     if (sample.state === "drawn" && mayBe(...INSPECTING)) forms.push(this.form("sample.seal-it", `${path}/seal`, [["seal", {}]], (given) => ({ seal: given["seal"] })));
     if (sample.state === "sealed" && mayBe(...INSPECTING)) forms.push(this.form("sample.hand-over", `${path}/hand-over`, [["to", {}], ["note", { required: false }]], (given) => ({ to: given["to"], note: given["note"] ?? "" })));
     if (sample.state === "handed-over" && mayBe("partner")) forms.push(this.form("sample.receive", `${path}/receipt`, [["sealed", { type: "checkbox", required: false }], ["fit-for-tests", { type: "checkbox", required: false }], ["note", { required: false }]], (given) => ({ sealed: given["sealed"] === "on", fit: given["fit-for-tests"] === "on", note: given["note"] ?? "" })));
-    if (sample.state === "received" && sample.sound && mayBe("partner")) forms.push(this.reportForm(path));
+    if (sample.state === "received" && sample.sound && mayBe("partner")) forms.push(this.reportForm(path, sample.number));
     if (!["reported", "voided"].includes(sample.state) && mayBe("supervisor")) forms.push(this.form("sample.void", `${path}/void`, [["reason", {}], ["second", { autocapitalize: "none", autocomplete: "off" }], ["second-password", { type: "password", autocomplete: "off" }]], (given) => ({ reason: given["reason"], second: given["second"], second_password: given["second-password"] }), "danger"));
     return h("div", { class: "stack" }, ...forms);
   }
@@ -236,18 +237,17 @@ export class SamplesPage extends HTMLElement {
     return h("form", { class: "card stack", onsubmit }, h("h2", {}, t(word)), ...rows, h("button", { class: look }, t(word)));
   }
 
-  /** @param {string} path */
-  reportForm(path) {
+  /** @param {string} path @param {string} number of the sample */
+  reportForm(path, number) {
     const file = h("input", { name: "file", type: "file", required: true });
     /** @param {Event} event */
     const onsubmit = (event) => {
       event.preventDefault();
       const given = values(/** @type {HTMLFormElement} */ (event.target));
       void this.act(async () => {
-        const chosen = file.files?.[0];
-        const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", chosen ? await chosen.arrayBuffer() : new ArrayBuffer(0)));
+        const [paper] = await sendFiles(file.files ?? [], `sample ${number}`);
         const found = (given["values"] ?? "").split("\n").map((line) => line.split(/[:：]/)).filter((pair) => pair.length === 2).map((pair) => pair.map((text) => text.trim()));
-        await call("POST", `${path}/report`, { number: given["report-number"], verdict: given["verdict"], values: found, sha256: [...sum].map((byte) => byte.toString(16).padStart(2, "0")).join(""), remark: given["remark"] ?? "" });
+        await call("POST", `${path}/report`, { number: given["report-number"], verdict: given["verdict"], values: found, sha256: paper?.sha256, remark: given["remark"] ?? "" });
       });
     };
     const verdict = (/** @type {string} */ value) => h("label", { class: "row" }, h("input", { type: "radio", name: "verdict", value, required: true }), h("span", {}, t(`sample.state-${value}`)));
