@@ -18,7 +18,7 @@ from protocol.errors import MalformedError, RefusedError, StorageError, Verifica
 from protocol.records import read
 from storage.keys import create_ed25519, load_ed25519
 from storage.schema import stored_files
-from tests.hub_parts import chunks, running_hub, settings_for
+from tests.hub_parts import chunks, running_hub, settings_for, settled
 
 LIMITS = FileSettings(largest_mb=1, waiting_mb=2, waiting_files=3, day_mb=4)
 
@@ -61,6 +61,7 @@ async def logged(hub: Hub, data: bytes) -> None:
 
 async def sound(hub: Hub, data: bytes) -> None:
     await logged(hub, data)
+    await settled(hub)
     assert (await check_hub(hub.core.settings)).problems == ()
 
 
