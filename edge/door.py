@@ -31,6 +31,7 @@ from protocol.identifiers import SourceId
 MAX_BODY_BYTES = 256 << 10
 REQUEST_S = 15.0
 MAX_CONNECTIONS = 64
+MAX_OF_ONE = 16  # connections of one address, so that no stranger on the dock takes all of them
 MAX_EVENT_BYTES = 32 << 10
 MAX_CODE = 2048  # a ticket; a short code has six digits
 
@@ -111,7 +112,8 @@ class Door:
             await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= MAX_CONNECTIONS:
+        peer = _address(writer)
+        if len(self._connections) >= MAX_CONNECTIONS or sum(_address(one) == peer for one in self._connections) >= MAX_OF_ONE:
             writer.transport.abort()
             return
         self._connections.add(writer)
@@ -208,6 +210,11 @@ class Door:
             if recorder.source == name and scheme.lower() == "bearer" and hmac.compare_digest(found, recorder.token_sha256.lower()):
                 return recorder.source
         raise ForbiddenError("unknown recorder or wrong token", where=name[:64])
+
+
+def _address(writer: asyncio.StreamWriter) -> str:
+    peer = writer.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader) -> Request | None:

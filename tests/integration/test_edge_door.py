@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import httpx
 import pytest
 
 from edge.config import DoorSettings, RecorderSettings
-from edge.door import MAX_BODY_BYTES, Door, Handlers
+from edge.door import MAX_BODY_BYTES, MAX_OF_ONE, Door, Handlers
 from edge.page import WORDS, render
 from protocol.errors import RefusedError, UnavailableError
 from protocol.identifiers import SourceId
@@ -146,3 +147,23 @@ async def test_the_page_speaks_both_languages_and_escapes(door: tuple[httpx.Asyn
     assert "<script>" not in english and "&lt;script&gt;" in english and "<b>slow" not in english
     assert (await client.get("/?lang=zh")).text.count("录制中") == 1
     assert all(all(pair) for pair in WORDS.values())
+
+
+async def test_one_address_does_not_take_every_place(door: tuple[httpx.AsyncClient, Told]) -> None:
+    client, _ = door
+    port = client.base_url.port
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_OF_ONE)]
+    for reader, writer in held:
+        writer.write(b"GET /status HTTP/1.1\r\nHost: box\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")  # taken, and kept open
+    reader, refused = await asyncio.open_connection("127.0.0.1", port)
+    with suppress(ConnectionError):
+        refused.write(b"GET /status HTTP/1.1\r\nHost: box\r\n\r\n")
+        assert await reader.readline() == b""
+    other, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+    writer.write(b"GET /status HTTP/1.1\r\nHost: box\r\n\r\n")
+    assert (await other.readline()).startswith(b"HTTP/1.1 200")
+    for _, one in (*held, (reader, refused), (other, writer)):
+        one.close()
+        with suppress(ConnectionError):
+            await one.wait_closed()
