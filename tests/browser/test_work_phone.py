@@ -294,3 +294,21 @@ async def test_instructions_pauses_steps_and_tickets(site: Site, browser: Browse
     ]  # fmt: skip
     told = await hub.supervision.instructions(site.task)
     assert [one.read_by for one in told] == [lead]
+
+
+async def test_who_left_with_no_network_is_logged_in_no_more(site: Site, browser: Browser) -> None:
+    page = await phone(site, browser, site.team[0])
+    await page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    await page.goto(f"{site.url}/work#person")
+    await page.context.set_offline(True)
+    await page.click("person-page button.danger")
+    await page.click("dialog[open] button.primary")
+    await page.wait_for_selector("login-form")
+    assert await page.evaluate("localStorage.getItem('portwitness.work.left')") == site.team[0]
+    await page.reload()
+    await page.wait_for_selector("login-form")
+    await page.context.set_offline(False)
+    await page.reload()
+    await page.wait_for_selector("login-form")
+    await page.wait_for_function("() => localStorage.getItem('portwitness.work.left') === null")
+    assert await page.evaluate("fetch('/api/v1/session').then((answer) => answer.status)") == 401

@@ -36,6 +36,7 @@ async def test_a_photo_goes_up_in_parts_and_comes_back(face: Face) -> None:
     other = await face.login("chen.min")
     got = await other.get(f"/api/v1/files/{name}/content")
     assert got.content == data
+    assert "Cookie" in got.headers["vary"]  # who logs in next on this browser is not given it from its cache
     assert got.headers["content-type"] == "image/jpeg" and got.headers["x-content-type-options"] == "nosniff"
     assert (await other.get(f"/api/v1/files/{name}")).json()["state"] == "stored"
     assert (await other.post("/api/v1/files", json=ask)).json()["state"] == "stored"  # it may read it, so it need not send it

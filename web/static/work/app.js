@@ -37,6 +37,7 @@ class WorkApp extends HTMLElement {
     this.addEventListener("logged-in", () => void this.enter(whoami()));
     this.addEventListener("click", (event) => this.onClick(event));
     addEventListener("popstate", () => this.draw());
+    addEventListener("online", () => void (this.phone ? null : this.endLeft()));
     addEventListener("hashchange", () => this.draw());
     fill(this, this.status, this.news, this.pin, this.main, this.doors);
     void keepShell(() => this.tellNews());
@@ -77,7 +78,7 @@ class WorkApp extends HTMLElement {
     const left = localStorage.getItem(LEFT);
     if (!left) return;
     const gone = await endSession(left).catch((error) => error instanceof Refusal && error.status === 401);
-    remember(null);
+    if (!this.phone) remember(null);
     if (gone) localStorage.removeItem(LEFT);
   }
 
@@ -144,12 +145,11 @@ class WorkApp extends HTMLElement {
 
   async leave() {
     localStorage.setItem(LEFT, whoami()?.person ?? "");
-    await this.endLeft();
     this.phone?.outbox.stop();
     this.phone?.store.close();
     this.phone = null;
     localStorage.removeItem(PERSON);
-    remember(null);
+    await this.endLeft();
     history.replaceState(null, "", "/work");
     this.logIn();
   }
