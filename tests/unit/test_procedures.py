@@ -264,3 +264,14 @@ def test_a_condition_is_judged_as_plainly_and_survives_writing(condition: Condit
 def test_what_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(MalformedError):
         parse(text)
+
+
+def test_a_condition_on_an_answer_that_is_no_text_is_false_and_digits_are_those_of_all_readers() -> None:
+    place = {"gps": {"latitude": 38956123, "longitude": 121612456}, "signed": [{"drawn": "00" * 32}], "flag": True, "none": None}
+    for name in place:
+        for text in (f"{name} = 'x'", f"{name} in ('x', 'y')", f"{name} > 1"):
+            assert not holds(parse(text), place), text
+        assert holds(parse(f"{name} != 'x'"), place)
+    assert not holds(parse("count > 2"), {"count": "\u0663"})
+    with pytest.raises(MalformedError):
+        parse("count > \u0663")
