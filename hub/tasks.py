@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, select
 from hub.bonds import pairing_states
 from hub.codes import Codes
 from hub.core import Core
+from hub.inspection.fieldwork.tables import SHA256
 from hub.mail import Mail
 from hub.values import Code, PairingState, TaskFacts
 from protocol import kinds
@@ -70,7 +71,9 @@ class Tasks:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def open(self, draft: TaskDraft, by: str) -> TaskFacts:
-        """Open a task; raise MalformedError for a wrong field, RefusedError when the task is known already."""
+        """Open a task; raise MalformedError for a wrong field, RefusedError when it is known, or would pass for an inspection's."""
+        if any(name == SHA256 for name, _ in draft.facts):
+            raise RefusedError("tasks of an inspection are opened by its dispatch", where=f"task {draft.task}")
         body = draft.body(by, self.core.site)
         async with self._lock:
             if await self.core.database.read(lambda connection: _facts(connection, draft.task)) is not None:

@@ -171,6 +171,43 @@ def declaration_of(connection: Connection, container: str, named: str | None) ->
     return next(iter([*under_way, *(row.declaration for row in rows)]), None)
 
 
+def declaration_with(connection: Connection, container: str, named: str | None) -> str | None:
+    """Give the declaration under which a box moves: the one shown for it where that declares the box, else one that does.
+
+    One that names no boxes at all is believed where no other declares it.
+    """
+    boxes = () if named is None else boxes_of(connection, named)
+    if named is not None and container in boxes:
+        return named
+    found = declaration_of(connection, container, None)
+    return declaration_of(connection, "", named) if found is None and not boxes else found
+
+
+def under_way_with(connection: Connection, container: str) -> list[str]:
+    """Give the declarations under way that declare a box, the newest first."""
+    read_boxes_of(connection)
+    query = select(standings.c.declaration).join(declared_boxes, declared_boxes.c.declaration == standings.c.declaration)
+    query = query.where(declared_boxes.c.container == container, standings.c.state.not_in(_OVER))
+    return list(connection.execute(query.order_by(standings.c.lodged_ns.desc(), standings.c.declaration.desc()).limit(100)).scalars())
+
+
+def is_stripped(connection: Connection, container: str, declaration: str) -> bool:
+    """Tell whether a box was emptied since a declaration was lodged: it then carries no other's goods out."""
+    lodged = select(standings.c.lodged_ns).where(standings.c.declaration == declaration).scalar_subquery()
+    mine = and_(port_events.c.container == container, port_events.c.event == "STRP", port_events.c.wall_ns >= lodged)
+    return connection.execute(select(port_events.c.message).where(mine).limit(1)).first() is not None
+
+
+def held_elsewhere(connection: Connection, declaration: str, boxes: Sequence[str]) -> list[tuple[str, str]]:
+    """Give those of some boxes that are held under another declaration that is under way, each with that one's number."""
+    held = or_(standings.c.held, standings.c.holds != "[]")
+    query = select(declared_boxes.c.container, standings.c.declaration)
+    query = query.join(standings, declared_boxes.c.declaration == standings.c.declaration)
+    mine = and_(declared_boxes.c.container.in_(boxes), standings.c.declaration != declaration, standings.c.state.not_in(_OVER))
+    rows = connection.execute(query.where(mine, held).order_by(declared_boxes.c.container, standings.c.declaration)).all()
+    return [(row.container, row.declaration) for row in rows]
+
+
 def boxes_of(connection: Connection, declaration: str) -> Sequence[str]:
     """Give the containers of a declaration as it now reads."""
     read_boxes_of(connection)

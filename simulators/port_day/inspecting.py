@@ -22,7 +22,7 @@ from simulators.devices.phone import Phone, SignedAct
 from simulators.people.checklist import Checklist, Scene, Style
 from simulators.port_day.acts import Port
 from simulators.port_day.boxes import CAMERA, DayBox
-from simulators.port_day.stage import BAYS, SUPERVISOR
+from simulators.port_day.stage import ADMINISTRATOR, BAYS, SUPERVISOR
 from simulators.reference_data import LABORATORY
 
 RECORDER = "rec-1"
@@ -95,7 +95,7 @@ class Inspection:
         if any(box["reefer"] for box in boxes):
             told = {"container": boxes[0]["number"], "set": "-18.0", "highest": "-17.2", "hours": 300}
             site = self.port.stage.hub.fieldwork.site
-            await site.note(self.number, TEMPERATURE, "reefer-monitor", told, SUPERVISOR, os.urandom(SALT_BYTES))
+            await site.note(self.number, TEMPERATURE, "reefer-monitor", told, ADMINISTRATOR, os.urandom(SALT_BYTES))
 
     async def begin(self) -> None:
         """Pair the lead's recorder with the tasks; camera and recorder film from now on."""

@@ -18,6 +18,7 @@ from hub.inspection.states import State
 from hub.tasks import TaskDraft
 from protocol import kinds
 from protocol.errors import ForbiddenError, MalformedError, RefusedError, VerificationError
+from protocol.identifiers import PersonId, TaskId
 from protocol.procedures.completeness import Missing
 from protocol.records import read
 from protocol.sheets import Sheet, open_sheet
@@ -90,6 +91,27 @@ async def test_a_held_declaration_is_dispatched_once_with_its_procedure(site: Gr
     assert await site.hub.dispatch.inspectors_of(site.number) == set(facts.inspectors)
     assert {one.reason for one in await missing(site)} >= {"not answered", "not signed", "not there"}
     await sound(site)
+
+
+@ONE
+async def test_nobody_names_the_people_of_an_inspection_beforehand(site: Ground) -> None:
+    mine = TaskDraft(task=TaskId(f"T{site.number[1:]}"), title="by hand", inspectors=(PersonId("zhou.jie"),))
+    await site.hub.tasks.open(mine, "chen.min")
+    facts = await site.hub.dispatch.dispatch(site.number, BAY, "chen.min")
+    assert facts.task != mine.task and facts.inspectors == await lead_and_assistant(site)
+    forged = replace(mine, task=TaskId("T-forged"), facts=tuple(facts.facts))
+    with pytest.raises(RefusedError, match="opened by its dispatch"):
+        await site.hub.tasks.open(forged, "chen.min")
+    await sound(site)
+
+
+@ONE
+async def test_who_enters_what_a_system_told_does_not_approve_on_it(site: Ground) -> None:
+    await dispatched(site)
+    await site.hub.fieldwork.site.note(site.number, "temperature-log", "reefer", {"celsius": "-18"}, "chen.min", bytes(32))
+    judged = await site.hub.releases.judged(site.number)
+    assert "chen.min" in judged.standing.inspectors and "chen.min was on the inspection" in "; ".join(judged.against("chen.min"))
+    assert "chen.min was on the inspection" not in "; ".join(judged.against("zhou.jie"))
 
 
 async def test_an_act_is_taken_once_and_its_record_binds_what_was_signed(site: Ground) -> None:

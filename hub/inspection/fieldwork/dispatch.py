@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from hub.core import Core
 from hub.inspection.catalogue import Bay as BayEntry
@@ -41,6 +41,7 @@ from protocol.errors import RefusedError
 from protocol.inspection_kinds import Step
 from protocol.instants import SECOND_NS, Instant
 from protocol.sheets import SALT_BYTES, make_sheet
+from storage.schema import tasks
 
 GENERAL = "wood-packaging"  # looked at before and at opening, whatever the goods: where no kind of goods covers a code
 WOOD = "wood-packaging"
@@ -123,15 +124,13 @@ class Dispatch:
             line for one in forms_of(connection, number) for line in one.get("goods", ())
         ]  # as selected, too, whatever was amended since
         found = procedures_for(connection, {"goods": lines}, day)
-        before = len(all_tasks_of(connection, number))
-        return [
-            self._draft(number, before + at, one, bay, place.cameras, team, form) for at, one in enumerate(found[:MAX_PROCEDURES], start=1)
-        ]
+        names = _free_names(connection, number, len(found[:MAX_PROCEDURES]))
+        return [self._draft(number, name, one, bay, place.cameras, team, form) for name, one in zip(names, found, strict=False)]
 
     def _draft(  # noqa: PLR0913 - what a task is made of
         self,
         number: str,
-        at: int,
+        name: str,
         one: PublishedProcedure,
         bay: str,
         cameras: Sequence[str],
@@ -141,13 +140,24 @@ class Dispatch:
         boxes = " ".join(box["number"] for box in form.get("containers", ())[:3])
         facts = ((DECLARATION, number), (PROCEDURE, one.key), (VERSION, str(one.version)), (SHA256, one.sha256.hex()))
         return TaskDraft(
-            task=f"T{number[1:]}" + (f".{at}" if at > 1 else ""),
+            task=name,
             title=f"{one.procedure.zh} {boxes}".strip()[:500],
             bay=bay,
             cameras=tuple(cameras),
             inspectors=tuple(team),
             facts=facts,
         )
+
+
+def _free_names(connection: Connection, number: str, count: int) -> list[str]:
+    """Give names for the tasks of a dispatch; one that somebody gave a task of their own is left out, or its people would inspect."""
+    at, found = len(all_tasks_of(connection, number)), list[str]()
+    while len(found) < count:
+        at += 1
+        name = f"T{number[1:]}" + (f".{at}" if at > 1 else "")
+        if connection.execute(select(tasks.c.task).where(tasks.c.task == name)).first() is None:
+            found.append(name)
+    return found
 
 
 def procedures_for(connection: Connection, form: dict[str, Any], day: str) -> list[PublishedProcedure]:

@@ -8,13 +8,15 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, and_, func, select
 
+from hub.exchange import tables as exchange
 from hub.exchange.effects import Effects
 from hub.inspection.credit import CreditDraft, stage_credit
 from hub.inspection.fieldwork.completeness import judge_all, missing_of
 from hub.inspection.fieldwork.footage import Film
-from hub.inspection.fieldwork.tables import acts_of, all_tasks_of, inspectors_of, notes_of, task_of, tasks_of
+from hub.inspection.fieldwork.tables import acts_of, all_tasks_of, form_of, inspectors_of, notes_of, task_of, tasks_of
 from hub.inspection.releasing.clearing import Sources
 from hub.inspection.sample_tables import lab_of, samples_of
+from hub.inspection.sheets import said
 from hub.inspection.states import State
 from protocol.clearing import blob_line, record_line
 from protocol.errors import MalformedError
@@ -36,6 +38,18 @@ def laboratory(connection: Connection, number: str) -> Sequence[str]:
     places = {row["sample"]: row["position"] for row in samples_of(connection, number)}
     positive = tuple(one for one in state.positive if answered is None or places[one] > answered)
     return replace(state, positive=positive).obstacles()
+
+
+def boxes(connection: Connection, number: str) -> Sequence[str]:
+    """Say which boxes of a declaration are held under another one: what is told of the one would free the other."""
+    mine = sorted({box["number"] for box in form_of(connection, number).get("containers", ())})
+    return [f"box {box} is held under declaration {other}" for box, other in exchange.held_elsewhere(connection, number, mine)]
+
+
+def people(connection: Connection, number: str) -> frozenset[str]:
+    """Give everyone from whom evidence of an inspection comes: who was ever on it, and who entered what a system told."""
+    sheets = (said(connection, bytes(row.sheet)) for row in notes_of(connection, number))
+    return inspectors_of(connection, number) | {str(sheet["by"]) for sheet in sheets if sheet is not None and "by" in sheet}
 
 
 def evidence(connection: Connection, number: str) -> Iterable[str]:
@@ -72,7 +86,7 @@ def _video(connection: Connection, stream: StreamId, parts: Iterable[Interval]) 
 
 def sources() -> Sources:
     """Give what the gate asks."""
-    return Sources(missing_of, inspectors_of, task_of, laboratory, evidence)
+    return Sources(missing_of, people, task_of, laboratory, boxes, evidence)
 
 
 def count_gate_out(effects: Effects, declaration: str, message: int) -> None:

@@ -42,13 +42,15 @@ class Sources:
     """What other parts know of an inspection, each asked within the transaction: the work on site and the laboratory.
 
     `missing`: must-records that are not there or not verified; `inspectors`: everyone who was ever on it; `laboratory`: reports that are
-    awaited or bad, in words; `evidence`: lines of the records and files that the inspection rests on.
+    awaited or bad, in words; `boxes`: its boxes that another declaration holds, in words; `evidence`: lines of the records and files that
+    the inspection rests on.
     """
 
     missing: Callable[[Connection, str], Sequence[Missing]] = _nothing
     inspectors: Callable[[Connection, str], frozenset[str]] = _nobody
     task: Callable[[Connection, str], str | None] = _no_task
     laboratory: Callable[[Connection, str], Sequence[str]] = _nothing
+    boxes: Callable[[Connection, str], Sequence[str]] = _nothing
     evidence: Callable[[Connection, str], Iterable[str]] = _nothing
 
 
@@ -63,6 +65,7 @@ class Judged:
     laboratory: tuple[str, ...]
     lines: tuple[str, ...]
     task: str | None
+    boxes: tuple[str, ...] = ()
 
     def against(self, by: str | None) -> list[str]:
         """Give everything that stands against a release, by a person or (None) by rule."""
@@ -70,7 +73,7 @@ class Judged:
         if now.state is not State.RELEASE_APPROVED:
             found += obstacles(now, State.RELEASE_APPROVED, by)
         found += [one for one in obstacles(replace(now, state=State.RELEASE_APPROVED), State.RELEASED, by) if one not in found]
-        return found + list(self.laboratory)
+        return found + [one for one in (*self.laboratory, *self.boxes) if one not in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,8 @@ def judge(connection: Connection, size: int, number: str, sources: Sources, *, g
     whole = replace(standing, missing=tuple(name_of(one) for one in lacks), inspectors=sources.inspectors(connection, number))
     own = [record_line(str(one.record.issuer), one.record.epoch, one.record.position, one.leaf) for one in records]
     lines = evidence_lines([*own, *(sources.evidence(connection, number) if gather else ())])
-    return Judged(number, size, whole, lacks, tuple(sources.laboratory(connection, number)), lines, sources.task(connection, number))
+    laboratory, boxes = tuple(sources.laboratory(connection, number)), tuple(sources.boxes(connection, number))
+    return Judged(number, size, whole, lacks, laboratory, lines, sources.task(connection, number), boxes)
 
 
 def clear(connection: Connection, size: int, number: str, sources: Sources, by: str | None = None) -> Cleared:
