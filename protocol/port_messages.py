@@ -72,6 +72,7 @@ def read_telling(data: bytes) -> Telling:
     """Read a message of events; raise MalformedError naming the first fault and its place."""
     try:
         value = json.loads(data.decode("utf-8", "strict"), object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # half a character, written as an escape, is no text
     except MalformedError:
         raise
     except (ValueError, RecursionError) as error:

@@ -72,7 +72,7 @@ async def list_declarations(
 @router.get("/declarations/{number}", summary="Get a declaration")
 async def get(number: Number, request: Request, caller: Trading, hub: TheHub) -> schemas.DeclarationDetail:
     """Tell where a declaration stands, what may come next, and what stands in the way as far as its own records tell."""
-    return _detail(await _theirs(number, caller, hub), request, hub)
+    return _detail(await _theirs(number, caller, hub), caller, request, hub)
 
 
 @router.get("/declarations/{number}/form", summary="Read a declaration in a version")
@@ -109,9 +109,9 @@ async def amend(number: Number, ask: Document, caller: Trading, hub: TheHub) -> 
 
 @router.post("/declarations/{number}/withdrawal", status_code=201, summary="Withdraw a declaration")
 async def withdraw(number: Number, ask: schemas.WithdrawalAsk, caller: Trading, hub: TheHub) -> schemas.DeclarationAnswer:
-    """Take a declaration back; a hold on its goods stays."""
+    """Take a declaration back; a hold on its goods stays. What was selected, the port alone takes back."""
     await _theirs(number, caller, hub)
-    return _declared(await hub.declarations.withdraw(number, caller.person, ask.reason), hub)
+    return _declared(await hub.declarations.withdraw(number, caller.person, ask.reason, party=caller.party), hub)
 
 
 @router.get("/holds", summary="List what a partner holds")
@@ -191,14 +191,14 @@ def _facts(found: Declared, hub: Hub) -> dict[str, Any]:
     }
 
 
-def _detail(found: Declared, request: Request, hub: Hub) -> schemas.DeclarationDetail:
+def _detail(found: Declared, caller: Caller, request: Request, hub: Hub) -> schemas.DeclarationDetail:
     now = Standing(found.state, found.selected, found.held, frozenset(found.holds))
     language = language_of_request(request)
     onward = [
         schemas.OnwardShape(to=to.value, obstacles=[say("refused", what, language) for what in obstacles(now, to)])
         for to in STEPS[found.state]
     ]
-    withdrawable = State.WITHDRAWN in STEPS[found.state]
+    withdrawable = State.WITHDRAWN in STEPS[found.state] and not (caller.role == TRADER and found.selected)
     return schemas.DeclarationDetail(**_facts(found, hub), onward=onward, may_amend=can_amend(found.state), may_withdraw=withdrawable)
 
 

@@ -7,7 +7,7 @@ answer and changes nothing; the same reference with other content is refused and
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, RowMapping, and_, func, select
@@ -21,7 +21,8 @@ from hub.exchange.telling import interchange, minute, readdressed
 from hub.inspection.catalogue import Partner
 from hub.inspection.references import find, in_use
 from protocol.edifact.answers import Complaint, write_complaint, write_control
-from protocol.edifact.interchange import write_interchange
+from protocol.edifact.interchange import Envelope, write_interchange
+from protocol.edifact.interchange import Message as Segments
 from protocol.edifact.profiles import STANDARD_PROFILE
 from protocol.errors import MalformedError, RefusedError, VerificationError
 from protocol.exchange_kinds import Delivery, MessageIn
@@ -338,7 +339,7 @@ class _Taking:
         at = minute(self.effects.now_ns, self.settings)
         reference = f"{self.effects.next_out(key):014d}"
         envelope, control = write_control(self.read.interchange, reference, (at[2:8], at[8:]), charset="UNOC")
-        raw = write_interchange(readdressed(envelope, reference), [control], encoding=profile.encoding)
+        raw = _written(readdressed(envelope, reference), control, profile.encoding)
         self.effects.send(Letter(key, "edifact", "CONTRL", raw, "answer"), message)
         for unit, outcome in zip(self.read.units, outcomes, strict=True):
             if outcome != tables.REJECTED or (unit.fault is not None and not unit.complaint):
@@ -349,6 +350,14 @@ class _Taking:
             made = Complaint(f"AP{message}", document, self.settings.edifact_id, at, text=text)
             raw = interchange(self.effects, self.settings, self.source, write_complaint(made, "1"), charset="UNOC")
             self.effects.send(Letter(key, "edifact", "APERAK", raw, "answer"), message)
+
+
+def _written(envelope: Envelope, control: Segments, encoding: str | None) -> bytes:
+    """Write an answer: in the character set of all, or, where it repeats what that does not have, in Unicode."""
+    try:
+        return write_interchange(envelope, [control], encoding=encoding)
+    except MalformedError:
+        return write_interchange(replace(envelope, charset="UNOY"), [control])
 
 
 def _judge_again(effects: Effects, row: RowMapping, credit: Credit) -> None:

@@ -122,7 +122,8 @@ class Declarations:
     ) -> Declared:
         """Take a new version of a declaration, `after`: written from this version, None for whatever stands.
 
-        Raises as `lodge`, and RefusedError once it is released or ended, or when another version stands.
+        Raises as `lodge`, and RefusedError once it is released or ended, when another version stands, or when a `party` takes boxes out
+        of one that was selected.
         """
         form = await self._read(value, party)
         sheet = make_sheet({"form": form.sheet(), "by": by, "reason": _reason(reason)}, os.urandom(SALT_BYTES))
@@ -134,18 +135,25 @@ class Declarations:
                 what = f"stands at version {row['version']}, not {after}: somebody amended it meanwhile; look again"
                 raise RefusedError(what, where=f"declaration {number}")
             _check_same(connection, number, form)
+            if party is not None and row["selected"]:
+                _check_boxes(connection, number, form)
             keep(connection, sheet)
             return number, Declaration("amended", row["version"] + 1, state, sheet.commitment)
 
         return await self._told(await self.core.sequencer.decide(decide))
 
-    async def withdraw(self, number: str, by: str, reason: str) -> Declared:
-        """Take a declaration back; a hold on its goods stays. Raises RefusedError once it is released or ended."""
+    async def withdraw(self, number: str, by: str, reason: str, *, party: str | None = None) -> Declared:
+        """Take a declaration back; a hold on its goods stays. Raises RefusedError once it is released or ended.
+
+        `party`: the enterprise that does; what was selected it cannot take back, only the port can: its goods could be declared anew.
+        """
         sheet = make_sheet({"by": by, "reason": _reason(reason)}, os.urandom(SALT_BYTES))
 
         def decide(connection: Connection, _size: int) -> tuple[str, Declaration]:
             row = standing_row(connection, number)
             check_step(standing_of(row), State.WITHDRAWN, by)
+            if party is not None and row["selected"]:
+                raise RefusedError("it was selected: the port alone can take it back", where=f"declaration {number}")
             keep(connection, sheet)
             return number, Declaration("withdrawn", row["version"], State.WITHDRAWN, sheet.commitment)
 
@@ -315,6 +323,15 @@ def _check_same(connection: Connection, number: str, form: Form) -> None:
     for name, now, before in (("enterprise", form.enterprise, row.enterprise), ("reference", form.reference, row.reference)):
         if now != before:
             raise RefusedError(f"was {before} and cannot become {now[:64]}", where=name)
+
+
+def _check_boxes(connection: Connection, number: str, form: Form) -> None:
+    """Check that a selected declaration keeps every box that it names: one that it loses could go under another declaration."""
+    before = next((one.said for one in reversed(_history(connection, number)) if one.act in ("lodged", "amended")), None)
+    named = {box["number"] for box in (before or {}).get("form", {}).get("containers", ())}
+    lost = sorted(named - {box.number for box in form.containers})
+    if lost:
+        raise RefusedError(f"it was selected: the port alone can take box {lost[0]} out of it", where=f"declaration {number}")
 
 
 def _declared(connection: Connection, number: str) -> Declared:

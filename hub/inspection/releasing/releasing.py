@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from hub.core import Core
 from hub.exchange.effects import Effects
+from hub.exchange.tables import read_boxes_of
 from hub.exchange.telling import DETAIN, HOLD, RECALL, RETURN, TREAT, Kind, Told, listeners, tell_port, tell_release
 from hub.inspection.references import find
 from hub.inspection.releasing import tables
@@ -140,6 +141,7 @@ class Releases:
         def decide(effects: Effects) -> None:
             if rule is not None:
                 self._check_rule(effects, number)
+            read_boxes_of(effects.connection)
             cleared = clear(effects.connection, effects.size, number, self.sources, by)
             self._log_release(effects, cleared, said, rule)
 
@@ -163,6 +165,7 @@ class Releases:
         said = {"by": by, "second": second, "reason": _reason(reason)}
 
         def decide(effects: Effects) -> None:
+            read_boxes_of(effects.connection)
             cleared = clear_against_evidence(effects.connection, effects.size, number, self.sources, (by, second))
             self._log_release(effects, cleared, said, None)
             effects.alarm(OVERRIDDEN, number, "; ".join(cleared.overridden))
@@ -222,7 +225,8 @@ class Releases:
         judged = await self.judged(number)
         if judged.standing.state is not State.RELEASED or not bad(judged):
             return None
-        if await self.core.database.read(lambda connection: _is_overridden(connection, number)) and not _new(judged):
+        answered = await self.core.database.read(lambda connection: _answered_for(connection, number))
+        if answered is not None and not _new(judged, answered):
             return None
         return await self.recall(number, "; ".join(bad(judged))[:MAX_REASON])
 
@@ -288,14 +292,17 @@ def _past(connection: Connection, number: str) -> Past:
     return Past(tuple(judgements), tuple(acts))
 
 
-def _new(judged: Judged) -> bool:
-    """Tell whether more stands against an overridden release than missing evidence, for which two persons answered."""
-    return bool(judged.standing.holds or judged.laboratory)
+def _new(judged: Judged, answered: Sequence[str]) -> bool:
+    """Tell whether more stands against an overridden release than missing evidence, and what two persons answered for by name."""
+    return bool(judged.standing.holds or set(judged.laboratory) - set(answered))
 
 
-def _is_overridden(connection: Connection, number: str) -> bool:
-    acts = [row["act"] for row in tables.releases_of(connection, number)]
-    return bool(acts) and acts[-1] == "overridden"
+def _answered_for(connection: Connection, number: str) -> Sequence[str] | None:
+    """Give what two persons answered for, where a declaration was released last against the evidence; else None."""
+    rows = tables.releases_of(connection, number)
+    if not rows or rows[-1]["act"] != "overridden":
+        return None
+    return tuple((said_in(connection, bytes(rows[-1]["sheet"])) or {}).get("against", ()))
 
 
 def _judge_of(connection: Connection, number: str) -> str | None:
