@@ -15,7 +15,7 @@ from hub.app import Hub
 from hub.check import check_hub
 from hub.exchange.telling import HOLD
 from hub.inspection.releasing.clearing import Cleared
-from hub.inspection.releasing.following import ByRule
+from hub.inspection.releasing.following import DIFFER, ByRule
 from hub.inspection.releasing.releasing import NOBODY_TO_TELL, OVERRIDDEN, RECALLED
 from hub.inspection.states import State
 from protocol import kinds
@@ -201,6 +201,56 @@ async def test_what_goes_bad_before_the_gate_is_recalled(hub: Hub) -> None:
     assert (await hub.releases.recall(numbers[2], "wrong lane", CHEN)).state is State.RECALLED
     refused = await hub.releases.refuse(numbers[2], CHEN, "look again")
     assert refused.state is State.RE_INSPECT
+
+
+async def test_one_release_that_cannot_be_judged_keeps_no_other_from_being_recalled(hub: Hub) -> None:
+    numbers = [f"D-20261124-{at:07d}" for at in range(1, 4)]
+    await stand(hub, numbers, TO_PASSED)
+    for number in numbers:
+        await hub.releases.approve(number, CHEN)
+        await lose(hub, number)
+    change = update(standings).where(standings.c.declaration == numbers[0]).values(holds='["nobody"]')
+    await hub.core.database.write(lambda connection: connection.execute(change))
+    rule = ByRule(hub.core, hub.releases, automatic=True)
+    assert await rule.go_on() == 2
+    assert [(await hub.declarations.get(number)).state for number in numbers[1:]] == [State.RECALLED] * 2
+    assert DIFFER in {one.kind for one in await hub.alarms.list()}
+    change = update(standings).where(standings.c.declaration == numbers[0]).values(holds="[]")
+    await hub.core.database.write(lambda connection: connection.execute(change))
+
+
+async def test_what_waits_longest_is_tried_first(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.inspection.releasing.following.MOST", 2)
+    numbers = [f"D-20261124-{at:07d}" for at in range(1, 6)]
+    await stand(hub, numbers, TO_DIRECT)
+    for number in numbers[:4]:
+        await hub.declarations.hold(number, CUSTOMS, "chen", "test")
+    rule = ByRule(hub.core, hub.releases, automatic=True)
+    assert [await rule.go_on() for _ in range(3)] == [0, 0, 1], "what cannot go holds up nothing behind it"
+    for number in numbers[:4]:
+        await hub.declarations.hold(number, CUSTOMS, "chen", "test", lift=True)
+    assert [await rule.go_on() for _ in range(3)] == [2, 2, 0]
+    for number in numbers:
+        await lose(hub, number)
+    bad_last = ByRule(hub.core, hub.releases, automatic=True, _bad=False)
+    assert await bad_last.go_on() == 2
+    seen = set()
+    for _ in range(3):
+        bad_last._looked_back_ns = 0
+        await bad_last.go_on()
+        seen = {number for number in numbers if (await hub.declarations.get(number)).state is State.RECALLED}
+    assert seen == set(numbers), "each is looked at in its turn"
+
+
+async def test_what_two_persons_answered_for_by_name_is_not_recalled_for_it(hub: Hub) -> None:
+    await stand(hub, [NUMBER], TO_PASSED)
+    found = ["sample 1 has no report of the laboratory yet"]
+    hub.releases.sources = replace(hub.releases.sources, laboratory=lambda _connection, _number: tuple(found))
+    await hub.releases.override(NUMBER, CHEN, ZHOU, "perishable; the report is due tomorrow")
+    assert await hub.releases.look_back(NUMBER) is None
+    found[:] = ["the laboratory found sample 1 positive"]
+    assert (await hub.releases.look_back(NUMBER)) is not None
+    assert (await hub.declarations.get(NUMBER)).state is State.RECALLED
 
 
 async def test_by_itself_the_hub_holds_releases_and_recalls(hub: Hub) -> None:

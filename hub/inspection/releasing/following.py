@@ -30,7 +30,8 @@ from storage.schema import standings
 
 LOOK_S = 5.0
 AGAIN_NS = 60 * SECOND_NS  # what was refused is tried again after this, or when it moved
-MOST = 500  # declarations of a state at a look
+MOST = 500  # declarations at a look, names in a query
+DIFFER, UNJUDGED = "log and tables differ", "release cannot be judged"
 _WAITING = (State.SELECTED, State.DIRECT_RELEASE, State.PASSED)
 _BAD = kinds.Equivocation | kinds.Rollback | kinds.Fork | kinds.Disposal
 _LOG = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class ByRule:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _tried: dict[str, tuple[int, int]] = field(default_factory=dict)
     _looked_back_ns: int = 0
+    _looked_at: str = ""  # the last declaration of the last look from time to time
     _bad: bool = True  # all releases are looked at; after a restart each is, once
     _suspects: set[str] = field(default_factory=set)  # declarations and tasks that records since then concern
     _task: asyncio.Task[None] | None = None
@@ -84,23 +86,34 @@ class ByRule:
         now_ns = self.core.clock.now().wall_ns
         waiting, told = await self.core.database.read(_waiting)
         moved = 0
-        for number, state, position in waiting:
+        for number, state, position in self._due(waiting, now_ns):
             if state is State.SELECTED and not told:
                 await self.core.alarms.ring(NOBODY_TO_TELL, number, "no partner of role terminal is known")
-                continue
-            before = self._tried.get(number)
-            if before is not None and before[0] == position and now_ns - before[1] < AGAIN_NS:
                 continue
             self._tried[number] = (position, now_ns)
             moved += await self._try(number, state)
         self._tried = {number: self._tried[number] for number, _, _ in waiting if number in self._tried}
-        if self._bad or now_ns - self._looked_back_ns >= AGAIN_NS:
+        if self._bad:
             self._bad, self._looked_back_ns = False, now_ns
             moved += await self._look_back(await self.core.database.read(_released))
+        elif now_ns - self._looked_back_ns >= AGAIN_NS:
+            self._looked_back_ns = now_ns
+            some = await self.core.database.read(lambda connection: _released(connection, self._looked_at, MOST))
+            self._looked_at = some[-1] if len(some) == MOST else ""  # the next look goes on behind it
+            moved += await self._look_back(some)
         elif self._suspects:
             suspects, self._suspects = self._suspects, set()
             moved += await self._look_back(await self.core.database.read(lambda connection: _released_of(connection, suspects)))
         return moved
+
+    def _due(self, waiting: Sequence[tuple[str, State, int]], now_ns: int) -> list[tuple[str, State, int]]:
+        """Give what to try now: what moved, or was not tried for a while; what waited longest since its last try first."""
+        found = []
+        for number, state, position in waiting:
+            before = self._tried.get(number)
+            if before is None or before[0] != position or now_ns - before[1] >= AGAIN_NS:
+                found.append((0 if before is None else before[1], (number, state, position)))
+        return [one for _, one in sorted(found, key=lambda each: each[0])[:MOST]]
 
     async def _try(self, number: str, state: State) -> int:
         try:
@@ -108,17 +121,25 @@ class ByRule:
         except RefusedError as error:
             _LOG.debug("releases by rule: %s", error)
             return 0
-        except VerificationError as error:
-            await self.core.alarms.ring("log and tables differ", number, str(error)[:900])
+        except PortwitnessError as error:  # one that cannot be judged holds up no other
+            await self._ring(number, error)
             return 0
         return 1
 
     async def _look_back(self, numbers: Sequence[str]) -> int:
         moved = 0
         for number in numbers:
-            with suppress(RefusedError):
+            try:
                 moved += await self.releases.look_back(number) is not None
+            except RefusedError as error:
+                _LOG.debug("releases by rule: %s", error)
+            except PortwitnessError as error:  # one that cannot be judged keeps no other from being recalled
+                await self._ring(number, error)
         return moved
+
+    async def _ring(self, number: str, error: PortwitnessError) -> None:
+        what = DIFFER if isinstance(error, VerificationError) else UNJUDGED
+        await self.core.alarms.ring(what, number, str(error)[:900])
 
 
 def is_bad(body: object) -> bool:
@@ -137,19 +158,24 @@ def _waiting(connection: Connection) -> tuple[list[tuple[str, State, int]], bool
     found = []
     for state in _WAITING:
         query = select(standings.c.declaration, standings.c.position).where(standings.c.state == state.value)
-        rows = connection.execute(query.order_by(standings.c.lodged_ns).limit(MOST)).all()
+        rows = connection.execute(query.order_by(standings.c.lodged_ns)).all()
         found += [(row.declaration, state, row.position) for row in rows]
     return found, bool(listeners(connection))
 
 
-def _released(connection: Connection) -> list[str]:
+def _released(connection: Connection, after: str = "", most: int | None = None) -> list[str]:
+    """Give what is released and not out of the gate, by number; `after`: behind this one."""
     query = select(standings.c.declaration).where(standings.c.state == State.RELEASED.value)
-    return list(connection.execute(query.order_by(standings.c.lodged_ns.desc()).limit(MOST)).scalars())
+    return list(connection.execute(query.where(standings.c.declaration > after).order_by(standings.c.declaration).limit(most)).scalars())
 
 
 def _released_of(connection: Connection, names: set[str]) -> list[str]:
     """Give those of some declarations, or of some tasks' declarations, that are released and not out of the gate."""
-    some = sorted(names)[:MOST]
-    of_tasks = select(inspection_tasks.c.declaration).where(inspection_tasks.c.task.in_(some))
-    mine = or_(standings.c.declaration.in_(some), standings.c.declaration.in_(of_tasks))
-    return list(connection.execute(select(standings.c.declaration).where(standings.c.state == State.RELEASED.value, mine)).scalars())
+    found, every = dict[str, None](), sorted(names)
+    for at in range(0, len(every), MOST):
+        some = every[at : at + MOST]
+        of_tasks = select(inspection_tasks.c.declaration).where(inspection_tasks.c.task.in_(some))
+        mine = or_(standings.c.declaration.in_(some), standings.c.declaration.in_(of_tasks))
+        query = select(standings.c.declaration).where(standings.c.state == State.RELEASED.value, mine)
+        found |= dict.fromkeys(connection.execute(query).scalars())
+    return list(found)
