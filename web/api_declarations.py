@@ -1,7 +1,8 @@
 """Declarations: lodge, check, list, read in any version, amend, withdraw; other authorities' holds on them.
 
 Guarantees: a trader reaches the declarations of the own enterprise alone, and of what the port decided sees the decision, not the
-inputs of its rules; a partner holds and lifts in its own name alone, and only where the reference data says that it may.
+inputs of its rules; a partner holds and lifts in its own name alone, and only where the reference data says that it may; the port
+lifts another's hold by two persons alone.
 """
 
 from typing import Annotated, Any, Literal
@@ -12,6 +13,7 @@ from hub.app import Hub
 from hub.inspection.catalogue import Partner
 from hub.inspection.declarations import Declared, Entry
 from hub.inspection.forms import Attachment
+from hub.inspection.screening import HOLDER
 from hub.inspection.states import STEPS, Standing, State, can_amend, obstacles
 from protocol.errors import ForbiddenError, MalformedError, RefusedError
 from web import declaration_schemas as schemas
@@ -19,8 +21,9 @@ from web import shaping
 from web.answering import language_of_request, shape_fault
 from web.api_files import owner_of
 from web.form_schemas import body_of
-from web.guards import PARTNER, TRADER, Caller, Holding, Partnering, TheHub, Trading
+from web.guards import PARTNER, SUPERVISOR, TRADER, Caller, Holding, Partnering, TheHub, Trading
 from web.reading import Document, version_of
+from web.seconding import second_person
 from web.wording import say
 
 router = APIRouter(tags=["declarations"])
@@ -130,14 +133,22 @@ async def place_hold(number: Number, ask: schemas.HoldAsk, caller: Holding, hub:
 
 
 @router.post("/declarations/{number}/holds/lift", status_code=201, summary="Lift another authority's hold")
-async def lift_hold(number: Number, ask: schemas.HoldAsk, caller: Holding, hub: TheHub) -> schemas.DeclarationAnswer:
-    """Lift an authority's hold."""
-    return await _hold(number, ask, caller, hub, lift=True)
+async def lift_hold(number: Number, ask: schemas.LiftAsk, request: Request, caller: Holding, hub: TheHub) -> schemas.DeclarationAnswer:
+    """Lift an authority's hold: the authority itself, or two supervisors in its place; a targeting rule's, two supervisors."""
+    if caller.role == PARTNER:
+        return await _hold(number, ask, caller, hub, lift=True)
+    if ask.second is None or ask.second_password is None:
+        raise MalformedError("needs a second person", where="second")
+    second = await second_person(request, hub, caller, (ask.second, ask.second_password), (SUPERVISOR,))
+    return await _hold(number, ask, caller, hub, lift=True, second=second)
 
 
-async def _hold(number: str, ask: schemas.HoldAsk, caller: Caller, hub: Hub, *, lift: bool) -> schemas.DeclarationAnswer:
-    authority = await _authority(caller, hub, ask.authority)
-    return _declared(await hub.declarations.hold(number, authority, caller.person, ask.reason, lift=lift), hub)
+async def _hold(
+    number: str, ask: schemas.HoldAsk, caller: Caller, hub: Hub, *, lift: bool, second: str | None = None
+) -> schemas.DeclarationAnswer:
+    by_rule = lift and caller.role != PARTNER and (ask.authority or "").startswith(HOLDER)
+    authority = str(ask.authority) if by_rule else await _authority(caller, hub, ask.authority)
+    return _declared(await hub.declarations.hold(number, authority, caller.person, ask.reason, lift=lift, second=second), hub)
 
 
 async def _authority(caller: Caller, hub: Hub, named: str | None) -> str:

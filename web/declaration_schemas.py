@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from web.schemas import FaultShape, RecordPlace, Shape
+from web.schemas import FaultShape, Password, RecordPlace, Shape
 
 Reason = Annotated[str, Field(min_length=1, max_length=1000)]
 Authority = Annotated[str, Field(min_length=1, max_length=40, description="the partner's key; a partner's own when left out")]
@@ -80,6 +80,13 @@ class HoldAsk(Shape):
 
     reason: Reason
     authority: Authority | None = None
+
+
+class LiftAsk(HoldAsk):
+    """Lift an authority's hold; `second` and their password: where the port does it in the authority's place."""
+
+    second: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    second_password: Password | None = None
 
 
 class FileShape(Shape):

@@ -186,9 +186,13 @@ class Declarations:
 
         return await self._told(await self.core.sequencer.decide(decide))
 
-    async def hold(self, number: str, authority: str, by: str, reason: str, *, lift: bool = False) -> Declared:
-        """Place or lift another authority's hold; raise RefusedError when there is nothing to change."""
-        sheet = make_sheet({"by": by, "reason": _reason(reason)}, os.urandom(SALT_BYTES))
+    async def hold(self, number: str, authority: str, by: str, reason: str, *, lift: bool = False, second: str | None = None) -> Declared:
+        """Place or lift another authority's hold; raise RefusedError when there is nothing to change.
+
+        `second`: who answers for it too, where the port lifts it in the authority's place.
+        """
+        words = {"by": by, "reason": _reason(reason)} | ({} if second is None else {"second": second})
+        sheet = make_sheet(words, os.urandom(SALT_BYTES))
         if not authority.strip() or len(authority) > 40:
             raise MalformedError("an authority has 1 to 40 characters", where="authority")
 

@@ -15,7 +15,7 @@ import pytest
 from hub.inspection.forms import FaultsError, read_form
 from hub.inspection.states import State
 from tests.inspection_parts import arriving_soon, plausible
-from tests.web_parts import Face, open_face
+from tests.web_parts import Face, open_face, password_of
 
 API = "/api/v1"
 CUSTOMS = {"name": "大连海关", "role": "customs", "may_hold": True}
@@ -236,8 +236,20 @@ async def test_holds_are_placed_by_who_may_hold(face: Face, trader: httpx.AsyncC
     assert "customs-1 holds it" in onward["release-approved"]
     chinese = (await trader.get(f"{API}/declarations/{number}", params={"lang": "zh"})).json()["onward"]
     assert "customs-1 布控中，未解除前不能放行" in next(one["obstacles"] for one in chinese if one["to"] == "release-approved")
-    lifted = await supervisor.post(f"{path}/lift", json={"reason": "by telephone", "authority": "customs-1"})
+    away = {"reason": "by telephone", "authority": "customs-1"}
+    assert (await supervisor.post(f"{path}/lift", json=away)).status_code == 400, "one person does not lift another authority's hold"
+    for second, password in (("chen.min", password_of("chen.min")), ("zhou.jun", "wrong"), ("port.desk", password_of("port.desk"))):
+        refused = await supervisor.post(f"{path}/lift", json=away | {"second": second, "second_password": password})
+        assert refused.status_code in (400, 403)
+    both = {"second": "zhou.jun", "second_password": password_of("zhou.jun")}
+    lifted = await supervisor.post(f"{path}/lift", json=away | both)
     assert lifted.json()["holds"] == []
+    entry = (await face.hub.declarations.history(number))[-1]
+    assert entry.said is not None and (entry.said["by"], entry.said["second"]) == ("chen.min", "zhou.jun")
+    await face.hub.declarations.hold(number, "targeting:stop", "rule", "by rule")
+    by_rule = {"reason": "cleared up", "authority": "targeting:stop"} | both
+    assert (await customs.post(f"{path}/lift", json=by_rule)).status_code == 403
+    assert (await supervisor.post(f"{path}/lift", json=by_rule)).json()["holds"] == []
     assert (await customs.get(f"{API}/holds")).json()["declarations"] == []
 
 

@@ -1,4 +1,5 @@
 // One declaration: its state as steps, what comes next and what blocks it, versions with differences, history, files, holds.
+import { askAct } from "./act-dialog.js";
 import { call, mayBe, part } from "./api.js";
 import { whenChanged } from "./changes.js";
 import { askFor } from "./confirming.js";
@@ -214,8 +215,9 @@ export class DeclarationPage extends HTMLElement {
     this.holding.classList.toggle("hidden", !mayBe("supervisor"));
     if (!mayBe("supervisor") || this.holding.contains(document.activeElement)) return;
     const lift = async (/** @type {string} */ authority) => {
-      const reason = await askFor(t("declaration.lift-effect", { authority }), t("form.reason"), t("declaration.lift"));
-      if (reason !== null) await this.act(() => call("POST", `declarations/${part(one.number)}/holds/lift`, { authority, reason }));
+      const fields = [{ name: "reason", word: t("form.reason") }, { name: "second", word: t("gate.second"), type: "text" }, { name: "second_password", word: t("gate.second-password"), type: "password" }];
+      await askAct({ title: t("declaration.lift"), effect: t("declaration.lift-effect", { authority }), danger: true, fields, act: (given) => call("POST", `declarations/${part(one.number)}/holds/lift`, { ...given, authority }) });
+      await this.refresh();
     };
     const form = h(
       "form",
