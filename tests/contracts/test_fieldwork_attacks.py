@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, delete, select
 
 from hub.inspection.fieldwork.completeness import judge_task, missing_of
 from hub.inspection.states import State
@@ -14,7 +15,9 @@ from protocol import kinds
 from protocol.errors import MalformedError, RefusedError
 from protocol.procedures.completeness import Missing
 from protocol.tickets import open_ticket
+from storage.fieldwork_schema import work_acts
 from storage.keys import create_ed25519
+from storage.schema import sheets
 from tests.fieldwork_parts import BAY, RECORDER, Ground, Worker, ground, hash_of, lead_and_assistant, settings, upload
 from tests.inspection_parts import arriving_soon
 
@@ -188,3 +191,17 @@ async def test_a_recorder_that_comes_late_leaves_a_break(site: Ground) -> None:
     await site.reached(State.PAIRED)
     found = {(one.step, one.key): one.reason for one in await missing(site)}
     assert found[step.key, record.key] in ("break too long", "break not explained")
+
+
+async def test_an_answer_whose_text_is_gone_settles_no_conflict(site: Ground) -> None:
+    task, lead, assistant = await dispatched(site)
+    await lead.act(task, "answers", answer(site, "weather", "dry"))
+    other = await assistant.act(task, "answers", answer(site, "weather", "rain"))
+    assert "in conflict" in {one.reason for one in await missing(site)}
+
+    def lose(connection: Connection) -> None:
+        bound = select(work_acts.c.sheet).where(work_acts.c.position == other.position)
+        connection.execute(delete(sheets).where(sheets.c.commitment.in_(bound)))
+
+    await site.hub.core.database.write(lose)
+    assert [(one.reason, one.have, one.want) for one in await missing(site) if one.key == "signed-acts"] == [("not verified", 1, 2)]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from hub.files import at_hub
 from hub.inspection.fieldwork.acts import conduct_of, files_of
 from hub.inspection.fieldwork.footage import Film
-from hub.inspection.fieldwork.tables import SiteTask, forms_of, notes_of, site_task, tasks_of, used_elsewhere
+from hub.inspection.fieldwork.tables import SiteTask, acts_of, forms_of, notes_of, site_task, tasks_of, used_elsewhere
 from hub.inspection.published import procedure_of
 from hub.inspection.standings import standing_row
 from hub.inspection.states import State
@@ -25,6 +25,7 @@ from protocol.procedures.model import ATTACHED, Procedure, Step, Wanted
 from storage.schema import declaration_steps
 
 BOTH_SIGNATURES = "both-signatures"
+SIGNED_ACTS = "signed-acts"
 TEMPERATURE = "temperature-log"
 OF_THE_DRAW = frozenset({"pool-root", "seed-proof", "exclusions", "overrides"})
 OF_ACCEPTANCE = frozenset({"acceptor-time"})
@@ -41,10 +42,22 @@ class Judged:
     conduct: Conduct
     facts: Facts
     to_follow: int
+    unread: int = 0  # acts in the log whose signed text is not kept: nobody knows what they said, so nothing is complete
 
     def missing(self) -> list[Missing]:
         """Give what is missing."""
-        return missing(self.procedure, self.facts)
+        lost = [
+            Missing(
+                self.procedure.steps[0].key,
+                "record",
+                SIGNED_ACTS,
+                "",
+                "not verified",
+                len(self.conduct.acts),
+                len(self.conduct.acts) + self.unread,
+            )
+        ]
+        return (lost if self.unread else []) + missing(self.procedure, self.facts)
 
     def meter(self) -> tuple[int, int]:
         """Give how much is there of how much is wanted."""
@@ -116,7 +129,7 @@ def _judge(connection: Connection, task: SiteTask, film: Film, known: _Known) ->
     judge = _Judge(procedure, conduct, film, known, answers, blobs, frozenset(one.role for one in signed))
     held, to_follow = judge.held()
     facts = Facts(answers, blobs, held, signed, {"container": boxes}, roles, elsewhere)
-    return Judged(task, procedure, conduct, facts, to_follow)
+    return Judged(task, procedure, conduct, facts, to_follow, len(acts_of(connection, task.task)) - len(conduct.acts))
 
 
 @dataclass(frozen=True, slots=True)
