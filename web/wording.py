@@ -36,6 +36,7 @@ _SENTENCES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"stands at version (\d+), not (\d+): .*", r"已有第 \1 版，您依据的是第 \2 版：已有人修改，请重新查看"),
         (r"no hold is in force: the port must hold it before a box is moved", "口岸尚未布控：调箱前须先布控"),
         (r"it was selected, and stays so", "已被抽中，不能取消"),
+        (r"is on record already, with the same words and evidence", "已有完全相同的记录，不再重复计分"),
         (r"it was selected: the port alone can take it back", "已被抽中：只能由口岸撤销"),
         (r"it was selected: the port alone can take box (\S+) out of it", r"已被抽中：只能由口岸删去集装箱 \1"),
         (r"box (\S+) is held under declaration (\S+)", r"集装箱 \1 在报检单 \2 下布控中"),

@@ -146,11 +146,15 @@ class Credits:
     # ------------------------------------------------------------------------------------------------ what is put on record
 
     async def add(self, draft: CreditDraft, by: str | None, rule: str | None = None) -> CreditFact:
-        """Put an event on record, by a person or a rule; raise MalformedError for an item, day or points that cannot be."""
+        """Put an event on record, by a person or a rule; raise MalformedError for an item, day or points that cannot be.
+
+        Raises RefusedError for the very same one again: it would count twice.
+        """
         today = self.today()
 
         def decide(connection: Connection, _size: int) -> tuple[str, CreditEvent]:
             body, sheet = _made(connection, draft, today, by, rule)
+            _refuse_twice(connection, draft, body)
             keep(connection, sheet)
             return draft.enterprise, body
 
@@ -327,6 +331,16 @@ def _made(connection: Connection, draft: CreditDraft, today: str, by: str | None
     sheet = make_sheet(words, os.urandom(SALT_BYTES))
     facts = tuple(sorted(draft.facts))
     return CreditEvent(draft.item, day, sheet.commitment, draft.expires_day, draft.points, facts, rule), sheet
+
+
+def _refuse_twice(connection: Connection, draft: CreditDraft, body: CreditEvent) -> None:
+    """Refuse what is on record already word for word, with the same evidence: a form that was sent twice."""
+    for row in event_rows(connection, draft.enterprise):
+        if (row["item"], row["day"], row["points"]) != (body.item, body.day, body.points):
+            continue
+        words = said(connection, bytes(row["sheet"])) or {}
+        if words.get("detail") == draft.detail.strip() and words.get("evidence") == [one.strip() for one in draft.evidence[:100]]:
+            raise RefusedError("is on record already, with the same words and evidence", where=f"credit event {row['position']}")
 
 
 def _fact(connection: Connection, position: int) -> CreditFact:

@@ -89,6 +89,16 @@ async def test_what_is_on_record_lowers_the_grade_and_a_won_appeal_gives_it_back
     await sound(hub)
 
 
+async def test_the_same_event_is_put_on_record_once(hub: Hub) -> None:
+    draft = CreditDraft(FIRM, "false-declaration", "oranges were apples", ("declaration D-1",))
+    results = await asyncio.gather(*(hub.credits.add(draft, "chen.min") for _ in range(3)), return_exceptions=True)
+    refused = [one for one in results if isinstance(one, RefusedError)]
+    assert len(refused) == 2 and "on record already" in str(refused[0])
+    await hub.credits.add(CreditDraft(FIRM, "false-declaration", "oranges were apples", ("declaration D-2",)), "chen.min")
+    assert len((await hub.credits.get(FIRM)).facts) == 2
+    await sound(hub)
+
+
 async def test_what_a_person_wrote_is_not_in_the_record_and_erasing_it_changes_no_grade(hub: Hub) -> None:
     await hub.credits.add(CreditDraft(FIRM, "smuggling", "hidden behind Zhang San's durians"), None, "gate/1")
     signed = read(await hub.log.leaf(hub.log.published_size() - 1))
