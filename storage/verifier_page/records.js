@@ -57,6 +57,22 @@ const KINDS = {
   "instruction": "act:/given|acknowledged/ sheet:b answers?:i",
   "second-round": "draw:i rule:s parts:i pool:b size:i chosen:[s]",
   "second-look": "act:/assigned|found/ sheet:b outcome?:/confirmed|findings/",
+  "procedure": "act:/proposed|published|rejected|withdrawn/ version:i sha256:b effective:s sheet:b until?:s rule?:s",
+  "rule": "act:/proposed|approved|rejected|withdrawn/ version:i sheet:b",
+  "credit-event": "item:s day:s sheet:b expires?:s points?:i facts?:[(s,i)] rule?:s",
+  "appeal": "event:i act:/filed|upheld|rejected/ sheet:b",
+  "rule-set": "family:/credit|sampling/ document:b sheet:b",
+  "sample": "act:/drawn|sealed|handed-over|received|reported|voided/ declaration:s sheet:b laboratory?:s sound?:o verdict?:/negative|positive/ report?:b",
+  "message-in": "number:i raw:b size:i form:/json|edifact|other/ reference:s outcome:/taken|rejected/ units:[(s,s,b,s)]",
+  "message-out": "number:i raw:b size:i form:/json|edifact/ about:s way:/queued|answer/ cause:i declaration?:s",
+  "port-event": "message:i number:i event:s container:s outcome:/applied|noted|kept|illegal|refused/ at:s declaration?:s place?:s",
+  "delivery": "message:i state:/delivered|dead|resent/ attempts:i sheet?:b",
+  "evaluation": "verdict:/pass|treat|rectify|re-inspect|return|destroy|detain|case/ size:i sheet:b",
+  "release": "act:/released|overridden|recalled/ size:i root:b items:i sheet:b rule?:s",
+  "device-key": "state:/issued|revoked/ spki:b sheet:b until_ns?:n",
+  "work": "act:/answers|rest|signature|pause|resume|hand-over|step|note|swap/ id:b key:b seq:i sheet:b ahead_ms?:i",
+  "system-note": "key:s sheet:b",
+  "ticket": "nonce:b until_ns:n by:s",
 };
 const PLANS = new Map(
   [...Object.entries(NESTED), ...Object.entries(KINDS)].map(([name, text]) => [

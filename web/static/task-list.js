@@ -108,7 +108,7 @@ export class TaskList extends HTMLElement {
     );
     dialog.append(form);
     dialog.addEventListener("close", () => dialog.remove());
-    this.append(dialog);
+    document.body.append(dialog);
     dialog.showModal();
   }
 }
