@@ -6,12 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, delete, select, text
 
 from hub.app import Hub
 from hub.check import check_hub
+from hub.inspection.credit import CreditDraft
+from hub.inspection.laboratory import Finding, SampleDraft
 from hub.inspection.states import State
 from hub.inspection.story.moments import as_of
+from hub.inspection.story.sources import naming
 from hub.inspection.story.stories import Story
 from hub.lookups import covering_leaf
 from hub.tasks import TaskDraft
@@ -22,7 +25,7 @@ from protocol.instants import SECOND_NS, Interval
 from protocol.merkle import leaf_hash, verify_inclusion
 from protocol.notes import SignedCheckpoint
 from storage.keys import create_ed25519
-from storage.schema import sheets
+from storage.schema import declarants, sheets
 from tests.contracts.test_draws import TWO, drawn, inspectors, policy_for, screen
 from tests.hub_parts import BOX, TestBox, chunks, enrol, receipts_until, running_hub, send, settings_for, settled
 
@@ -90,12 +93,8 @@ async def test_a_task_tells_all_of_its_declaration_and_each_entry_is_proven(hub:
     assert [entry.from_ns for entry in story.entries] == sorted(entry.from_ns for entry in story.entries)
     marked = next(entry for entry in story.entries if entry.place.position == mark)
     assert (marked.from_ns, marked.to_ns, marked.who, marked.text, marked.stream) == (5, 9, "chen.min", "look at the seal", STREAM)
-    checkpoint = SignedCheckpoint.parse(await hub.log.checkpoint()).checkpoint
+    await proven(hub, story)
     for entry in story.entries:
-        index = entry.place.log_index
-        assert index is not None and index < story.moment.size
-        leaf = await hub.log.leaf(index)
-        verify_inclusion(leaf_hash(leaf), index, checkpoint.size, await hub.log.proof(index), checkpoint.root)
         place = entry.place
         assert (await hub.records.get(place.issuer, place.epoch, place.position)).kind in (entry.kind, "concealed")
     same = await hub.stories.declaration(number)
@@ -104,6 +103,82 @@ async def test_a_task_tells_all_of_its_declaration_and_each_entry_is_proven(hub:
     assert (same.stood.state, same.stood.task_state) == ("dispatched", "opened")
     assert {(rule.what, rule.version) for rule in same.stood.rules} >= {("draw", "1"), ("procedure fruit", "1"), ("draw-rules", "1")}
     assert (await check_hub(hub.core.settings)).problems == ()
+
+
+async def proven(hub: Hub, story: Story) -> None:
+    """Let each entry's leaf be in the newest checkpoint."""
+    checkpoint = SignedCheckpoint.parse(await hub.log.checkpoint()).checkpoint
+    for entry in story.entries:
+        index = entry.place.log_index
+        assert index is not None and index < story.moment.size
+        leaf = await hub.log.leaf(index)
+        verify_inclusion(leaf_hash(leaf), index, checkpoint.size, await hub.log.proof(index), checkpoint.root)
+
+
+async def test_samples_and_credit_that_name_an_inspection_stand_in_its_story(hub: Hub) -> None:
+    number = await dispatched(hub)
+    for state in (State.POSITIONED, State.PAIRED, State.INSPECTING):
+        await hub.declarations.step(number, state, {}, rule="test/1")
+    await hub.references.put("partner", "lab-1", {"name": "技术中心", "role": "laboratory"}, "admin", "listed")
+    sample = (await hub.laboratory.draw(number, SampleDraft("lab-1", "durian flesh", "2.5", "kg"), "li.wei")).number
+    await hub.laboratory.seal(sample, "li.wei", "S-77")
+    await hub.laboratory.hand_over(sample, "li.wei", "driver Sun")
+    await hub.laboratory.receive(sample, "lab-1", "tech.he", sealed=True, fit=True)
+    await hub.laboratory.report(sample, "lab-1", "tech.he", Finding("R-2", "positive", (("cadmium", "9 mg/kg"),), "cd" * 32))
+    mine = select(declarants.c.enterprise).where(declarants.c.declaration == number)
+    firm = await hub.core.database.read(lambda connection: connection.execute(mine).scalar_one())
+    add = hub.credits.add
+    by_task = await add(CreditDraft(firm, "false-declaration", "durian as apples", (f"record 7, task {TASK}",)), "chen.min")
+    by_number = await add(CreditDraft(firm, "false-declaration", f"申报{number}不实"), "chen.min")
+    later = await add(CreditDraft(firm, "false-declaration", "something else", (f"task {TASK}.2", f"declaration {number}0")), "chen.min")
+    for event in (by_task, by_number, later):
+        await hub.credits.appeal(event.position, "trader.wu", "not so")
+    await hub.credits.decide(by_task.position, "zhou.jun", "weighed and seen", upheld=True)
+    for story in (await hub.stories.declaration(number), await hub.stories.task(TASK)):
+        acts = [(entry.act, entry.who) for entry in story.entries if entry.kind == "sample"]
+        assert [act for act, _ in acts] == ["drawn", "sealed", "handed-over", "received", "reported"]
+        assert acts[0][1] == "li.wei" and acts[-1][1] == "tech.he"
+        told = [entry for entry in story.entries if entry.lane == "credit"]
+        assert [entry.place.position for entry in told if entry.kind == "credit-event"] == [by_task.position, by_number.position]
+        assert [(entry.act, dict(entry.facts)["event"]) for entry in told if entry.kind == "appeal"] == [
+            ("filed", str(by_task.position)),
+            ("filed", str(by_number.position)),
+            ("upheld", str(by_task.position)),
+        ]
+        await proven(hub, story)
+    full = await hub.stories.declaration(number)
+    for entry in (one for one in full.entries if one.lane in ("samples", "credit") and one.place.position >= by_task.position):
+        then = await hub.core.database.read(lambda connection, index=entry.place.position: newest_until(connection, index))  # type: ignore[misc]
+        as_then = await hub.stories.declaration(number, then)
+        assert entry in as_then.entries and max(one.place.position for one in as_then.entries) < as_then.moment.size
+    before = await hub.stories.declaration(number, full.entries[0].from_ns)
+    assert {entry.lane for entry in before.entries}.isdisjoint({"samples", "credit"})
+    await hub.core.database.write(lambda connection: connection.execute(delete(sheets)))
+    left = await hub.stories.declaration(number)
+    assert [entry.act for entry in left.entries if entry.kind == "sample"][-1] == "reported"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("T-1", True),
+        ("seen at T-1.", True),
+        ("先看T-1再说", True),
+        ("line\nT-1\n", True),
+        ({"evidence": ["record 7", "task T-1"]}, True),
+        ([("T-1", 5)], True),
+        ({"T-1": 5}, True),
+        ("T-1.2", False),
+        ("T-10", False),
+        ("AT-1", False),
+        ("XT-1 and T-1-b", False),
+        (None, False),
+        (7, False),
+    ],
+)
+def test_a_name_is_found_as_a_word_of_its_own(value: object, found: bool) -> None:
+    assert naming(["T-1", "D-1"])(value) is found
+    assert naming([])(value) is False
 
 
 def newest_until(connection: Connection, index: int) -> int:
@@ -217,13 +292,17 @@ async def test_erased_sheets_leave_entries_and_places(hub: Hub) -> None:
     assert lodged == replace(before.entries[0], erased=True, who=None, text="", facts=lodged.facts)
 
 
-@pytest.mark.parametrize("question", ["subject", "seals", "hours", "views"])
+@pytest.mark.parametrize("question", ["subject", "seals", "hours", "views", "samples", "credit", "appeals"])
 async def test_what_a_story_asks_is_answered_by_an_index(hub: Hub, question: str) -> None:
     asked = {
         "subject": "SELECT position FROM records WHERE subject = 'T-1' AND epoch = 0 AND issuer = 'hub:hub-1' AND position < 9",
         "seals": "SELECT position FROM seals WHERE box = 'b' AND epoch = 1 AND log_index < 5 ORDER BY log_index DESC LIMIT 1",
         "hours": "SELECT hour FROM stream_hours WHERE stream = 's' AND hour >= 1 AND hour <= 9 ORDER BY hour",
         "views": "SELECT view FROM views WHERE subject = 's' AND wall_ns >= 1 AND wall_ns < 9",
+        "samples": "SELECT sample_acts.position FROM sample_acts JOIN samples ON samples.sample = sample_acts.sample"
+        " WHERE samples.declaration = 'D' AND sample_acts.position < 9 ORDER BY sample_acts.position",
+        "credit": "SELECT sheet FROM credit_events WHERE enterprise = 'E' AND position < 9 ORDER BY position DESC LIMIT 5",
+        "appeals": "SELECT sheet FROM credit_appeals WHERE enterprise = 'E' AND position < 9 ORDER BY position DESC LIMIT 5",
     }[question]
 
     def plan(connection: Connection) -> str:
@@ -233,6 +312,8 @@ async def test_what_a_story_asks_is_answered_by_an_index(hub: Hub, question: str
         return "\n".join(str(row) for row in connection.execute(text(f"EXPLAIN {asked}")))
 
     found = await hub.core.database.read(plan)
-    wanted = {"subject": "records_subject", "seals": "seals_logged", "views": "views_subject"}.get(question)
+    wanted = {"subject": "records_subject", "seals": "seals_logged", "views": "views_subject", "samples": "samples_declaration"}.get(
+        question
+    )
     assert "SCAN" not in found and "Seq Scan" not in found, found
     assert wanted is None or wanted in found or "postgresql" in hub.core.settings.database_url, found

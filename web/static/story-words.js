@@ -9,7 +9,7 @@ import { known, named, t } from "./words.js";
 /** @typedef {{tasks: string[], declaration: string | null, as_of_ms: number, is_now: boolean, size: number, checkpoint: string | null, standing: Standing, entries: StoryEntry[], cut: boolean, names: Record<string, string>}} Story */
 
 export const LANES = ["declaration", "screening", "draw", "dispatch", "checklist", "photos", "messages", "samples", "evaluation", "release", "credit", "watching", "supervision", "other"];
-const GRAVE = ["overridden", "override", "recalled", "rejected", "failed", "illegal", "refused", "detained", "findings", "withdrawn", "dead"];
+const GRAVE = ["overridden", "override", "recalled", "rejected", "failed", "illegal", "refused", "detained", "findings", "withdrawn", "dead", "positive"];
 
 /** Whether an entry is one that a person should look at. @param {StoryEntry} entry */
 export function isGrave(entry) {

@@ -4,11 +4,12 @@ Guarantees: a source looks only at what the log held at the size that it is give
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Table, select
 
 from hub.inspection.fieldwork.tables import all_tasks_of
 from hub.inspection.sheets import said
@@ -18,8 +19,20 @@ from protocol import kinds
 from protocol.identifiers import Issuer
 from protocol.records import read_again
 from protocol.work_kinds import Work
+from storage.conduct_schema import credit_appeals, credit_events, sample_acts, samples
 from storage.exchange_schema import exchange_messages, port_events
-from storage.schema import bonds, concealed, declaration_steps, draw_acts, draws, records, second_looks, second_rounds, views
+from storage.schema import (
+    bonds,
+    concealed,
+    declarants,
+    declaration_steps,
+    draw_acts,
+    draws,
+    records,
+    second_looks,
+    second_rounds,
+    views,
+)
 
 MOST = 5000  # entries that one source gives
 DRAW_RULE = "draw/"
@@ -202,6 +215,54 @@ def from_messages(connection: Connection, asked: Asked) -> Iterator[Entry]:
         yield from at_places(connection, asked.hub, places)
 
 
+def from_samples(connection: Connection, asked: Asked) -> Iterator[Entry]:
+    """Give what was done with the samples of a declaration, from drawing them to the laboratory's report."""
+    acts = sample_acts
+    for number in asked.declarations:
+        mine = samples.c.declaration == number, acts.c.position < asked.size
+        query = select(acts.c.position).join(samples, samples.c.sample == acts.c.sample).where(*mine)
+        yield from at_places(connection, asked.hub, connection.execute(query.order_by(acts.c.position).limit(MOST)).scalars())
+
+
+def from_credit(connection: Connection, asked: Asked) -> Iterator[Entry]:
+    """Give what is on the declarant's record that names the declaration or a task of it, and the appeals against that.
+
+    One whose sheet was erased names nothing any more, and is found with its enterprise only.
+    """
+    named = naming((*asked.tasks, *asked.declarations))
+    for number in asked.declarations:
+        enterprise = connection.execute(select(declarants.c.enterprise).where(declarants.c.declaration == number)).scalar()
+        if enterprise is None:
+            continue
+        events = _on_record(connection, credit_events, enterprise, asked.size)
+        appeals = _on_record(connection, credit_appeals, enterprise, asked.size)
+        words = read_sheets(connection, [bytes(row.sheet) for row in (*events, *appeals)])
+        about = {row.position for row in events if named((words.get(bytes(row.sheet)), json.loads(row.facts)))}
+        about |= {row.event for row in appeals if named(words.get(bytes(row.sheet)))}
+        yield from at_places(connection, asked.hub, about | {row.position for row in appeals if row.event in about})
+
+
+def _on_record(connection: Connection, table: Table, enterprise: str, size: int) -> Sequence[Row[Any]]:
+    """Give the newest rows of an enterprise that a log of this size held."""
+    mine = table.c.enterprise == enterprise, table.c.position < size
+    return connection.execute(select(table).where(*mine).order_by(table.c.position.desc()).limit(MOST)).all()
+
+
+def naming(names: Iterable[str]) -> Callable[[Any], bool]:
+    """Give what tells whether a text, or one in a value, has one of the names as a word of its own: `T-1` is not in `T-1.2`."""
+    words = "|".join(re.escape(name) for name in names)
+    pattern = re.compile(rf"(?<![\w.-])(?:{words})(?![\w-]|\.\w)", re.ASCII)
+
+    def named(value: Any) -> bool:  # noqa: ANN401 - what a sheet says
+        if isinstance(value, dict):
+            return any(named(one) for pair in value.items() for one in pair)
+        if isinstance(value, list | tuple):
+            return any(named(one) for one in value)
+        return isinstance(value, str) and bool(words) and pattern.search(value) is not None
+
+    return named
+
+
 SOURCES: dict[str, Source] = {
     "records": from_records,
     "draws": from_draws,
@@ -210,6 +271,8 @@ SOURCES: dict[str, Source] = {
     "erased": from_erased,
     "rounds": from_rounds,
     "messages": from_messages,
+    "samples": from_samples,
+    "credit": from_credit,
 }
 
 
