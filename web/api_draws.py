@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from hub.inspection.draw_shown import Shown, replay_page, show
+from hub.inspection.draw_shown import Shown, left_out, replay_page, show
 from hub.inspection.draws import DrawState
 from protocol.drawing.judging import Act
 from protocol.drawing.policy import Policy
@@ -22,9 +22,10 @@ Number = Annotated[int, Path(ge=1, le=2**53)]
 
 @router.get("", summary="List draws")
 async def list_draws(caller: Anyone, hub: TheHub, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> schemas.DrawsAnswer:
-    """Give draws, newest first."""
+    """Give draws, newest first, and what two persons left out of pools."""
     found = await hub.draws.list(limit)
-    return schemas.DrawsAnswer(draws=[_draw(one) for one in found], faults=list(hub.draws.faults))
+    acts = await hub.core.database.read(left_out)
+    return schemas.DrawsAnswer(draws=[_draw(one) for one in found], faults=list(hub.draws.faults), acts=[_act(one) for one in acts])
 
 
 @router.post("", status_code=201, summary="Announce a draw")
@@ -148,5 +149,5 @@ def _detail(draw: schemas.DrawAnswer, shown: Shown) -> schemas.DrawDetail:
 
 
 def _act(one: Act) -> schemas.ActShape:
-    words = {name: one.said.get(name) for name in ("by", "second", "reason", "declaration", "inspector", "members")}
+    words = {name: one.said.get(name) for name in ("by", "second", "reason", "declaration", "inspector", "members", "kind", "id")}
     return schemas.ActShape.model_validate({"position": one.position, "act": one.act, **words})

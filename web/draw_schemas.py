@@ -30,10 +30,11 @@ class DrawAnswer(Shape):
 
 
 class DrawsAnswer(Shape):
-    """Draws, newest first; `faults`: which named keys have not answered the running one, and why."""
+    """Draws, newest first; `faults`: which named keys have not answered the running one, and why; `acts`: who and what was left out."""
 
     draws: list[DrawAnswer]
     faults: list[str]
+    acts: list["ActShape"] = Field(description="what was left out of pools and taken in again, newest first")
 
 
 class PartsShape(Shape):
@@ -70,6 +71,8 @@ class ActShape(Shape):
     declaration: str | None
     inspector: str | None
     members: list[str] | None
+    kind: str | None = Field(description="of what is left out or taken in again: declaration or inspector")
+    id: str | None = Field(description="of what is left out or taken in again")
 
 
 class DrawDetail(DrawAnswer):

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hub.inspection.draw_pools import result_of
-from hub.inspection.draw_tables import acts_of, draw_row, final_of, policy_of, pool_of
+from hub.inspection.draw_tables import PORT, acts_of, draw_row, final_of, policy_of, pool_of
 from protocol.drawing.judging import Act
 from protocol.drawing.policy import Policy
 from storage.verifier_page.assembly import draw_page
@@ -45,6 +45,11 @@ class Shown:
 def replay_page() -> bytes:
     """Give `draw.html`, by which anybody makes a draw again without the hub; raise StorageError when a source of it is missing."""
     return draw_page()
+
+
+def left_out(connection: Connection, limit: int = 500) -> Sequence[Act]:
+    """Give who and what two persons left out of pools and took in again, newest first; it stays shown."""
+    return list(reversed(acts_of(connection, PORT)))[:limit]
 
 
 def show(connection: Connection, number: int, *, selected: bool, offset: int, limit: int) -> Shown:

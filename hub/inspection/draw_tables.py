@@ -23,6 +23,7 @@ from storage.schema import draw_acts, draw_documents, draw_policies, draws
 
 Row = dict[str, Any]
 DrawBody = DrawPolicy | DrawCall | DrawClosing | DrawResult | DrawAct
+PORT = "port"  # the subject of what is of no one draw
 CALLED, CLOSED, DRAWN, FALLEN_BACK = "called", "closed", "drawn", "fallen back"
 
 

@@ -26,6 +26,7 @@ from hub.inspection.draw_pools import Waiting, gather, screened_at, team_of, und
 from hub.inspection.draw_tables import (
     CALLED,
     CLOSED,
+    PORT,
     acts_of,
     document,
     draw_row,
@@ -62,7 +63,6 @@ RULE = "draw/1"
 NO_DIRECT = ("C", "D")  # grades for which release without any check is not open
 LOOK_S = 1.0
 MAX_AHEAD_NS = 7 * 86_400 * SECOND_NS
-PORT = "port"
 PROPOSAL = Path(__file__).with_name("draw-policy.json")
 _LOG = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Locator, Page, async_playwright, expect
 
 from protocol.drawing.judging import judge
 from protocol.drawing.published import DrawBundle
@@ -104,3 +104,82 @@ async def test_a_supervisor_announces_a_draw_and_an_inspector_may_not(desk: Desk
     await expect(other.get_by_role("button", name="公告抽取")).to_have_count(0)
     async with asyncio.timeout(5):
         assert (await hub.draws.list())[0].state == "called"
+
+
+async def vouched(page: Page, title: str, reason: str, *, wrong: bool = False) -> None:
+    """Fill in what each act of two persons asks for, the password wrongly first where that is wished; it is told in the dialog."""
+    dialog = page.get_by_role("dialog", name=title)
+    await dialog.get_by_label("Reason").fill(reason)
+    await dialog.get_by_label("Second person").fill("zhou.jun")
+    yes = dialog.get_by_role("button", name=title)
+    await expect(yes).to_be_enabled()
+    if wrong:
+        await dialog.get_by_label("Their password").fill("not this one")
+        await yes.click()
+        await expect(dialog.get_by_role("alert")).to_contain_text("name or password is wrong")
+    await dialog.get_by_label("Their password").fill(password_of("zhou.jun"))
+    await yes.click()
+    await expect(dialog).to_have_count(0)
+
+
+def row_of(page: Page, number: str) -> Locator:
+    return page.locator("tbody tr", has_text=number)
+
+
+async def change_team(page: Page, desk: Desk, kept: str) -> None:
+    """Let the lead step back, then put another team in the place of the one that stands."""
+    hub = desk.face.hub
+    lead = (await hub.draws.team(kept))[0]
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    row, red = row_of(page, kept), page.locator(".notice.bad")
+    await row.get_by_role("button", name="Step back").click()
+    await page.get_by_role("dialog", name="Step back").get_by_label("Who steps back").select_option(lead)
+    await vouched(page, "Step back", "knows the importer")
+    await expect(red).to_contain_text(f"Stepped back {kept} {lead} · chen.min, zhou.jun: knows the importer")
+    assert lead not in await hub.draws.team(kept)
+    await row.get_by_role("button", name="Other team").click()
+    dialog = page.get_by_role("dialog", name="Other team")
+    await dialog.get_by_label("Lead").select_option("sun.yan")
+    await dialog.get_by_label("Assistant").select_option("li.wei")
+    await vouched(page, "Other team", "meat inside", wrong=True)
+    await expect(red).to_contain_text(f"Overridden {kept} sun.yan, li.wei · chen.min, zhou.jun: meat inside")
+    await expect(row).to_contain_text("sun.yan, li.wei")
+    await expect(row.get_by_role("button", name="Step back")).to_have_count(0)
+    assert await hub.draws.team(kept) == ("sun.yan", "li.wei")
+
+
+async def test_two_persons_leave_out_step_back_and_override_on_the_pages(desk: Desk) -> None:
+    hub = desk.face.hub
+    await inspectors(hub)
+    await hub.draws.set_policy(await policy_for(hub), *TWO)
+    kept, out = await screen(hub, 2, "red")
+    page = await enter(desk, "chen.min", "/draws")
+    left = page.get_by_role("region", name="Left out of draws")
+    await left.get_by_role("button", name="Leave out").click()
+    dialog = page.get_by_role("dialog", name="Leave out")
+    await expect(dialog).to_contain_text("shown in red for ever")
+    await dialog.get_by_label("What").select_option("declaration")
+    await dialog.get_by_label("Declaration number or").fill(out)
+    await vouched(page, "Leave out", "a test lot", wrong=True)
+    await expect(left.locator(".notice.bad")).to_contain_text(f"Left out Declaration {out}")
+    await expect(left.locator(".notice.bad")).to_contain_text("chen.min, zhou.jun: a test lot")
+
+    found = await drawn(hub)
+    await page.goto(f"{desk.url}/draws/{found.number}")
+    await change_team(page, desk, kept)
+
+    await page.goto(f"{desk.url}/draws")
+    await left.get_by_role("button", name="Take in again").click()
+    await vouched(page, "Take in again", "no test lot")
+    await expect(left.locator("li")).to_have_count(2)
+    await expect(left.locator("li").first).to_contain_text(f"Taken in again Declaration {out}")
+    await expect(left.get_by_role("button", name="Take in again")).to_have_count(0)
+    await drawn(hub)
+    assert await hub.draws.team(out) != ()
+
+    other = await enter(desk, "li.wei", "/draws", "zh-CN")
+    await expect(other.get_by_role("region", name="双人排除在抽取之外").locator(".notice.bad")).to_contain_text(f"排除 报检单 {out}")
+    await expect(other.get_by_role("button", name="排除")).to_have_count(0)
+    await other.goto(f"{desk.url}/draws/{found.number}")
+    await expect(other.locator(".notice.bad")).to_contain_text("人工变更")
+    await expect(row_of(other, kept).get_by_role("button")).to_have_count(0)

@@ -4,7 +4,7 @@ import { t } from "./words.js";
 
 const WAIT_MS = 600; // a double-tap must not do it
 
-/** @typedef {{name: string, word: string, type?: string, required?: boolean, hint?: string}} Field */
+/** @typedef {{name: string, word: string, type?: string, required?: boolean, hint?: string, options?: [string, string][]}} Field a value and a word for each option */
 
 /**
  * Ask; give the fields' values, or null when it is not done. What `act` refuses is shown in the dialog, and nothing typed is lost.
@@ -17,7 +17,8 @@ export function askAct(wish) {
     const yes = h("button", { class: wish.danger ? "danger" : "primary", disabled: true }, wish.title);
     const fields = wish.fields.map((one) => {
       const attributes = { name: one.name, required: one.required !== false, maxlength: "1000", type: one.type, autocomplete: one.type === "password" ? "off" : undefined };
-      const field = one.type === undefined ? h("textarea", { ...attributes, type: undefined, rows: "2" }) : h("input", attributes);
+      const choice = one.options && h("select", { name: one.name, required: attributes.required }, h("option", { value: "" }, "–"), ...one.options.map(([value, word]) => h("option", { value }, word)));
+      const field = choice ?? (one.type === undefined ? h("textarea", { ...attributes, type: undefined, rows: "2" }) : h("input", attributes));
       return h("label", {}, h("span", {}, one.word), field, one.hint && h("span", { class: "soft small" }, one.hint));
     });
     const form = h(
@@ -51,7 +52,7 @@ export function askAct(wish) {
     });
     document.body.append(dialog);
     dialog.showModal();
-    /** @type {HTMLElement | null} */ (form.querySelector("textarea, input") ?? form.querySelector("button[type=button]"))?.focus();
+    /** @type {HTMLElement | null} */ (form.querySelector("textarea, input, select") ?? form.querySelector("button[type=button]"))?.focus();
     window.setTimeout(() => (yes.disabled = false), WAIT_MS);
   });
 }

@@ -1,4 +1,5 @@
 // Draws: the list, and one draw with the parts of each probability, its teams, its two-person acts, and its bundle to take away.
+import { askAct } from "./act-dialog.js";
 import { call, mayBe, part } from "./api.js";
 import { whenChanged } from "./changes.js";
 import { fill, h, values } from "./dom.js";
@@ -7,7 +8,7 @@ import { moment, t } from "./words.js";
 /** @typedef {{number: number, state: string, closes_ms: number, declarations: number | null, inspectors: number | null, selected: number | null, position: number}} Draw */
 /** @typedef {{national: number, risk: number, credit: number, floor: number, total: number}} Parts */
 /** @typedef {{declaration: string, stratum: string, lane: string, grade: string, parts: Parts, why: string, team: string[], final: string[]}} Drawn */
-/** @typedef {{position: number, act: string, by: string, second: string, reason: string, declaration: string | null, inspector: string | null, members: string[] | null}} Act */
+/** @typedef {{position: number, act: string, by: string, second: string, reason: string, declaration: string | null, inspector: string | null, members: string[] | null, kind: string | null, id: string | null}} Act */
 /** @typedef {Draw & {rules: string, named: string[], needed: number, seed: string | null, total: number, rows: Drawn[], acts: Act[]}} Detail */
 
 const PAGE = 100;
@@ -29,6 +30,47 @@ function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (value !== null && typeof value === "object") return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join()}}`;
   return JSON.stringify(value);
+}
+
+/** What each act of two persons asks for besides. */
+function two() {
+  return [
+    { name: "reason", word: t("draw.reason") },
+    { name: "second", word: t("draw.second"), type: "text" },
+    { name: "second_password", word: t("draw.second-password"), type: "password" },
+  ];
+}
+
+/** Leave a declaration or an inspector out of pools. */
+function leaveOut() {
+  const kinds = /** @type {[string, string][]} */ (["declaration", "inspector"].map((kind) => [kind, t(`draw.kind-${kind}`)]));
+  const fields = [{ name: "kind", word: t("draw.kind"), options: kinds }, { name: "id", word: t("draw.id"), type: "text", hint: t("draw.id-hint") }, ...two()];
+  return askAct({ title: t("draw.leave-out"), effect: t("draw.leave-out-effect"), danger: true, fields, act: (given) => call("POST", "draws/exclusions", given) });
+}
+
+/** @param {string} kind @param {string} id */
+function takeIn(kind, id) {
+  return askAct({ title: t("draw.take-in"), effect: t("draw.take-in-effect", { id }), fields: two(), act: (given) => call("POST", "draws/exclusions", { ...given, kind, id, readmit: true }) });
+}
+
+/** @param {string} number of the draw @param {Drawn} one */
+function stepBack(number, one) {
+  const team = /** @type {[string, string][]} */ (one.final.map((name) => [name, name]));
+  const fields = [{ name: "inspector", word: t("draw.who"), options: team }, ...two()];
+  return askAct({ title: t("draw.step-back"), effect: t("draw.step-back-effect", { number: one.declaration }), danger: true, fields, act: (given) => call("POST", `draws/${part(number)}/refusals`, { ...given, declaration: one.declaration }) });
+}
+
+/** @param {string} number of the draw @param {Drawn} one */
+async function otherTeam(number, one) {
+  const entries = /** @type {{key: string, value: {display?: string} | null}[]} */ ((await call("GET", "references/inspector").catch(() => ({ entries: [] }))).entries);
+  const known = /** @type {[string, string][]} */ (entries.map((entry) => [entry.key, entry.value?.display && entry.value.display !== entry.key ? `${entry.value.display} (${entry.key})` : entry.key]));
+  return askAct({
+    title: t("draw.other-team"),
+    effect: t("draw.other-team-effect", { number: one.declaration, team: one.final.join(t("app.comma")) || "–" }),
+    danger: true,
+    fields: [{ name: "lead", word: t("draw.lead"), options: known }, { name: "assistant", word: t("draw.assistant"), options: known, required: false }, ...two()],
+    act: ({ lead, assistant, ...given }) => call("POST", `draws/${part(number)}/overrides`, { ...given, declaration: one.declaration, members: [...new Set([lead, assistant].filter(Boolean))] }),
+  });
 }
 
 /** @param {string} state */
@@ -102,6 +144,14 @@ export class DrawPage extends HTMLElement {
     });
   }
 
+  /** Ask for an act of two persons, and show what it made. @param {() => Promise<boolean>} ask */
+  async ask(ask) {
+    if (!(await ask())) return;
+    this.said.className = "notice good";
+    this.said.textContent = t("draw.done");
+    await this.refresh();
+  }
+
   /** @param {() => Promise<unknown>} work */
   async act(work) {
     try {
@@ -125,7 +175,7 @@ export class DrawPage extends HTMLElement {
   }
 
   async all() {
-    /** @type {{draws: Draw[], faults: string[]}} */
+    /** @type {{draws: Draw[], faults: string[], acts: Act[]}} */
     const answer = await call("GET", "draws");
     const running = answer.draws[0]?.state === "closed" && answer.faults.length > 0;
     const heads = ["draw.number", "draw.state", "draw.closes", "draw.declarations", "draw.inspectors", "draw.selected"];
@@ -143,7 +193,31 @@ export class DrawPage extends HTMLElement {
       this.body,
       running && h("p", { class: "notice bad" }, t("draw.waiting"), " ", answer.faults.join("; ")),
       rows.length ? h("div", { class: "card scroll" }, this.table(heads, rows)) : h("div", { class: "empty" }, h("p", {}, t("draw.none"))),
+      this.left(answer.acts),
     );
+  }
+
+  /** Who and what was left out of pools, for ever; what still is can be taken in again. @param {Act[]} acts newest first */
+  left(acts) {
+    const may = mayBe("supervisor");
+    const said = new Set();
+    const lines = acts.map((one) => {
+      const key = `${one.kind} ${one.id}`;
+      const isOut = one.act === "excluded" && !said.has(key);
+      said.add(key);
+      const again = isOut && may && h("button", { onclick: () => void this.ask(() => takeIn(one.kind ?? "", one.id ?? "")) }, t("draw.take-in"));
+      return h("li", {}, this.told(one), " ", again);
+    });
+    const leave = may && h("div", { class: "row" }, h("button", { class: "danger", onclick: () => void this.ask(leaveOut) }, t("draw.leave-out")));
+    if (!lines.length && !leave) return null;
+    const shown = lines.length ? h("div", { class: "notice bad" }, h("ul", {}, ...lines)) : h("p", { class: "soft" }, t("draw.left-none"));
+    return h("section", { class: "card stack", "aria-label": t("draw.left") }, h("h2", {}, t("draw.left")), shown, leave);
+  }
+
+  /** @param {Act} one */
+  told(one) {
+    const about = one.declaration ?? (one.kind ? `${t(`draw.kind-${one.kind}`)} ${one.id}` : "");
+    return h("span", {}, h("strong", {}, t(`draw.act-${one.act}`)), ` ${about} ${one.inspector ?? (one.members ?? []).join(", ")} · ${one.by}, ${one.second}: ${one.reason} (${one.position})`);
   }
 
   /** @param {string} number */
@@ -162,7 +236,7 @@ export class DrawPage extends HTMLElement {
       ["draw.selected", count(draw.selected)],
       ["draw.seed", h("code", {}, draw.seed ?? "–")],
     ]);
-    const acts = draw.acts.map((one) => h("li", {}, h("strong", {}, t(`draw.act-${one.act}`)), ` ${one.declaration ?? ""} ${one.inspector ?? (one.members ?? []).join(", ")} · ${one.by}, ${one.second}: ${one.reason} (${one.position})`));
+    const acts = draw.acts.map((one) => h("li", {}, this.told(one)));
     fill(
       this.body,
       h("dl", { class: "card facts" }, ...facts.flatMap(([word, value]) => [h("dt", {}, t(word)), h("dd", {}, value)])),
@@ -178,10 +252,10 @@ export class DrawPage extends HTMLElement {
       h(
         "tr",
         {},
-        h("td", { "data-name": t("draw.declaration") }, h("strong", {}, one.declaration), h("div", { class: "soft small" }, `${one.stratum} · ${one.lane} · ${one.grade}`)),
+        h("td", { "data-name": t("draw.declaration") }, h("div", {}, h("strong", {}, one.declaration), h("div", { class: "soft small" }, `${one.stratum} · ${one.lane} · ${one.grade}`))),
         ...PARTS.map((name) => h("td", { "data-name": t(`draw.${name}`) }, name === "total" ? h("strong", {}, percent(one.parts[name])) : percent(one.parts[name]))),
         h("td", { "data-name": t("draw.why") }, t(`draw.why-${one.why || "not"}`)),
-        h("td", { "data-name": t("draw.team") }, one.final.join(", ") || "–", one.final.join() !== one.team.join() && h("div", { class: "soft small" }, h("s", {}, one.team.join(", ")))),
+        h("td", { "data-name": t("draw.team") }, h("div", {}, one.final.join(", ") || "–", one.final.join() !== one.team.join() && h("div", { class: "soft small" }, h("s", {}, one.team.join(", "))), this.changes(draw, one))),
       ),
     );
     const more = this.offset + PAGE < draw.total;
@@ -200,6 +274,19 @@ export class DrawPage extends HTMLElement {
       h("div", { class: "row" }, h("button", { onclick: toggle, "aria-pressed": String(this.selected) }, t("draw.only-selected")), h("span", { class: "soft" }, t("draw.shown", { from: draw.total ? this.offset + 1 : 0, to: this.offset + draw.rows.length, total: draw.total }))),
       h("div", { class: "scroll", tabindex: "0" }, this.table(heads, lines)),
       h("div", { class: "row" }, this.offset > 0 && h("button", { onclick: () => turn(-PAGE) }, t("draw.before")), more && h("button", { onclick: () => turn(PAGE) }, t("draw.after"))),
+    );
+  }
+
+  /** What two supervisors may change of a drawn declaration; nobody steps back from a team that was overridden. @param {Detail} draw @param {Drawn} one */
+  changes(draw, one) {
+    if (!one.why || !mayBe("supervisor")) return null;
+    const isOverridden = draw.acts.some((act) => act.act === "overridden" && act.declaration === one.declaration);
+    const number = String(draw.number);
+    return h(
+      "div",
+      { class: "row" },
+      !isOverridden && one.final.length > 0 && h("button", { onclick: () => void this.ask(() => stepBack(number, one)) }, t("draw.step-back")),
+      h("button", { class: "danger", onclick: () => void this.ask(() => otherTeam(number, one)) }, t("draw.other-team")),
     );
   }
 
