@@ -218,4 +218,6 @@ def _look(look: Look) -> schemas.LookShape:
         outcome=look.outcome,
         by=look.by,
         text=look.text,
+        declaration=look.declaration,
+        enterprise=look.enterprise,
     )

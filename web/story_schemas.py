@@ -118,6 +118,8 @@ class LookShape(Shape):
     outcome: Literal["confirmed", "findings"] | None
     by: str | None
     text: str | None
+    declaration: str | None
+    enterprise: str | None
 
 
 class LooksAnswer(Shape):

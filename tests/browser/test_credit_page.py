@@ -11,8 +11,10 @@ from hub.inspection.credit import CreditDraft
 from protocol.drawing.policy import PARTS
 from storage.keys import create_ed25519
 from tests.browser.test_page_journeys import FLAGS, Desk
-from tests.contracts.test_draws import TWO, policy_for
+from tests.contracts.test_draws import TWO, drawn, policy_for, screen
 from tests.contracts.test_laboratory import on_site
+from tests.contracts.test_stories import TASK, dispatched
+from tests.contracts.test_supervision import looks_drawn
 from tests.web_parts import open_face, password_of
 from web.serving import Listener, serve
 
@@ -159,3 +161,34 @@ async def test_two_persons_put_a_rule_set_in_force(desk: Desk) -> None:
     await expect(page.locator("rule-set-card").first.get_by_label("Rule set (JSON)")).to_be_visible()
     await expect(page.locator("rule-set-card").first).to_contain_text("In force: ciq/2")
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_findings_of_a_second_look_lead_to_recall_and_to_the_record(desk: Desk) -> None:
+    hub = desk.face.hub
+    number = await dispatched(hub)
+    await hub.tasks.end(TASK, "chen.min")
+    await screen(hub, 1, first=5)
+    await drawn(hub)
+    await looks_drawn(hub, 1)
+    await hub.second_looks.assign(TASK, "zhou.jun", "chen.min")
+    look = await hub.second_looks.find(TASK, "findings", "the seal is another", "zhou.jun")
+    assert look.declaration == number and look.enterprise is not None
+    page = await enter(desk, "chen.min", "/alarms", width=360)
+    steps = page.get_by_role("group", name=f"Next steps for {TASK}")
+    await expect(steps.get_by_role("link", name="Recall at the release desk")).to_have_attribute("href", f"/desk/{number}")
+    await page.goto(f"{desk.url}/looks")
+    await page.get_by_role("button", name="Include finished").click()
+    await steps.get_by_role("link", name="Recall at the release desk").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text(number)
+    await page.goto(f"{desk.url}/alarms")
+    await steps.get_by_role("link", name="Put on the credit record").click()
+    evidence = page.locator("input[name=evidence]")
+    await expect(evidence).to_have_value(f"record {look.found_at}, task {TASK}, declaration {number}")
+    await expect(page.locator("select[name=item]")).to_be_focused()
+    await page.locator("select[name=item]").select_option("false-declaration")
+    await page.locator("textarea[name=detail]").fill("another seal than was said")
+    await page.get_by_role("button", name="Put on record").click()
+    await expect(page.locator("[data-event]")).to_contain_text(f"task {TASK}")
+    await expect(page.locator("input[name=evidence]")).to_have_value("")
+    story = await hub.stories.declaration(number)
+    assert [entry.kind for entry in story.entries if entry.lane == "credit"] == ["credit-event"]

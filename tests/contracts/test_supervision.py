@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, update
 
 from hub.app import Hub
 from hub.check import check_hub
-from hub.inspection.supervision.second_looks import check_rounds
+from hub.inspection.supervision.second_looks import FINDINGS, check_rounds
 from hub.tasks import TaskDraft
 from protocol.errors import ForbiddenError, MalformedError, RefusedError
 from storage.fieldwork_schema import inspection_tasks, task_people
@@ -149,6 +149,11 @@ async def test_a_second_look_is_given_to_somebody_who_was_not_there(hub: Hub) ->
         await hub.second_looks.find(TASK, "confirmed", "all as said", "chen.min")
     look = await hub.second_looks.find(TASK, "findings", "the seal is another", "sun.yan")
     assert (look.outcome, look.by, look.text) == ("findings", "sun.yan", "the seal is another")
+    assert [(one.subject, one.count) for one in await hub.alarms.list() if one.kind == FINDINGS] == [(TASK, 1)]
+    for again in ("confirmed", "findings"):
+        with pytest.raises(RefusedError, match="again already"):
+            await hub.second_looks.find(TASK, again, "once more", "sun.yan")
+    assert [one.count for one in await hub.alarms.list() if one.kind == FINDINGS] == [1]
     with pytest.raises(RefusedError, match="again already"):
         await hub.second_looks.find(TASK, "confirmed", "no, it is not", "sun.yan")
     with pytest.raises(RefusedError, match="again already"):

@@ -2,6 +2,7 @@
 import { call, part } from "./api.js";
 import { whenChanged } from "./changes.js";
 import { fill, h } from "./dom.js";
+import { nextSteps } from "./look-steps.js";
 import { known, moment, named, stretch, t } from "./words.js";
 
 /** @typedef {{id: number, kind: string, subject: string, detail: string, first_ms: number, last_ms: number, count: number, acknowledged_ms: number | null, acknowledged_by: string | null}} Alarm */
@@ -10,8 +11,9 @@ import { known, moment, named, stretch, t } from "./words.js";
 const KINDS = [
   "box offline", "pairing refused", "password guessed at", "view not recorded", "equivocation", "equivocation refused", "equivocation not logged", "lost head",
   "rollback not logged", "record refused", "blob mismatch", "blob length", "quarantine full", "message refused", "time authority", "disposal stopped", "monitor",
-  "no quorum", "log stopped", "log behind", "unwitnessed start", "phone clock wrong", "video overdue", "ticket used twice",
+  "no quorum", "log stopped", "log behind", "unwitnessed start", "phone clock wrong", "video overdue", "ticket used twice", "second look findings",
 ];
+const LOOKED = "second look findings";
 
 export class AlarmInbox extends HTMLElement {
   constructor() {
@@ -21,6 +23,8 @@ export class AlarmInbox extends HTMLElement {
     this.body = h("div", {}, h("p", { class: "empty pulse" }, t("app.loading")));
     /** @type {Record<string, string>} */
     this.names = {};
+    /** @type {Map<string, import("./look-steps.js").Found>} */
+    this.looks = new Map();
     this.about = h("details", { class: "card below" }, h("summary", {}, t("alarms.which")), h("dl", { class: "below" }, ...KINDS.flatMap((kind) => [h("dt", {}, known("alarm", kind)), h("dd", {}, known("alarm-about", kind))])));
   }
 
@@ -46,10 +50,18 @@ export class AlarmInbox extends HTMLElement {
     try {
       const [answer, people] = await Promise.all([call("GET", `alarms?open_only=${!this.all}`), call("GET", "people")]);
       this.names = Object.fromEntries(people.people.map((/** @type {{name: string, display: string}} */ one) => [one.name, one.display]));
-      this.draw(/** @type {Alarm[]} */ (answer.alarms));
+      const alarms = /** @type {Alarm[]} */ (answer.alarms);
+      if (alarms.some((alarm) => alarm.kind === LOOKED)) await this.look();
+      this.draw(alarms);
     } catch (error) {
       fill(this.body, h("p", { class: "notice bad" }, error instanceof Error ? error.message : ""));
     }
+  }
+
+  /** Read what second looks found, for the steps that follow from it. */
+  async look() {
+    const answer = await call("GET", "second-looks?open_only=false");
+    this.looks = new Map(answer.looks.map((/** @type {import("./look-steps.js").Found} */ one) => [one.task, one]));
   }
 
   /** Alarms of a kind stand together, the kind whose oldest has waited longest first. @param {Alarm[]} alarms */
@@ -88,6 +100,7 @@ export class AlarmInbox extends HTMLElement {
   /** @param {Alarm} alarm */
   item(alarm) {
     const by = alarm.acknowledged_by ?? "";
+    const look = alarm.kind === LOOKED ? this.looks.get(alarm.subject) : undefined;
     const lasted = `${moment(alarm.first_ms)}${alarm.count > 1 ? ` – ${moment(alarm.last_ms)} · ${t("alarms.count", { count: alarm.count })}` : ""}`;
     const waits = !alarm.acknowledged_ms && h("span", { class: "soft small" }, t("alarms.waits", { age: stretch(Math.max(0, Date.now() - alarm.first_ms)) }));
     const taken = alarm.acknowledged_ms ? stretch(Math.max(0, alarm.acknowledged_ms - alarm.first_ms)) : "";
@@ -95,6 +108,7 @@ export class AlarmInbox extends HTMLElement {
       "li",
       { class: "list-item" },
       h("div", { class: "grow" }, subjectOf(alarm), h("details", { class: "small soft" }, h("summary", {}, t("alarms.detail")), h("code", { lang: "en" }, alarm.detail)), h("div", { class: "soft small" }, lasted), waits),
+      look && nextSteps(look),
       alarm.acknowledged_ms
         ? h("span", { class: "soft small" }, by.startsWith("hub:") ? t("alarms.over", { time: moment(alarm.acknowledged_ms) }) : t("alarms.seen", { who: named(this.names, by), time: moment(alarm.acknowledged_ms) }), ` · ${t("alarms.after", { age: taken })}`)
         : h("button", { onclick: () => void this.acknowledge([alarm]) }, t("alarms.acknowledge")),
@@ -102,7 +116,7 @@ export class AlarmInbox extends HTMLElement {
   }
 }
 
-const TASKS = ["phone clock wrong", "video overdue", "ticket used twice"];
+const TASKS = ["phone clock wrong", "video overdue", "ticket used twice", LOOKED];
 
 /** What rang, with the way to it. @param {Alarm} alarm */
 function subjectOf(alarm) {

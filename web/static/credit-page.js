@@ -42,6 +42,7 @@ export class CreditPage extends HTMLElement {
     this.enterprise = null;
     /** @type {Map<string, string>} */
     this.words = new Map();
+    this.shown = false;
     /** @type {(() => void) | null} */
     this.unhear = null;
   }
@@ -163,6 +164,9 @@ export class CreditPage extends HTMLElement {
       h("section", { class: "card" }, h("h2", {}, t("credit.on-record")), credit.events.length ? h("ul", {}, ...credit.events.map((one) => this.event(one, credit, upheld.has(one.position)))) : h("p", { class: "soft" }, t("credit.nothing"))),
       mayBe("supervisor") && this.addForm(enterprise),
     );
+    const choice = this.body.querySelector("details[open] select[name=item]");
+    if (!this.shown && choice instanceof HTMLElement) choice.focus();
+    this.shown = true;
   }
 
   /** @param {Credit} credit */
@@ -259,6 +263,7 @@ export class CreditPage extends HTMLElement {
 
   /** @param {string} enterprise */
   addForm(enterprise) {
+    const evidence = new URLSearchParams(location.search).get("evidence") ?? "";
     const choice = h("select", { name: "item", required: true, onchange: () => told() }, h("option", { value: "" }, t("credit.choose")), ...this.items.map((item) => h("option", { value: item.key }, spoken(item))));
     const legal = h("p", { class: "soft small" });
     const points = h("input", { name: "points", type: "number", min: "0", max: "10000", inputmode: "numeric" });
@@ -275,11 +280,14 @@ export class CreditPage extends HTMLElement {
       const form = /** @type {HTMLFormElement} */ (event.target);
       const given = values(form);
       const ask = { item: given["item"], detail: given["detail"], day: given["day"] || null, expires: given["expires"] || null, points: given["points"] ? Number(given["points"]) : null, evidence: (given["evidence"] ?? "").split(/\s*,\s*/).filter(Boolean) };
-      void this.act(() => call("POST", `credit/${part(enterprise)}/events`, ask));
+      void this.act(async () => {
+        await call("POST", `credit/${part(enterprise)}/events`, ask);
+        history.replaceState(null, "", location.pathname); // what it was filled with is on record now
+      });
     };
     return h(
       "details",
-      { class: "card" },
+      { class: "card", open: evidence !== "" },
       h("summary", {}, h("strong", {}, t("credit.add"))),
       h(
         "form",
@@ -289,7 +297,7 @@ export class CreditPage extends HTMLElement {
         legal,
         h("label", {}, h("span", {}, t("credit.detail")), h("textarea", { name: "detail", required: true, maxlength: "1000", rows: "3" })),
         h("div", { class: "row align-end" }, h("label", {}, h("span", {}, t("credit.happened")), h("input", { name: "day", type: "date" })), h("label", {}, h("span", {}, t("credit.expires")), h("input", { name: "expires", type: "date" })), h("label", {}, h("span", {}, t("credit.own-points")), points)),
-        h("label", {}, h("span", {}, t("credit.evidence")), h("input", { name: "evidence", maxlength: "1000" })),
+        h("label", {}, h("span", {}, t("credit.evidence")), h("input", { name: "evidence", maxlength: "1000", value: evidence })),
         h("button", { class: "primary" }, t("credit.put")),
       ),
     );

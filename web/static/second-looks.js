@@ -3,9 +3,10 @@ import { askAct } from "./act-dialog.js";
 import { call, mayBe, part, whoami } from "./api.js";
 import { whenChanged } from "./changes.js";
 import { fill, h } from "./dom.js";
+import { nextSteps } from "./look-steps.js";
 import { moment, named, t } from "./words.js";
 
-/** @typedef {{task: string, drawn_at: number, drawn_ms: number, assigned_at: number | null, to: string | null, found_at: number | null, found_ms: number | null, outcome: "confirmed" | "findings" | null, by: string | null, text: string | null}} Look */
+/** @typedef {{task: string, drawn_at: number, drawn_ms: number, assigned_at: number | null, to: string | null, found_at: number | null, found_ms: number | null, outcome: "confirmed" | "findings" | null, by: string | null, text: string | null, declaration: string | null, enterprise: string | null}} Look */
 
 export class SecondLooks extends HTMLElement {
   constructor() {
@@ -63,7 +64,7 @@ export class SecondLooks extends HTMLElement {
         look.to !== null && h("div", { class: "small" }, t("looks.given-to", { who: named(names, look.to) })),
         look.text !== null && h("div", {}, look.text),
       ),
-      look.outcome === "findings" && mayBe("supervisor") && h("a", { class: "button", href: "/desk" }, t("looks.recall")),
+      nextSteps(look),
       look.found_at === null && mayBe("supervisor") && h("button", { onclick: () => void this.assign(look) }, t(look.to === null ? "looks.assign" : "looks.assign-other")),
       mine && h("button", { class: "primary", onclick: () => void this.find(look, "confirmed") }, t("looks.confirm")),
       mine && h("button", { class: "danger", onclick: () => void this.find(look, "findings") }, t("looks.say-findings")),

@@ -1,7 +1,8 @@
 """Draw which finished tasks are looked at again, give each to somebody who was not there, and keep what they found.
 
 Guarantees: each draw whose pool found finished tasks has one round, made of the log alone (`protocol.drawing.second_look`), so nobody
-chooses whose work is looked at; nobody looks again at an inspection that they were on.
+chooses whose work is looked at; nobody looks again at an inspection that they were on; findings ring an alarm in the transaction that
+logs them.
 """
 
 import asyncio
@@ -15,9 +16,11 @@ from typing import Any, Literal, Self
 
 from sqlalchemy import Connection, Row, func, select
 
+from hub.alarms import ring
 from hub.core import Core
 from hub.inspection.fieldwork.tables import inspectors_of
 from hub.inspection.sheets import keep, said
+from hub.inspection.story.sources import declaration_of
 from hub.inspection.supervision.tables import MAX_LISTED, people_of
 from hub.sequencer import Publication
 from protocol.drawing.second_look import DEFAULT_PARTS, judge_round, make_round
@@ -28,16 +31,20 @@ from protocol.sheets import SALT_BYTES, make_sheet
 from protocol.supervision_kinds import SecondLook, SecondRound
 from storage.fieldwork_schema import inspection_tasks
 from storage.logs import port_entries
-from storage.schema import draws, second_looks, second_rounds, tasks
+from storage.schema import declarants, draws, second_looks, second_rounds, tasks
 
 AT_ONCE = 20
 MAX_TEXT = 2000
+FINDINGS = "second look findings"
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A second look as it stands; `to`, `by` and `text` are None before they are said, or where a sheet was erased."""
+    """A second look as it stands; `to`, `by` and `text` are None before they are said, or where a sheet was erased.
+
+    `declaration`, `enterprise`: of what the task inspected and whose that is, None for a task of no declaration.
+    """
 
     task: str
     drawn_at: int
@@ -49,6 +56,8 @@ class Look:
     outcome: Literal["confirmed", "findings"] | None
     by: str | None
     text: str | None
+    declaration: str | None = None
+    enterprise: str | None = None
 
 
 @dataclass(slots=True)
@@ -107,6 +116,7 @@ class SecondLooks:
         if not text.strip() or len(text) > MAX_TEXT:
             raise MalformedError(f"has 1 to {MAX_TEXT} characters", where="text")
         sheet = make_sheet({"by": by, "text": text.strip()}, os.urandom(SALT_BYTES))
+        alarm = FINDINGS, task, "what was found stands in the record of the second look"
 
         def decide(connection: Connection, _size: int) -> tuple[str, SecondLook]:
             row = _open(connection, task)
@@ -117,9 +127,14 @@ class SecondLooks:
                 raise RefusedError("this second look is not given to you", where=f"task {task}")
             _need_stranger(connection, task, by)  # it may have been handed over since
             keep(connection, sheet)
+            if outcome == "findings":
+                ring(connection, alarm, self.core.clock.now().wall_ns)
             return task, SecondLook("found", sheet.commitment, outcome)
 
-        return await self._logged(decide, task)
+        look = await self._logged(decide, task)
+        if outcome == "findings":
+            self.core.events.tell("alarm", kind=FINDINGS, subject=task, detail=alarm[2])
+        return look
 
     async def get(self, task: str) -> Look:
         """Give a task's second look; raise RefusedError when none was drawn."""
@@ -213,6 +228,9 @@ def _open(connection: Connection, task: str) -> Row[Any]:
 def _look(connection: Connection, row: Row[Any]) -> Look:
     given = {} if row.assigned_sheet is None else said(connection, bytes(row.assigned_sheet)) or {}
     found = {} if row.found_sheet is None else said(connection, bytes(row.found_sheet)) or {}
+    facts = connection.execute(select(tasks.c.facts).where(tasks.c.task == row.task)).scalar()
+    declaration = None if facts is None else declaration_of(connection, facts)
+    whose = select(declarants.c.enterprise).where(declarants.c.declaration == declaration)
     return Look(
         task=row.task,
         drawn_at=row.drawn_at,
@@ -224,4 +242,6 @@ def _look(connection: Connection, row: Row[Any]) -> Look:
         outcome=row.outcome,
         by=found.get("by"),
         text=found.get("text"),
+        declaration=declaration,
+        enterprise=None if declaration is None else connection.execute(whose).scalar(),
     )
