@@ -127,13 +127,13 @@ async def test_login_refuses_then_lets_in_and_speaks_two_languages(desk: Desk) -
     await page.fill("input[name=name]", "chen.min")
     await page.fill("input[name=password]", password_of("chen.min"))
     await page.click("login-form button[type=submit]")
-    await expect(page.locator("nav a").first).to_have_text("Live wall")
+    await expect(page.locator("nav a").first).to_have_text("Supervise")
     await expect(page.locator("start-page h1")).to_contain_text("Hello")
     await page.click("#language")
-    await expect(page.locator("nav a").first).to_have_text("实时画面墙")
+    await expect(page.locator("nav a").first).to_have_text("督察")
     assert await page.evaluate("document.documentElement.lang") == "zh-CN"
     await page.reload()
-    await expect(page.locator("nav a").first).to_have_text("实时画面墙")
+    await expect(page.locator("nav a").first).to_have_text("督察")
 
 
 async def test_each_role_has_its_own_doors(desk: Desk) -> None:
