@@ -13,7 +13,8 @@ from functools import partial
 
 from sqlalchemy import Connection, and_, bindparam, func, select, update
 
-from hub.sequencer import Publication, Sequencer, make_receipts
+from hub.receipting import make_receipts
+from hub.sequencer import Publication, Sequencer
 from hub.witnesses import Witnessed, Witnesses, prove
 from protocol.errors import MalformedError
 from protocol.instants import MILLISECOND_NS, SECOND_NS, Clock

@@ -13,12 +13,13 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, insert, select, update
 
 from hub.config import HubSettings
 from hub.projections import project_hub
+from hub.receipting import make_receipts
 from protocol import canonical, kinds
 from protocol.concealing import SALT_BYTES, conceal, is_personal, reveal
 from protocol.errors import MalformedError, PortwitnessError, RefusedError, StorageError, UnavailableError
@@ -35,7 +36,6 @@ from storage.logs import LogFolder, PortLog, keep_tile_roots, make_tile, port_en
 from storage.schema import leaves, log_state, openings, records, seals, staged
 
 BATCH = 512  # leaves in one transaction
-SEALS_AT_ONCE = 500  # in one question
 RETRY_S = 1.0
 LAST_STEP_S = 5.0  # what is staged when the hub stops is still logged, within this
 LOOK_S = 2.0  # other programs (a person is added while the hub serves) stage in the same database and cannot wake this one
@@ -508,45 +508,6 @@ def stage_seals(connection: Connection, found: Sequence[Record]) -> None:
         place = {"box": record.issuer.name, "epoch": record.epoch, "position": record.position}
         rows.append({**row, **place, "error_ms": at.error_ms})
     connection.execute(insert(staged), rows)
-
-
-def make_receipts(connection: Connection, places: list[tuple[str, int, int]], checkpoint: bytes, size: int) -> list[Receipt]:
-    """Give the receipts under seals (box, epoch, position) that the published checkpoint of `size` covers."""
-    read = reader(connection, PortLog())
-    found = _sealings(connection, places)
-    return [
-        Receipt(
-            box=place[0],
-            epoch=place[1],
-            first=found[place].first,
-            end=place[2],
-            left=tuple(Frontier.decode(found[place].first, bytes(found[place].left)).hashes),
-            right=(),  # the range ends where the sealed tree ends
-            seal=bytes(found[place].data),
-            log_index=found[place].log_index,
-            path=tuple(inclusion_proof(found[place].log_index, size, read)),
-            checkpoint=checkpoint,
-        )
-        for place in places
-        if found[place].first < place[2]  # two seals side by side: nothing new below the second
-    ]
-
-
-def _sealings(connection: Connection, places: Sequence[tuple[str, int, int]]) -> dict[tuple[str, int, int], Row[Any]]:
-    """Read seals and their records, with one query for a number of seals of an epoch: a backlog brings thousands."""
-    epochs: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-    for box, epoch, position in places:
-        epochs[box, epoch].append(position)
-    found: dict[tuple[str, int, int], Row[Any]] = {}
-    for (box, epoch), positions in epochs.items():
-        issuer = str(Issuer.of_box(box))
-        whole = and_(records.c.issuer == issuer, records.c.epoch == seals.c.epoch, records.c.position == seals.c.position)
-        query = select(seals.c.position, seals.c.first, seals.c.left, seals.c.log_index, records.c.data).join(records, whole)
-        query = query.where(seals.c.box == box, seals.c.epoch == epoch)
-        for start in range(0, len(positions), SEALS_AT_ONCE):
-            some = query.where(seals.c.position.in_(positions[start : start + SEALS_AT_ONCE]))
-            found |= {(box, epoch, row.position): cast(Row[Any], row) for row in connection.execute(some)}
-    return found
 
 
 def _refuse(done: "asyncio.Future[Logged]", error: PortwitnessError) -> None:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from hub.access import PersonDraft
 from hub.config import InspectionSettings
 from hub.inspection.fieldwork.acts import Shown
-from tests.browser.test_page_journeys import FLAGS
+from tests.browser_parts import FLAGS
 from tests.fieldwork_parts import BAY, TEAM, held
 from tests.web_parts import Face, open_face, password_of
 from web.browser_app import STATIC

@@ -13,6 +13,7 @@ from protocol.errors import MalformedError
 from protocol.instants import MILLISECOND_NS
 from protocol.port_messages import key_id
 from web import exchange_schemas as schemas
+from web import shaping
 from web.guards import PARTNER, Exchanging, Following, Overseeing, Partnering, TheHub
 
 router = APIRouter(prefix="/exchange", tags=["exchange"])
@@ -100,8 +101,8 @@ async def list_partners(caller: Overseeing, hub: TheHub) -> schemas.PartnersAnsw
             queued=one.queued,
             delivered=one.delivered,
             dead=one.dead,
-            last_in_ms=_ms(one.last_in_ns),
-            last_out_ms=_ms(one.last_out_ns),
+            last_in_ms=shaping.ms_or_none(one.last_in_ns),
+            last_out_ms=shaping.ms_or_none(one.last_out_ns),
             fault=one.fault,
         )
         for one in await hub.exchange.health()
@@ -153,9 +154,5 @@ def _facts(one: Message) -> dict[str, Any]:
         "cause",
         "fault",
     )
-    times = {"at_ms": one.wall_ns / MILLISECOND_NS, "done_ms": _ms(one.done_ns), "next_ms": _ms(one.next_ns)}
+    times = {"at_ms": one.wall_ns / MILLISECOND_NS, "done_ms": shaping.ms_or_none(one.done_ns), "next_ms": shaping.ms_or_none(one.next_ns)}
     return {name: getattr(one, name) for name in names} | times
-
-
-def _ms(ns: int | None) -> float | None:
-    return None if ns is None else ns / MILLISECOND_NS

@@ -14,8 +14,11 @@ from hub.inspection.fieldwork.acts import Envelope, Shown
 from hub.inspection.fieldwork.completeness import missing_of
 from hub.inspection.fieldwork.tables import inspectors_of
 from hub.inspection.fieldwork.worksite import Listed, Whole
+from hub.inspection.supervision.tables import Told
+from hub.values import PairingState
 from protocol.issuance import decode_bytes, encode_bytes
 from protocol.procedures.completeness import Missing
+from protocol.procedures.conduct import Entered, Signature
 from protocol.sheets import SALT_BYTES
 from web import shaping
 from web import work_schemas as schemas
@@ -214,54 +217,34 @@ def _whole(whole: Whole, hub: Hub) -> schemas.WorkTaskAnswer:
             "open": [{"container": one.container, "packages": list(one.packages)} for one in whole.open],
             "acts": [_act(one, hub) for one in whole.acts],
             "files": dict(whole.files),
-            "pairings": [
-                {
-                    "stream": one.stream,
-                    "state": one.state,
-                    "by": one.by,
-                    "from_ms": shaping.ms_or_none(one.effective_ns),
-                    "to_ms": shaping.ms_or_none(one.ended_ns),
-                }
-                for one in whole.pairings
-            ],
-            "signatures": [
-                {
-                    "act": one.act,
-                    "role": one.given.role,
-                    "by": one.by,
-                    "name": one.given.name,
-                    "drawn": one.given.drawn,
-                    "refused": one.given.refused,
-                    "covers": sorted(one.given.covers),
-                    "fault": one.fault,
-                    "counts": one.counts,
-                }
-                for one in whole.signatures
-            ],
+            "pairings": [_pairing(one) for one in whole.pairings],
+            "signatures": [_signature(one) for one in whole.signatures],
             "missing": [_missing(one) for one in whole.missing],
             "have": have,
             "want": want,
-            "instructions": [
-                {
-                    "position": one.position,
-                    "at_ms": shaping.ms(one.at_ns),
-                    "by": one.by,
-                    "text": one.text,
-                    "read_by": one.read_by,
-                    "read_ms": shaping.ms_or_none(one.read_ns),
-                }
-                for one in whole.instructions
-            ],
-            "paused": None
-            if paused is None
-            else {
-                "act": paused.act.id,
-                "by": paused.by,
-                "reason": paused.act.payload.get("reason", ""),
-                "hub_ms": shaping.ms(paused.hub_ns),
-            },
+            "instructions": [_instruction(one) for one in whole.instructions],
+            "paused": None if paused is None else _pause(paused),
             "conflicts": [{"item": item, "at": at, "answers": list(answers)} for item, at, answers in whole.conflicts],
             "to_follow": whole.to_follow,
             "together": list(whole.together),
         }
     )
+
+
+def _pairing(one: PairingState) -> dict[str, object]:
+    began, ended = shaping.ms_or_none(one.effective_ns), shaping.ms_or_none(one.ended_ns)
+    return {"stream": one.stream, "state": one.state, "by": one.by, "from_ms": began, "to_ms": ended}
+
+
+def _signature(one: Signature) -> dict[str, object]:
+    given = {"role": one.given.role, "name": one.given.name, "drawn": one.given.drawn, "refused": one.given.refused}
+    return given | {"act": one.act, "by": one.by, "covers": sorted(one.given.covers), "fault": one.fault, "counts": one.counts}
+
+
+def _instruction(one: Told) -> dict[str, object]:
+    read = {"read_by": one.read_by, "read_ms": shaping.ms_or_none(one.read_ns)}
+    return {"position": one.position, "at_ms": shaping.ms(one.at_ns), "by": one.by, "text": one.text, **read}
+
+
+def _pause(one: Entered) -> dict[str, object]:
+    return {"act": one.act.id, "by": one.by, "reason": one.act.payload.get("reason", ""), "hub_ms": shaping.ms(one.hub_ns)}

@@ -5,18 +5,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import FilePayload, Locator, Page, async_playwright, expect
+from playwright.async_api import FilePayload, Locator, Page, expect
 
 from hub.inspection.credit import CreditDraft
 from protocol.drawing.policy import PARTS
 from storage.keys import create_ed25519
-from tests.browser.test_page_journeys import FLAGS, Desk
+from tests.browser_parts import Desk, open_desk
 from tests.contracts.test_draws import TWO, drawn, policy_for, screen
 from tests.contracts.test_laboratory import on_site
 from tests.contracts.test_stories import TASK, dispatched
 from tests.contracts.test_supervision import looks_drawn
 from tests.web_parts import open_face, password_of
-from web.serving import Listener, serve
 
 pytestmark = pytest.mark.browser
 FIRM = "91210200MA0SIM001X"
@@ -27,17 +26,8 @@ REPORT = FilePayload(name="report.pdf", mimeType="application/pdf", buffer=b"%PD
 @pytest.fixture
 async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
     (tmp_path / "keys").mkdir()
-    async with open_face(tmp_path, create_ed25519(tmp_path / "keys" / "log.key")) as face, async_playwright() as playwright:
-        serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
-        browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
-        found = Desk(serving.url, face, browser, [])
-        try:
-            yield found
-        finally:
-            await browser.close()
-            face.app.state.closing.set()
-            await serving.stop()
-        assert found.faults == []
+    async with open_face(tmp_path, create_ed25519(tmp_path / "keys" / "log.key")) as face, open_desk(face, chromium) as found:
+        yield found
 
 
 async def enter(desk: Desk, name: str, path: str, width: int = 1280, language: str = "en") -> Page:

@@ -1,36 +1,17 @@
 """The pages of declarations and reference data in a real Chromium: a trader lodges with faults, mends, sees it; the port sees it too."""
 
-from collections.abc import AsyncIterator
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
 from hub.inspection.states import State
-from tests.browser.test_page_journeys import FLAGS, Desk
+from tests.browser_parts import Desk
 from tests.inspection_parts import arriving_soon
-from tests.web_parts import open_face
-from web.serving import Listener, serve
 
 pytestmark = pytest.mark.browser
 SUMMARY = "declaration-form > .notice"
-
-
-@pytest.fixture
-async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
-    async with open_face(tmp_path) as face, async_playwright() as playwright:
-        serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
-        browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
-        found = Desk(serving.url, face, browser, [])
-        try:
-            yield found
-        finally:
-            await browser.close()
-            face.app.state.closing.set()
-            await serving.stop()
-        assert found.faults == []
 
 
 async def put(page: Page, path: str, text: str) -> None:

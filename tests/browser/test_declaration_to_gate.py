@@ -15,7 +15,7 @@ from simulators.port_day.acts import Port
 from simulators.port_day.inspecting import Inspection
 from simulators.port_day.stage import APPROVER, SUPERVISOR, open_stage, password_of
 from storage.clock import SystemClock
-from tests.browser.test_page_journeys import FLAGS
+from tests.browser_parts import FLAGS
 from tests.scenarios.test_declaration_to_gate import FIRMS, bring, certain, selected
 from web.browser_app import browser_app
 from web.serving import Listener, serve

@@ -2,37 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, Page, async_playwright, expect
+from playwright.async_api import Locator, Page, expect
 
 from protocol.drawing.judging import judge
 from protocol.drawing.published import DrawBundle
 from protocol.trust import Trust
-from tests.browser.test_page_journeys import FLAGS, Desk
+from tests.browser_parts import Desk
 from tests.contracts.test_draws import TWO, drawn, inspectors, policy_for, screen
-from tests.web_parts import open_face, password_of
-from web.serving import Listener, serve
+from tests.web_parts import password_of
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
-    async with open_face(tmp_path) as face, async_playwright() as playwright:
-        serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
-        browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
-        found = Desk(serving.url, face, browser, [])
-        try:
-            yield found
-        finally:
-            await browser.close()
-            face.app.state.closing.set()
-            await serving.stop()
-        assert found.faults == []
 
 
 async def enter(desk: Desk, name: str, path: str, language: str = "en") -> Page:

@@ -2,15 +2,12 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
-from tests.browser.test_page_journeys import FLAGS, Desk
-from tests.web_parts import open_face
-from web.serving import Listener, serve
+from tests.browser_parts import Desk
 
 pytestmark = pytest.mark.browser
 
@@ -31,21 +28,6 @@ LARGEST = """() => {
   return {wide: document.documentElement.scrollWidth - innerWidth, twice: ids.filter((id, at) => ids.indexOf(id) !== at),
     heads: document.querySelectorAll('main h1').length};
 }"""
-
-
-@pytest.fixture
-async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
-    async with open_face(tmp_path) as face, async_playwright() as playwright:
-        serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
-        browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
-        found = Desk(serving.url, face, browser, [])
-        try:
-            yield found
-        finally:
-            await browser.close()
-            face.app.state.closing.set()
-            await serving.stop()
-        assert found.faults == []
 
 
 async def faults_of(page: Page, place: str) -> list[str]:

@@ -5,38 +5,27 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, Route, async_playwright, expect
+from playwright.async_api import Page, Route, expect
 
 from protocol import kinds
 from protocol.notes import Checkpoint, SignedCheckpoint, sign_checkpoint
+from tests.browser_parts import open_desk
 from tests.web_parts import Face, open_face
-from web.serving import Listener, serve
 
 pytestmark = pytest.mark.browser
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 READ = "JSON.parse(localStorage.getItem('portwitness.pin') ?? 'null')"
 
 
 @pytest.fixture
 async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[tuple[Face, Page]]:
-    async with open_face(tmp_path) as face, async_playwright() as playwright:
-        serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
-        browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
-        context = await browser.new_context(locale="en")
-        page = await context.new_page()
-        await page.goto(f"{serving.url}/login")
-        try:
-            yield face, page
-        finally:
-            await browser.close()
-            face.app.state.closing.set()
-            await serving.stop()
+    async with open_face(tmp_path) as face, open_desk(face, chromium) as found:
+        yield face, await found.page("chen.min", language="en")
 
 
 async def look(page: Page) -> None:
     """Let the element look now, as its timer does."""
     await page.locator("log-pin").wait_for(state="attached")
-    await page.evaluate("document.querySelector('log-pin').check()")
+    await page.evaluate("customElements.whenDefined('log-pin').then(() => document.querySelector('log-pin').check())")
 
 
 async def log_one(face: Face) -> None:

@@ -2,70 +2,26 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
 from hub.tasks import TaskDraft
 from simulators.devices.footage import Synthetic, synthesize
+from tests.browser_parts import Desk
 from tests.derivation_parts import segments
 from tests.hub_parts import BOX, TestBox, chunks, enrol, receipts_until, send
-from tests.web_parts import Face, open_face, password_of
-from web.serving import Listener, serve
+from tests.web_parts import Face, password_of
 
 pytestmark = pytest.mark.browser
 
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
-]  # fmt: skip
 TASK = "T-1"
 FPS = 25
 SECONDS = 4
 GAP_S = 3
 WIDTHS = (360, 1280)
-
-
-@dataclass
-class Desk:
-    """A browser before the pages of a hub."""
-
-    url: str
-    face: Face
-    browser: Browser
-    faults: list[str]
-
-    async def page(self, name: str | None = None, *, width: int = 1280, language: str = "zh-CN") -> Page:
-        context = await self.browser.new_context(viewport={"width": width, "height": 800}, locale=language)
-        page = await context.new_page()
-        page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on("console", lambda line: self.faults.append(line.text) if "Content Security Policy" in line.text else None)
-        await page.goto(f"{self.url}/login")
-        if name is not None:
-            await page.fill("input[name=name]", name)
-            await page.fill("input[name=password]", password_of(name))
-            await page.click("login-form button[type=submit]")
-            await page.wait_for_selector("nav a")
-        return page
-
-
-@pytest.fixture
-async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
-    async with open_face(tmp_path) as face, async_playwright() as playwright:
-        serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
-        browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
-        found = Desk(serving.url, face, browser, [])
-        try:
-            yield found
-        finally:
-            await browser.close()
-            face.app.state.closing.set()
-            await serving.stop()
-        assert found.faults == []
 
 
 async def film(face: Face, folder: Path) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, Request, async_playwright, expect
+from playwright.async_api import Page, Request, expect
 
 from hub.tasks import TaskDraft
 from protocol.messages import BoxReport, SourceState
-from tests.browser.test_page_journeys import FLAGS, PLAYER, SECONDS, TASK, Desk, film
+from tests.browser.test_page_journeys import PLAYER, SECONDS, TASK, film
+from tests.browser_parts import Desk, open_desk
 from tests.hub_parts import BOX
 from tests.web_parts import open_face, password_of
-from web.serving import Listener, serve
 
 pytestmark = pytest.mark.browser
 
@@ -23,18 +23,9 @@ DESKTOP, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
 
 @pytest.fixture
 async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
-    async with open_face(tmp_path) as face, async_playwright() as playwright:
-        serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
-        browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
-        found = Desk(serving.url, face, browser, [])
-        await film(face, tmp_path)
-        try:
-            yield found
-        finally:
-            await browser.close()
-            face.app.state.closing.set()
-            await serving.stop()
-        assert found.faults == []
+    async with open_face(tmp_path) as face, open_desk(face, chromium) as found:
+        await film(found.face, tmp_path)
+        yield found
 
 
 async def report(desk: Desk, *, online: bool = True) -> None:

@@ -6,16 +6,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
 from hub.config import ExchangeSettings
 from simulators.partners.webhook import WebhookReceiver
 from storage.clock import SystemClock
-from tests.browser.test_page_journeys import FLAGS, Desk
+from tests.browser_parts import Desk, open_desk
 from tests.exchange_parts import TERMINAL, codeco, event, gate_out, know_partners, telling
 from tests.release_parts import TO_INSPECTING, evidence_in_log, find_again, lose, stand
 from tests.web_parts import open_face, password_of
-from web.serving import Listener, serve
 
 pytestmark = pytest.mark.browser
 FIRST, SECOND = "D-20261124-0000001", "D-20261124-0000002"
@@ -24,17 +23,8 @@ FIRST, SECOND = "D-20261124-0000001", "D-20261124-0000002"
 @pytest.fixture
 async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
     quick = ExchangeSettings(retry_seconds=0.05)
-    async with open_face(tmp_path, exchange=quick) as face, async_playwright() as playwright:
-        serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
-        browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
-        found = Desk(serving.url, face, browser, [])
-        try:
-            yield found
-        finally:
-            await browser.close()
-            face.app.state.closing.set()
-            await serving.stop()
-        assert found.faults == []
+    async with open_face(tmp_path, exchange=quick) as face, open_desk(face, chromium) as found:
+        yield found
 
 
 async def seen(page: Page, name: str) -> None:

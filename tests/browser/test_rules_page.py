@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
 from hub.inspection.states import State
-from tests.browser.test_page_journeys import FLAGS, Desk
+from tests.browser_parts import Desk, open_desk
 from tests.inspection_parts import arriving_soon
 from tests.web_parts import open_face, password_of
-from web.serving import Listener, serve
 
 pytestmark = pytest.mark.browser
 SHOTS = os.environ.get("PORTWITNESS_SCREENSHOTS")  # a folder to look at the pages afterwards
@@ -24,18 +23,10 @@ AREA = {"origin": "TH", "hs": ["0810"], "disease": "实蝇", "disease_en": "frui
 
 @pytest.fixture
 async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
-    async with open_face(tmp_path) as face, async_playwright() as playwright:
+    async with open_face(tmp_path) as face:
         await face.hub.procedures.publish_shipped()
-        serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
-        browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
-        found = Desk(serving.url, face, browser, [])
-        try:
+        async with open_desk(face, chromium) as found:
             yield found
-        finally:
-            await browser.close()
-            face.app.state.closing.set()
-            await serving.stop()
-        assert found.faults == []
 
 
 async def enter(desk: Desk, name: str, path: str, language: str = "en", width: int = 1280) -> Page:

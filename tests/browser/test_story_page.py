@@ -2,39 +2,22 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
 from hub.inspection.states import State
 from hub.tasks import TaskDraft
 from simulators.devices.footage import Synthetic, synthesize
-from tests.browser.test_page_journeys import FLAGS, FPS, SECONDS, Desk
+from tests.browser.test_page_journeys import FPS, SECONDS
+from tests.browser_parts import Desk
 from tests.contracts.test_draws import TWO, drawn, inspectors, policy_for, screen
 from tests.derivation_parts import segments
 from tests.hub_parts import BOX, TestBox, chunks, enrol, receipts_until, send
-from tests.web_parts import open_face
-from web.serving import Listener, serve
 
 pytestmark = pytest.mark.browser
 TASK = "T-1"
-
-
-@pytest.fixture
-async def desk(tmp_path: Path, chromium: Path) -> AsyncIterator[Desk]:
-    async with open_face(tmp_path) as face, async_playwright() as playwright:
-        serving = await serve(face.app, Listener("browser port", "127.0.0.1", 0, None))
-        browser = await playwright.chromium.launch(executable_path=str(chromium), args=FLAGS, headless=True)
-        found = Desk(serving.url, face, browser, [])
-        try:
-            yield found
-        finally:
-            await browser.close()
-            face.app.state.closing.set()
-            await serving.stop()
-        assert found.faults == []
 
 
 async def inspected(desk: Desk, folder: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, FilePayload, Geolocation, Locator, Page, expect
 
-from tests.browser.test_page_journeys import FLAGS
+from tests.browser_parts import FLAGS
 from tests.phone_parts import WAIT_MS, Site, log_in, open_site, show
 
 pytestmark = pytest.mark.browser
@@ -64,7 +64,7 @@ async def answer(page: Page, card: Locator, item: dict[str, Any]) -> None:
         await sign(page, card)
     elif kind == "audio":
         await card.locator("button[data-take=audio]").click()
-        await card.locator("button.danger").click()
+        await card.locator("button.danger[data-heard]").click()
     else:
         made: list[FilePayload] = [
             {"name": f"{number}.jpg", "mimeType": "image/jpeg", "buffer": os.urandom(500)} for number in range(int(item.get("least", "1")))

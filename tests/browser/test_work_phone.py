@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from protocol.notes import Checkpoint, SignedCheckpoint, sign_checkpoint
-from tests.browser.test_page_journeys import FLAGS
+from tests.browser_parts import FLAGS
 from tests.phone_parts import WAIT_MS, Site, choose, draw_signature, fill_login, killable, log_in, open_site, phone, show
 
 pytestmark = pytest.mark.browser
@@ -167,6 +167,15 @@ async def test_a_refused_act_holds_nothing_up_and_a_false_receipt_is_never_green
     for act in acts:  # what the phone believed is kept; when it came, the hub says, and how far the clock was off
         assert act.phone_ms is not None and act.phone_ms - act.hub_ns // 1_000_000 > 4 * 3_600_000
         assert act.ahead_ms is not None and abs(act.ahead_ms - 5 * 3_600_000) < 120_000
+
+
+async def test_a_file_of_no_bytes_is_not_kept_and_says_why(site: Site, browser: Browser) -> None:
+    page = await phone(site, browser, site.team[0])
+    await show(page, "#i/container-photo/CSQU3054383")
+    await page.set_input_files("[data-take=photo]", {"name": "none.jpg", "mimeType": "image/jpeg", "buffer": b""})
+    await expect(page.locator(".work-take [role=status]")).to_contain_text("nothing is in it", timeout=WAIT_MS)
+    await expect(page.locator("figure[data-file]")).to_have_count(0)
+    await expect(page.locator("phone-status")).to_contain_text("All sent", timeout=WAIT_MS)
 
 
 async def test_the_rest_conforms_is_one_signed_act_that_lists_what_it_covers(site: Site, browser: Browser) -> None:

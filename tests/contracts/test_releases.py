@@ -261,6 +261,10 @@ async def test_by_itself_the_hub_holds_releases_and_recalls(hub: Hub) -> None:
         await becomes(hub, "D-2", State.RELEASED)
         await hub.declarations.hold("D-2", "maritime", "mo", "papers")
         await becomes(hub, "D-2", State.RECALLED)
+    acts = [(one.declaration, one.about, one.form) for one, _ in await told(hub)]
+    wanted = (("D-1", "HOLD"), ("D-2", "RECALL"), ("D-2", "RELEASE"))
+    assert sorted(acts) == [(*act, form) for act in wanted for form in ("edifact", "json")]  # each once in each dialect
+    assert acts[-1][1] == "RECALL"
 
 
 async def becomes(hub: Hub, number: str, state: State) -> None:

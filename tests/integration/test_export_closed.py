@@ -102,7 +102,7 @@ async def test_a_closed_export_is_whole_and_says_so(hub: Hub, site: SiteCa, auth
     state = await hub.export.get(folder.parent.name)
     if sidecars.is_available():
         assert state.notes == ()
-        assert closing["c2pa"].endswith("checked by a C2PA validator")
+        assert closing["c2pa"].endswith("checked by a C2PA validator, each against the SHA-256 of its file")
         assert len(list(folder.rglob("*.c2pa"))) == len(report.segments) > 0
     for line in (folder / bundle.README).read_text().splitlines():
         if line.startswith(("    openssl", "    sha256sum")):

@@ -90,7 +90,7 @@ async def test_a_token_that_is_revoked_ends_what_it_opened(face: Face) -> None:
 
 async def test_a_change_by_the_command_line_reaches_the_hub_that_serves(face: Face) -> None:
     settings = face.hub.core.settings
-    settings.keys.mkdir()
+    settings.keys.mkdir(exist_ok=True)
     create_ed25519(settings.keys / "log.key")  # another than the one that serves: it only stages
     stream = await follow(face, await face.login("chen.min"))
     async with open_house(settings) as house:

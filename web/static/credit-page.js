@@ -1,6 +1,6 @@
 // Credit of enterprises: the list, and one enterprise on a day: both grades with their reckoning, what follows, and what is on record.
+import { ActingPage } from "./acting-page.js";
 import { call, mayBe, part, whoami } from "./api.js";
-import { whenChanged } from "./changes.js";
 import { component, fill, h, values } from "./dom.js";
 import { RuleSetCard } from "./rule-set-card.js";
 import { fileName, sendFiles } from "./sending-files.js";
@@ -28,11 +28,9 @@ function gradeBadge(grade, word = grade) {
   return h("span", { class: `badge long ${LOOKS[grade] ?? "off"}` }, h("i"), word);
 }
 
-export class CreditPage extends HTMLElement {
+export class CreditPage extends ActingPage {
   constructor() {
-    super();
-    this.said = h("p", { class: "notice hidden", role: "status" });
-    this.body = h("div", { class: "stack" }, h("p", { class: "pulse" }, t("app.loading")));
+    super("credit");
     this.search = "";
     this.on = "";
     this.asKnown = false;
@@ -43,51 +41,18 @@ export class CreditPage extends HTMLElement {
     /** @type {Map<string, string>} */
     this.words = new Map();
     this.shown = false;
-    /** @type {(() => void) | null} */
-    this.unhear = null;
   }
 
-  connectedCallback() {
+  frame() {
     this.enterprise = this.getAttribute("enterprise") ?? (mayBe("trader") ? (whoami()?.party ?? null) : null);
-    this.classList.add("stack");
-    this.style.display = "block";
     const back = this.enterprise !== null && !mayBe("trader") && h("a", { class: "button", href: "/credit" }, t("credit.all"));
     const rules = this.enterprise !== null ? [] : ["ciq", "customs"].map((key) => component(RuleSetCard, { name: t("ruleset.of", { name: t(`credit.${key}`) }), read: `credit/rules/${key}`, write: "credit/rules" }));
-    fill(this, h("div", { class: "page-head" }, h("h1", {}, this.enterprise ?? t("nav.credit")), back), h("p", { class: "soft" }, t("credit.about")), this.said, this.body, ...rules);
-    this.unhear = whenChanged(["credit"], () => this.refresh());
-    void this.refresh();
+    return [h("div", { class: "page-head" }, h("h1", {}, this.enterprise ?? t("nav.credit")), back), h("p", { class: "soft" }, t("credit.about")), this.said, this.body, ...rules];
   }
 
-  disconnectedCallback() {
-    this.unhear?.();
-  }
-
-  async refresh() {
-    if (this.body.contains(document.activeElement) && ["INPUT", "TEXTAREA", "SELECT"].includes(document.activeElement?.tagName ?? "")) return; // somebody writes
-    await this.show();
-  }
-
-  async show() {
-    try {
-      if (this.enterprise !== null) await this.one(this.enterprise);
-      else await this.all();
-    } catch (error) {
-      fill(this.body, h("p", { class: "notice bad", role: "alert" }, error instanceof Error ? error.message : ""), h("button", { onclick: () => void this.show() }, t("credit.again")));
-    }
-  }
-
-  /** @param {() => Promise<unknown>} work */
-  async act(work) {
-    try {
-      await work();
-      this.said.className = "notice good";
-      this.said.textContent = t("credit.done");
-      await this.show();
-    } catch (error) {
-      this.said.className = "notice bad";
-      this.said.textContent = error instanceof Error ? error.message : "";
-    }
-    this.said.scrollIntoView({ block: "nearest" });
+  async ask() {
+    if (this.enterprise !== null) await this.one(this.enterprise);
+    else await this.all();
   }
 
   // ------------------------------------------------------------------------------------------------------ the list

@@ -122,6 +122,7 @@ export class RedactionCard extends HTMLElement {
     this.drawing = drawing;
     this.drawButton.setAttribute("aria-pressed", String(drawing));
     this.overlay.setActive(drawing);
+    if (drawing) this.overlay.scrollIntoView({ block: "nearest" }); // the picture may be above what is shown
     this.say(drawing ? t("redaction.drag") : "");
   }
 

@@ -1,6 +1,6 @@
 // Samples: the list, the plan of a declaration, and one sample with its chain of custody from the goods to the laboratory's report.
+import { ActingPage } from "./acting-page.js";
 import { call, mayBe, part } from "./api.js";
-import { whenChanged } from "./changes.js";
 import { component, fill, h, values } from "./dom.js";
 import { RuleSetCard } from "./rule-set-card.js";
 import { fileName, sendFiles } from "./sending-files.js";
@@ -21,59 +21,24 @@ function badge(one) {
   return h("span", { class: `badge ${look}` }, h("i"), t(`sample.state-${word}`));
 }
 
-export class SamplesPage extends HTMLElement {
+export class SamplesPage extends ActingPage {
   constructor() {
-    super();
-    this.said = h("p", { class: "notice hidden", role: "status" });
-    this.body = h("div", { class: "stack" }, h("p", { class: "pulse" }, t("app.loading")));
+    super("sample");
     this.declaration = new URLSearchParams(location.search).get("declaration") ?? "";
     /** @type {string | null} */
     this.number = null;
-    /** @type {(() => void) | null} */
-    this.unhear = null;
   }
 
-  connectedCallback() {
+  frame() {
     this.number = this.getAttribute("number");
-    this.classList.add("stack");
-    this.style.display = "block";
     const back = this.number !== null && h("a", { class: "button", href: "/samples" }, t("sample.all"));
     const rules = this.number === null && !mayBe("partner") && component(RuleSetCard, { name: t("ruleset.of", { name: t("nav.samples") }), read: "samples/rules", write: "samples/rules" });
-    fill(this, h("div", { class: "page-head" }, h("h1", {}, this.number ?? t("nav.samples")), back), h("p", { class: "soft" }, t("sample.about")), this.said, this.body, rules);
-    this.unhear = whenChanged(["sample"], () => this.refresh());
-    void this.show();
+    return [h("div", { class: "page-head" }, h("h1", {}, this.number ?? t("nav.samples")), back), h("p", { class: "soft" }, t("sample.about")), this.said, this.body, rules];
   }
 
-  disconnectedCallback() {
-    this.unhear?.();
-  }
-
-  async refresh() {
-    if (this.body.contains(document.activeElement) && ["INPUT", "TEXTAREA", "SELECT"].includes(document.activeElement?.tagName ?? "")) return; // somebody writes
-    await this.show();
-  }
-
-  async show() {
-    try {
-      if (this.number !== null) await this.one(this.number);
-      else await this.all();
-    } catch (error) {
-      fill(this.body, h("p", { class: "notice bad", role: "alert" }, error instanceof Error ? error.message : ""), h("button", { onclick: () => void this.show() }, t("credit.again")));
-    }
-  }
-
-  /** @param {() => Promise<unknown>} work */
-  async act(work) {
-    try {
-      await work();
-      this.said.className = "notice good";
-      this.said.textContent = t("credit.done");
-      await this.show();
-    } catch (error) {
-      this.said.className = "notice bad";
-      this.said.textContent = error instanceof Error ? error.message : "";
-    }
-    this.said.scrollIntoView({ block: "nearest" });
+  async ask() {
+    if (this.number !== null) await this.one(this.number);
+    else await this.all();
   }
 
   // -------------------------------------------------------------------------------------------------------- the list

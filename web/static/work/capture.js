@@ -51,14 +51,18 @@ function voice(taken) {
     const recorder = new MediaRecorder(stream);
     /** @type {Blob[]} */
     const pieces = [];
-    recorder.addEventListener("dataavailable", (event) => pieces.push(event.data));
+    const stop = h("button", { type: "button", class: "danger", onclick: () => recorder.stop() }, `■ ${t("work.stop-audio")}`);
+    recorder.addEventListener("dataavailable", (event) => {
+      pieces.push(event.data);
+      if (event.data.size) stop.dataset["heard"] = "true"; // something is recorded: a stop before that keeps nothing, and says so
+    });
     recorder.addEventListener("stop", () => {
       stream.getTracks().forEach((track) => track.stop());
       fill(place, begin);
       void taken("audio", new Blob(pieces, { type: recorder.mimeType }), "voice");
     });
-    recorder.start(1000);
-    fill(place, h("button", { type: "button", class: "danger", onclick: () => recorder.stop() }, `■ ${t("work.stop-audio")}`));
+    recorder.start(500);
+    fill(place, stop);
   };
   fill(place, begin);
   return place;

@@ -1,6 +1,7 @@
 // Photographs, films, sound, drawn signatures: kept on the phone by their hash with the answer they belong to; sent in parts, manifest
 // first, from where the hub has them, also after the browser was killed in the middle.
 import { call, send } from "../api.js";
+import { t } from "../words.js";
 import { hashOf } from "./hashing.js";
 
 /** @typedef {import("./store.js").Store} Store */
@@ -15,9 +16,10 @@ const MAX_NAME = 200;
  * Keep a file on the phone; `settles` writes what it belongs to in the same transaction. The same bytes are kept once.
  * @param {Store} store @param {{task: string, item: string, at: string, kind: FileKind, blob: Blob, name: string}} given
  * @param {Shelf[]} [shelves] @param {(of: (shelf: Shelf) => IDBObjectStore, sha256: string) => void} [settles]
- * @returns {Promise<string>} its SHA-256
+ * @returns {Promise<string>} its SHA-256. Throws for a file of no bytes: the hub takes none
  */
 export async function keepFile(store, given, shelves = [], settles = () => {}) {
+  if (given.blob.size === 0) throw new Error(t("work.empty-file"));
   const sha256 = await hashOf(given.blob);
   const known = await store.get("files", sha256);
   const { task, item, at, kind, blob } = given;
