@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Select, Table, bindparam, func, select
 
 from hub.bonds import bonds_of, pairing_states
 from hub.core import Core
@@ -78,7 +78,7 @@ def timeline(connection: Connection, task: str, now_ns: int, wish: Wish = Wish(d
     begin, end = min([facts.opened_ns, *starts]), facts.ended_ns if facts.ended_ns is not None else now_ns
     if wish.within is not None:
         linked = {stream: clip(parts, wish.within) for stream, parts in linked.items()}
-    reader = _Lanes(connection, now_ns, set(span.cameras), bonds, wish)
+    reader = _Lanes(connection, now_ns, set(span.cameras), bonds, wish, _known_streams(connection, linked))
     detail = wish.detail or reader.detail(linked)
     lanes = tuple(reader.lane(stream, linked[stream], detail) for stream in sorted(linked))
     return Timeline(facts, begin, end, lanes, detail)
@@ -91,6 +91,7 @@ class _Lanes:
     cameras: set[StreamId]
     bonds: list[Bond]
     wish: Wish
+    streams: dict[str, Row[Any]]
     covered: dict[tuple[str, int], int] = field(default_factory=dict)
     doubted: dict[tuple[str, int], set[int]] = field(default_factory=dict)
 
@@ -100,7 +101,7 @@ class _Lanes:
         for stream, parts in linked.items():
             for part in parts:
                 within = Interval(part.start, max(part.start, min(part.end, self.now_ns + HOUR_NS)))
-                found = self.connection.execute(select(func.sum(stream_hours.c.pieces)).where(*_inside(stream, within))).scalar() or 0
+                found = self.connection.execute(_PIECES, _hours(stream, within)).scalar() or 0
                 whole = (within.end // HOUR_NS - within.start // HOUR_NS + 1) * HOUR_NS  # the hours that it touches
                 count += int(found) * within.length / whole
         return "pieces" if count <= MOST_PIECES else "spans"
@@ -135,31 +136,28 @@ class _Lanes:
     def _by_span(self, stream: StreamId, parts: Iterable[Interval], width: int) -> Iterable[LaneSpan]:
         """Give what spans of `width` hours come to."""
         seen: set[int] = set()
-        first = stream_hours.c.hour - stream_hours.c.hour % width
-        sums = (func.sum(stream_hours.c.recorded_ns), func.sum(stream_hours.c.gap_ns), func.sum(stream_hours.c.pieces))
         for part in parts:
-            query = select(first, *sums).where(*_inside(stream, part)).group_by(first).order_by(first)
-            for hour, recorded, gap, count in self.connection.execute(query):
+            for hour, recorded, gap, count in self.connection.execute(_SPANS, _hours(stream, part) | {"width": width}):
                 if hour not in seen:
                     seen.add(hour)
                     yield LaneSpan(hour * HOUR_NS, int(recorded), int(gap), int(count))
 
     def _role(self, stream: StreamId) -> Literal["camera", "recorder"]:
-        origin = self.connection.execute(select(streams.c.origin).where(streams.c.stream == stream)).scalar()
-        if origin is None:
+        if stream not in self.streams:
             return "camera" if stream in self.cameras else "recorder"
-        return "recorder" if origin == "whip" else "camera"
+        return "recorder" if self.streams[stream].origin == "whip" else "camera"
 
     def _segments(self, stream: StreamId, parts: Iterable[Interval]) -> Iterable[LaneSegment]:
-        longest = self.connection.execute(select(streams.c.longest_segment_ns).where(streams.c.stream == stream)).scalar() or 0
+        if stream not in self.streams:
+            return
         seen: set[tuple[int, int]] = set()
         for part in parts:
-            inside = and_(segments.c.wall_from > part.start - longest - 1, segments.c.wall_from < part.end, segments.c.wall_to > part.start)
-            query = _SEGMENTS.where(segments.c.stream == stream, inside).order_by(segments.c.wall_from)
-            for row in self.connection.execute(query):
-                if (row.epoch, row.position) not in seen and self._is_known(row):
-                    seen.add((row.epoch, row.position))
-                    yield self._segment(row)
+            for row in self.connection.execute(_SEGMENTS, _touching(stream, part, self.streams[stream].longest_segment_ns)).all():
+                *facts, blob, at_ns = row
+                place = (row.epoch, row.position)
+                if place not in seen and self._is_known(row):
+                    seen.add(place)
+                    yield LaneSegment._make((*facts, *self._state(row.sha256, (row.box, *place), blob, at_ns)))
 
     def _covered(self, box: str, epoch: int) -> int:
         if (box, epoch) not in self.covered:
@@ -170,43 +168,27 @@ class _Lanes:
         """Tell whether the log held a box's record at the moment that is asked for: now, what came counts without a seal too."""
         return self.wish.size is None or row.position < self._covered(row.box, row.epoch)
 
-    def _segment(self, row: Row[Any]) -> LaneSegment:
-        state, detail = self._state(row)
-        return LaneSegment(
-            sha256=bytes(row.sha256),
-            number=row.number,
-            wall_from=row.wall_from,
-            wall_to=row.wall_to,
-            size=row.size,
-            run=row.run,
-            media_from=row.media_from,
-            kind=row.state,
-            state=state,
-            detail=detail,
-            box=row.box,
-            epoch=row.epoch,
-            position=row.position,
-            bound=row.bound,
-        )
-
-    def _state(self, row: Row[Any]) -> tuple[SegmentState, str]:
-        if row.blob == "refused":
+    def _state(self, sha256: bytes, place: tuple[str, int, int], blob: str | None, at_ns: int | None) -> tuple[SegmentState, str]:
+        box, epoch, position = place
+        if blob == "refused":
             return "failed", "the bytes do not fit the record"
-        disposed = row.blob in DISPOSED
-        if disposed and not self._was_later(row):
+        disposed = blob in DISPOSED
+        if disposed and not self._was_later(sha256):
             return "disposed", "its time was over; record and proof stay"
-        if row.position in self._doubted(row.box, row.epoch):
+        if position in self._doubted(box, epoch):
             return "failed", "two signed records claim this position"
-        stored = disposed or (row.blob == "stored" and (self.wish.size is None or row.at_ns <= self.now_ns))
+        stored = disposed or (blob == "stored" and (self.wish.size is None or (at_ns is not None and at_ns <= self.now_ns)))
+        is_sealed = position < self._covered(box, epoch)
+        if stored and is_sealed:
+            return "verified", ""
         missing = [] if stored else ["bytes not here yet"]
-        missing += [] if row.position < self._covered(row.box, row.epoch) else ["no receipt yet"]
-        return ("pending", ", ".join(missing)) if missing else ("verified", "")
+        return "pending", ", ".join(missing if is_sealed else [*missing, "no receipt yet"])
 
-    def _was_later(self, row: Row[Any]) -> bool:
+    def _was_later(self, sha256: bytes) -> bool:
         """Tell whether bytes were disposed of only after the moment that is asked for."""
         if self.wish.size is None:
             return False
-        at = self.connection.execute(select(disposals.c.position).where(disposals.c.sha256 == row.sha256)).scalar()
+        at = self.connection.execute(select(disposals.c.position).where(disposals.c.sha256 == sha256)).scalar()
         return at is not None and at >= self.wish.size
 
     def _doubted(self, box: str, epoch: int) -> set[int]:
@@ -218,11 +200,10 @@ class _Lanes:
         return self.doubted[box, epoch]
 
     def _gaps(self, stream: StreamId, parts: Iterable[Interval]) -> Iterable[LaneGap]:
-        longest = self.connection.execute(select(streams.c.longest_gap_ns).where(streams.c.stream == stream)).scalar() or 0
+        longest = self.streams[stream].longest_gap_ns if stream in self.streams else 0
         seen: set[tuple[int, int]] = set()
         for part in parts:
-            inside = and_(gaps.c.wall_from > part.start - longest - 1, gaps.c.wall_from < part.end, gaps.c.wall_to > part.start)
-            for row in self.connection.execute(select(gaps).where(gaps.c.stream == stream, inside).order_by(gaps.c.wall_from)):
+            for row in self.connection.execute(_GAPS, _touching(stream, part, longest)):
                 if (row.epoch, row.position) not in seen and self._is_known(row):
                     seen.add((row.epoch, row.position))
                     yield LaneGap(row.wall_from, row.wall_to, row.cause, row.detail, row.epoch, row.position)
@@ -244,10 +225,8 @@ class _Lanes:
 
     def _periods(self, stream: StreamId, part: Interval) -> list[Interval]:
         """Give the stream's recording periods that touch a stretch, from its records."""
-        mine = recordings.c.stream == stream
-        before = select(recordings).where(mine, recordings.c.wall_ns <= part.start).order_by(recordings.c.wall_ns.desc()).limit(1)
-        inside = select(recordings).where(mine, recordings.c.wall_ns > part.start, recordings.c.wall_ns < part.end)
-        rows = [*self.connection.execute(before), *self.connection.execute(inside.order_by(recordings.c.wall_ns))]
+        asked = {"stream": stream, "start": part.start, "end": part.end}
+        rows = [*self.connection.execute(_BEGUN_BEFORE, asked), *self.connection.execute(_BEGUN_WITHIN, asked)]
         periods: list[Interval] = []
         begun: int | None = None
         for row in rows:
@@ -263,11 +242,57 @@ class _Lanes:
         return periods
 
 
-def _inside(stream: str, part: Interval) -> tuple[Any, ...]:
-    """Give the conditions for the hours of a stream that a stretch touches."""
-    return stream_hours.c.stream == stream, stream_hours.c.hour >= part.start // HOUR_NS, stream_hours.c.hour <= part.end // HOUR_NS
+def _known_streams(connection: Connection, linked: Iterable[StreamId]) -> dict[str, Row[Any]]:
+    """Give what is known of these streams on the whole."""
+    query: Select[Any] = select(streams.c.stream, streams.c.origin, streams.c.longest_segment_ns, streams.c.longest_gap_ns)
+    return {row.stream: row for row in connection.execute(query.where(streams.c.stream.in_([str(stream) for stream in linked])))}
 
 
-_SEGMENTS = select(segments, blobs.c.state.label("blob"), blobs.c.at_ns).select_from(
-    segments.outerjoin(blobs, blobs.c.sha256 == segments.c.sha256)
+def _hours(stream: StreamId, part: Interval) -> dict[str, Any]:
+    """Name the hours of a stream that a stretch touches."""
+    return {"stream": stream, "first": part.start // HOUR_NS, "last": part.end // HOUR_NS}
+
+
+def _touching(stream: StreamId, part: Interval, longest: int) -> dict[str, Any]:
+    """Name the pieces of a stream that touch a stretch, none longer than `longest`."""
+    return {"stream": stream, "after": part.start - longest - 1, "start": part.start, "end": part.end}
+
+
+def _touched(table: Table) -> tuple[ColumnElement[bool], ...]:
+    begins = (table.c.wall_from > bindparam("after"), table.c.wall_from < bindparam("end"), table.c.wall_to > bindparam("start"))
+    return table.c.stream == bindparam("stream"), *begins
+
+
+# built once: a task of sixteen cameras asks each of them sixteen times
+_FACTS = LaneSegment._fields.index("state")  # what a row says of a segment; the rest is judged
+_SEGMENTS: Select[Any] = (
+    select(
+        *(segments.c.state.label("kind") if name == "kind" else segments.c[name] for name in LaneSegment._fields[:_FACTS]),
+        blobs.c.state.label("blob"),
+        blobs.c.at_ns,
+    )
+    .select_from(segments.outerjoin(blobs, blobs.c.sha256 == segments.c.sha256))
+    .where(*_touched(segments))
+    .order_by(segments.c.wall_from)
+)
+_GAPS = select(gaps).where(*_touched(gaps)).order_by(gaps.c.wall_from)
+_MINE = recordings.c.stream == bindparam("stream")
+_BEGUN_BEFORE = select(recordings).where(_MINE, recordings.c.wall_ns <= bindparam("start")).order_by(recordings.c.wall_ns.desc()).limit(1)
+_BEGUN_WITHIN = (
+    select(recordings)
+    .where(_MINE, recordings.c.wall_ns > bindparam("start"), recordings.c.wall_ns < bindparam("end"))
+    .order_by(recordings.c.wall_ns)
+)
+_INSIDE = (
+    stream_hours.c.stream == bindparam("stream"),
+    stream_hours.c.hour >= bindparam("first"),
+    stream_hours.c.hour <= bindparam("last"),
+)
+_PIECES = select(func.sum(stream_hours.c.pieces)).where(*_INSIDE)
+_FIRST = (stream_hours.c.hour - stream_hours.c.hour % bindparam("width", type_=BigInteger)).label("first")
+_SPANS = (
+    select(_FIRST, func.sum(stream_hours.c.recorded_ns), func.sum(stream_hours.c.gap_ns), func.sum(stream_hours.c.pieces))
+    .where(*_INSIDE)
+    .group_by(_FIRST)
+    .order_by(_FIRST)
 )

@@ -4,7 +4,7 @@ Times are Unix ns unless a name says otherwise; hashes are raw bytes.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from protocol.coverage import Coverage
 from protocol.messages import BoxReport
@@ -59,9 +59,8 @@ class TaskFacts:
     pairings: tuple[PairingState, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LaneSegment:
-    """One segment on a lane. `state` failed carries the reason in `detail`.
+class LaneSegment(NamedTuple):
+    """One segment on a lane: a tuple, for thousands are made at once. `state` failed carries the reason in `detail`.
 
     `run` and `media_from` (90 kHz) let a player place it; in a run the initialisation part is one.
     """
@@ -74,12 +73,12 @@ class LaneSegment:
     run: int
     media_from: int
     kind: Literal["live", "recovered"]
-    state: SegmentState
-    detail: str
     box: str
     epoch: int
     position: int
-    bound: int | None = None
+    bound: int | None
+    state: SegmentState
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)

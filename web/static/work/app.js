@@ -40,18 +40,33 @@ class WorkApp extends HTMLElement {
     addEventListener("online", () => void (this.phone ? null : this.endLeft()));
     addEventListener("hashchange", () => this.draw());
     fill(this, this.status, this.news, this.pin, this.main, this.doors);
-    void keepShell(() => this.tellNews());
-    void this.begin();
+    void this.begin().finally(() => this.keepAfterwards());
   }
 
   async begin() {
-    await loadWords();
-    await this.endLeft();
-    const known = JSON.parse(localStorage.getItem(PERSON) ?? "null");
-    if (known) return this.enter(known);
-    const session = localStorage.getItem(LEFT) ? null : await call("GET", "session").catch(() => null);
+    const [session] = await Promise.all([this.session(), loadWords()]);
     if (session) await this.enter(session);
     else this.logIn();
+  }
+
+  /** Who works on this phone, or who is logged in at the hub. @returns {Promise<Session | null>} */
+  async session() {
+    await this.endLeft();
+    const known = JSON.parse(localStorage.getItem(PERSON) ?? "null");
+    return known ?? (localStorage.getItem(LEFT) ? null : await call("GET", "session").catch(() => null));
+  }
+
+  /** Have the browser keep the page when the first work is done: fetching all of it once more would hold the first task up. */
+  keepAfterwards() {
+    const keep = () => void keepShell(() => this.tellNews());
+    const outbox = this.phone?.outbox;
+    if (!outbox || !navigator.onLine) return keep();
+    const look = () => {
+      if (outbox.working || outbox.line === "unreachable" && !outbox.tries) return;
+      outbox.removeEventListener("line", look);
+      keep();
+    };
+    outbox.addEventListener("line", look);
   }
 
   /** @param {Session | null} session */

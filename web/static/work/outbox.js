@@ -1,4 +1,4 @@
-// The way out: when there is a network, in this order: who am I, my tasks, manifests of files, acts as they were done, parts of files,
+// The way out: when there is a network, in this order: who am I, my tasks, this phone's key, manifests of files, acts as they were done, parts of files,
 // receipts. Each step is kept as it succeeds, so that whatever cuts in costs one request; what fails is tried again, with pauses that grow.
 // An act that the hub refuses is kept and shown with its reason; those after it go on.
 import { call, Refusal, remember, send } from "../api.js";
@@ -136,8 +136,9 @@ export class Outbox extends EventTarget {
 
   async round() {
     await this.meet();
-    await this.register();
     await fetchTasks(this.store);
+    if (this.open && !(await this.store.get("tasks", this.open))?.detail) await this.fetchOpen(); // somebody looks at it, for the first time
+    await this.register();
     const files = (await this.store.all("files")).filter((/** @type {KeptFile} */ file) => file.state === "phone");
     for (const file of files) await this.tryFile(file, () => announce(this.store, file));
     await this.sendActs();

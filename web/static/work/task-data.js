@@ -42,10 +42,9 @@ export async function fetchTasks(store) {
 /** Fetch a task with the acts of all devices. @param {Store} store @param {string} task */
 export async function fetchTask(store, task) {
   const name = encodeURIComponent(task);
-  const detail = await call("GET", `work/${name}`);
   const kept = /** @type {KeptTask | undefined} */ (await store.get("tasks", task));
-  const after = kept?.after ?? -1;
-  const { acts, last } = await call("GET", `work/${name}/acts?after=${after}`);
+  // side by side: what comes in between changes the list's mark, and is fetched in the next round
+  const [detail, { acts, last }] = await Promise.all([call("GET", `work/${name}`), call("GET", `work/${name}/acts?after=${kept?.after ?? -1}`)]);
   const mine = new Map((await store.ofTask("acts", task)).map((/** @type {KeptAct} */ act) => [act.id, act]));
   const seen = acts.map((/** @type {any} */ act) => heard(act, task, mine.get(act.id)));
   delete detail.acts; // kept one by one
