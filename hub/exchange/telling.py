@@ -4,16 +4,17 @@ Guarantees: each notice names its declaration, its boxes and the record that it 
 that logs that record; it names no person.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from hub.config import ExchangeSettings
 from hub.exchange.effects import Effects, Letter
 from hub.exchange.reading import PROFILES
+from hub.exchange.tables import OUT
 from hub.inspection.catalogue import Partner
 from hub.inspection.references import in_use
 from hub.inspection.releasing.clearing import Cleared
@@ -25,6 +26,7 @@ from protocol.errors import RefusedError
 from protocol.inspection_kinds import Declaration
 from protocol.instants import SECOND_NS
 from protocol.port_messages import Evidence, Notice, write_notice
+from storage.exchange_schema import exchange_messages
 from storage.schema import declaration_steps
 
 
@@ -85,7 +87,7 @@ def tell_port(effects: Effects, settings: ExchangeSettings, kind: Kind, told: To
 def notice(effects: Effects, settings: ExchangeSettings, to: tuple[str, Partner], way: str, kind: Kind, told: Told) -> Letter:
     """Write a notice for a partner in one way."""
     form = form_of(effects.connection, told.declaration)
-    boxes = tuple(sorted({box["number"] for box in form.get("containers", ())}))
+    boxes = tuple(sorted(_boxes(form)))
     number = effects.next_out(to[0])
     if way == "json":
         raw = _json(effects, to[0], number, kind, told, boxes, form.get("bill"))
@@ -158,10 +160,29 @@ def minute(now_ns: int, settings: ExchangeSettings) -> str:
     return f"{datetime.fromtimestamp(now_ns // SECOND_NS, zone):%Y%m%d%H%M}"
 
 
-def form_of(connection: Connection, declaration: str) -> dict[str, Any]:
-    """Give the form of a declaration as it now reads; empty where it was erased."""
+def boxes_untold(connection: Connection, declaration: str) -> tuple[int, list[str]]:
+    """Give the boxes that a declaration names and that no notice to hold has named yet, and the place of the version that names them."""
+    steps, messages = declaration_steps, exchange_messages
+    holding = (messages.c.declaration == declaration, messages.c.way == OUT, messages.c.about.in_((HOLD.name, RECALL.name)))
+    told = connection.execute(select(func.max(messages.c.cause)).where(*holding)).scalar()
+    place = connection.execute(select(func.max(steps.c.position)).where(*_versions(declaration))).scalar() or 0
+    before = {} if told is None else form_of(connection, declaration, told)
+    return place, sorted(_boxes(form_of(connection, declaration)) - _boxes(before))
+
+
+def _boxes(form: Mapping[str, Any]) -> set[str]:
+    return {box["number"] for box in form.get("containers", ())}
+
+
+def _versions(declaration: str) -> tuple[ColumnElement[bool], ...]:
     steps = declaration_steps
-    mine = (steps.c.declaration == declaration, steps.c.kind == Declaration.KIND, steps.c.act != "withdrawn")
+    return steps.c.declaration == declaration, steps.c.kind == Declaration.KIND, steps.c.act != "withdrawn"
+
+
+def form_of(connection: Connection, declaration: str, until: int | None = None) -> dict[str, Any]:
+    """Give the form of a declaration as it now reads, or as it read when the log ended with record `until`; empty where it was erased."""
+    steps = declaration_steps
+    mine = (*_versions(declaration), *(() if until is None else (steps.c.position <= until,)))
     newest = connection.execute(select(steps.c.sheet).where(*mine).order_by(steps.c.position.desc()).limit(1)).scalar()
     found = None if newest is None else said(connection, bytes(newest))
     return {} if found is None else dict(found["form"])

@@ -95,6 +95,25 @@ async def test_the_way_from_selection_to_the_gate(hub: Hub) -> None:
     assert read_order(read_interchange(by_form["HOLD", "edifact"]).messages[0]).status == "hold"
 
 
+async def test_a_box_that_is_added_to_goods_on_hold_is_held_too(hub: Hub) -> None:
+    form = arriving_soon(hub.core.clock)
+    number = (await hub.declarations.lodge(form, "trader.wu")).number
+    for to in (State.ACCEPTED, State.SCREENED, State.SELECTED):
+        await hub.declarations.step(number, to, {}, rule="test/1")
+    rule = ByRule(hub.core, hub.releases, automatic=True)
+    assert await rule.go_on() == 1
+    boxes = [*form["containers"], form["containers"][0] | {"number": "MSCU6639870"}]
+    goods = [form["goods"][0] | {"containers": [box["number"] for box in boxes]}, *form["goods"][1:]]
+    more = form | {"containers": boxes, "goods": goods}
+    await hub.declarations.amend(number, more, "trader.wu", "one box was forgotten")
+    assert await rule.go_on() == 1 and await rule.go_on() == 0
+    holds = [json.loads(raw) for one, raw in await told(hub) if (one.about, one.form) == ("HOLD", "json")]
+    assert [one["equipmentReferences"] for one in holds] == [["CSQU3054383"], ["CSQU3054383", "MSCU6639870"]]
+    await hub.declarations.amend(number, more, "trader.wu", "nothing new")
+    assert await rule.go_on() == 0, "each box is told once"
+    assert await ByRule(hub.core, hub.releases, automatic=True).go_on() == 0, "after a restart too"
+
+
 async def test_the_root_of_a_release_can_be_computed_by_anybody(hub: Hub) -> None:
     await stand(hub, [NUMBER], TO_PASSED)
     done = await hub.releases.approve(NUMBER, CHEN)

@@ -1,4 +1,4 @@
-"""Do by rule what needs no person: hold what was selected, release what is free, recall what went bad.
+"""Do by rule what needs no person: hold what was selected and what was added to it, release what is free, recall what went bad.
 
 Guarantees: each is decided in the log, so that doing it twice changes nothing; what cannot be done yet is tried again when its declaration
 moves, and from time to time; evidence that goes bad leads to a look at every release that is not out of the gate yet.
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, or_, select
 from hub.core import Core
 from hub.exchange.telling import listeners
 from hub.inspection.releasing.releasing import NOBODY_TO_TELL, Releases
-from hub.inspection.states import State
+from hub.inspection.states import ON_HOLD, State
 from hub.sequencer import Publication
 from protocol import kinds
 from protocol.conduct_kinds import Sample
@@ -46,6 +46,7 @@ class ByRule:
     automatic: bool
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _tried: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _versions: dict[str, int] = field(default_factory=dict)  # of declarations on hold, as they were looked at
     _looked_back_ns: int = 0
     _looked_at: str = ""  # the last declaration of the last look from time to time
     _bad: bool = True  # all releases are looked at; after a restart each is, once
@@ -93,6 +94,7 @@ class ByRule:
             self._tried[number] = (position, now_ns)
             moved += await self._try(number, state)
         self._tried = {number: self._tried[number] for number, _, _ in waiting if number in self._tried}
+        moved += await self._hold_added()
         if self._bad:
             self._bad, self._looked_back_ns = False, now_ns
             moved += await self._look_back(await self.core.database.read(_released))
@@ -104,6 +106,22 @@ class ByRule:
         elif self._suspects:
             suspects, self._suspects = self._suspects, set()
             moved += await self._look_back(await self.core.database.read(lambda connection: _released_of(connection, suspects)))
+        return moved
+
+    async def _hold_added(self) -> int:
+        """Tell the port of boxes that came to goods on hold; each version is looked at once."""
+        amended = await self.core.database.read(_amended)
+        new = [number for number, version in amended.items() if self._versions.get(number) != version]
+        self._versions = amended
+        moved = 0
+        for number in new:
+            try:
+                await self.releases.hold_added(number)
+                moved += 1
+            except RefusedError as error:
+                _LOG.debug("releases by rule: %s", error)
+            except PortwitnessError as error:  # as above
+                await self._ring(number, error)
         return moved
 
     def _due(self, waiting: Sequence[tuple[str, State, int]], now_ns: int) -> list[tuple[str, State, int]]:
@@ -161,6 +179,13 @@ def _waiting(connection: Connection) -> tuple[list[tuple[str, State, int]], bool
         rows = connection.execute(query.order_by(standings.c.lodged_ns)).all()
         found += [(row.declaration, state, row.position) for row in rows]
     return found, bool(listeners(connection))
+
+
+def _amended(connection: Connection) -> dict[str, int]:
+    """Give the declarations on hold that were amended, with their versions."""
+    states = [state.value for state in ON_HOLD]
+    query = select(standings.c.declaration, standings.c.version).where(standings.c.state.in_(states), standings.c.version > 1)
+    return {row.declaration: row.version for row in connection.execute(query)}
 
 
 def _released(connection: Connection, after: str = "", most: int | None = None) -> list[str]:

@@ -13,13 +13,13 @@ from sqlalchemy import Connection
 from hub.core import Core
 from hub.exchange.effects import Effects
 from hub.exchange.tables import read_boxes_of
-from hub.exchange.telling import DETAIN, HOLD, RECALL, RETURN, TREAT, Kind, Told, listeners, tell_port, tell_release
+from hub.exchange.telling import DETAIN, HOLD, RECALL, RETURN, TREAT, Kind, Told, boxes_untold, listeners, tell_port, tell_release
 from hub.inspection.references import find
 from hub.inspection.releasing import tables
 from hub.inspection.releasing.clearing import Cleared, Judged, Sources, clear, clear_against_evidence, judge
 from hub.inspection.releasing.desk import VERDICTS, Desk, desk
 from hub.inspection.sheets import said as said_in
-from hub.inspection.states import STEPS, State, check_step
+from hub.inspection.states import ON_HOLD, STEPS, State, check_step
 from protocol.clearing import encode_evidence
 from protocol.clearing_kinds import Evaluation, Release
 from protocol.errors import MalformedError, RefusedError
@@ -242,6 +242,19 @@ class Releases:
 
         return await self._decided(number, decide)
 
+    async def hold_added(self, number: str) -> Outcome:
+        """Tell the port to hold what an amendment added to goods on hold; raise RefusedError when there is nothing, or nobody to tell."""
+
+        def decide(effects: Effects) -> None:
+            state = effects.standing(number).state
+            place, boxes = boxes_untold(effects.connection, number)
+            if state not in ON_HOLD or not boxes:
+                raise RefusedError("names no box that the port was not told to hold", where=f"declaration {number}")
+            if not tell_port(effects, self.core.settings.exchange, HOLD, Told(number, place)):
+                raise RefusedError(f"no terminal is known to tell of box {boxes[0]}", where=f"declaration {number}")
+
+        return await self._decided(number, decide)
+
     async def position(self, number: str, bay: str, by: str, reason: str) -> Outcome:
         """Say by hand that the goods stand in a bay, where the terminal did not."""
         said = {"by": by, "reason": _reason(reason), "place": bay}
@@ -265,7 +278,7 @@ class Releases:
         logged = await self.core.sequencer.decide_all(whole)
         for kind, subject, detail in made[0].alarms:
             self.core.events.tell("alarm", kind=kind, subject=subject, detail=detail)
-        mine = [one.record for one in logged if one.record.subject == number]
+        mine = [one.record for one in logged if one.record.subject == number] or [one.record for one in logged]
         state = made[0].standing(number).state
         self.core.events.tell("declaration", declaration=number, state=state.value)
         root = next((record.body.root for record in mine if isinstance(record.body, Release)), None)
