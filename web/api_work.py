@@ -5,6 +5,7 @@ Guarantees: an inspector reaches the tasks that they are or were on, a superviso
 
 import io
 import os
+from collections.abc import Sequence
 
 import segno
 from fastapi import APIRouter, Query
@@ -12,6 +13,7 @@ from fastapi import APIRouter, Query
 from hub.app import Hub
 from hub.inspection.fieldwork.acts import Envelope, Shown
 from hub.inspection.fieldwork.completeness import missing_of
+from hub.inspection.fieldwork.keys import CertifiedKey
 from hub.inspection.fieldwork.tables import inspectors_of
 from hub.inspection.fieldwork.worksite import Listed, Whole
 from hub.inspection.supervision.tables import Told
@@ -38,21 +40,13 @@ async def certify(ask: schemas.KeyAsk, caller: Inspecting, hub: TheHub) -> schem
 @router.get("/work/keys", summary="List the keys of one's own phones")
 async def list_keys(caller: Inspecting, hub: TheHub) -> schemas.KeysAnswer:
     """Give the caller's keys, newest first."""
-    found = await hub.fieldwork.keys.list(caller.person)
-    return schemas.KeysAnswer(
-        keys=[
-            schemas.KnownKey.model_validate(
-                {
-                    "key_id": one.key_id,
-                    "device": one.device,
-                    "state": one.state,
-                    "until_ms": shaping.ms(one.until_ns),
-                    "position": one.position,
-                }
-            )
-            for one in found
-        ]
-    )
+    return _keys(await hub.fieldwork.keys.list(caller.person))
+
+
+@router.get("/people/{name}/keys", summary="List the keys of somebody's phones")
+async def list_keys_of(name: str, caller: Overseeing, hub: TheHub) -> schemas.KeysAnswer:
+    """Give a person's keys, newest first: for whoever has to end that of a lost phone."""
+    return _keys(await hub.fieldwork.keys.list(name))
 
 
 @router.post("/work/keys/{key_id}/revoke", status_code=204, summary="End a phone's key before its time")
@@ -143,6 +137,14 @@ async def note(number: str, ask: schemas.SystemNoteAsk, caller: Overseeing, hub:
     """Keep an automatic record - a temperature log, a weight, a track - that a must-record of a procedure asks for (W6)."""
     salt = os.urandom(SALT_BYTES)
     return schemas.PlacedAnswer(position=await hub.fieldwork.site.note(number, ask.key, ask.source, ask.told, caller.person, salt))
+
+
+def _keys(found: Sequence[CertifiedKey]) -> schemas.KeysAnswer:
+    keys = [
+        schemas.KnownKey(key_id=one.key_id, device=one.device, state=one.state, until_ms=shaping.ms(one.until_ns), position=one.position)
+        for one in found
+    ]
+    return schemas.KeysAnswer(keys=keys)
 
 
 def _oversees(caller: Caller) -> bool:

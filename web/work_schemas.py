@@ -25,7 +25,7 @@ class KeyAnswer(Shape):
 
 
 class KnownKey(Shape):
-    """A key of one's own as it stands."""
+    """A phone's key as it stands."""
 
     key_id: str
     device: str

@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 
 from hub.tasks import TaskDraft
 from simulators.devices.footage import Synthetic, synthesize
+from simulators.devices.phone import Phone
 from tests.browser_parts import Desk
 from tests.derivation_parts import segments
 from tests.hub_parts import BOX, TestBox, chunks, enrol, receipts_until, send
@@ -106,6 +107,22 @@ async def test_each_role_has_its_own_doors(desk: Desk) -> None:
     page = await desk.page("li.wei", language="en")
     await page.goto(f"{desk.url}/people")
     await expect(page.locator("main")).to_contain_text("Your role may not open this page")
+
+
+async def test_the_key_of_a_lost_phone_is_ended_on_the_page_of_users(desk: Desk) -> None:
+    keys = desk.face.hub.fieldwork.keys
+    phone = Phone.of_seed("a phone in the harbour", lambda: 0)
+    key_id = (await keys.issue("li.wei", phone.signer.public.spki, "Pixel 9")).key_id
+    page = await desk.page("admin", language="en")
+    await page.goto(f"{desk.url}/people")
+    await page.locator("[data-keys='li.wei']").click()
+    row = page.locator(f"[data-key='{key_id}']")
+    await expect(row).to_contain_text("Pixel 9")
+    await row.get_by_role("button", name="End this key").click()
+    await page.fill("dialog input[name=answer]", "it fell into the sea")
+    await page.locator("dialog form").get_by_role("button", name="End this key").click()
+    await expect(row).to_have_attribute("data-state", "revoked")
+    assert [one.state for one in await keys.list("li.wei")] == ["revoked"]
 
 
 async def test_the_wall_says_that_views_are_recorded_and_why_a_tile_is_dark(desk: Desk, tmp_path: Path) -> None:

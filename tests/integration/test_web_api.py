@@ -119,6 +119,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("POST", "/reports", (S, A), {"report": "00"}),
     ("GET", "/people", (S, A), None),
     ("GET", "/people/rights", (S, A), None),
+    ("GET", "/people/{name}/keys", (S, A), None),
     ("POST", "/people", (A,), {"name": "sun.li", "role": "inspector"}),
     ("PATCH", "/people/{name}", (A,), {"display": "x"}),
     ("GET", "/tokens", (A,), None),

@@ -138,6 +138,9 @@ async def test_a_key_that_is_taken_back_logs_its_phone_out(face: Face) -> None:
     again = Phone.of_seed("made anew by the thief", lambda: face.clock.now().wall_ns // 10**6)
     assert (await client.post(f"{API}/work/keys", json={"spki": again.spki, "device": "Pixel"})).status_code == 401
     other = await phone_of(face, desk, "the next")
+    mine = (await desk.get(f"{API}/work/keys")).json()
+    assert (await supervisor.get(f"{API}/people/{lead}/keys")).json() == mine
+    assert {one["key_id"]: one["state"] for one in mine["keys"]} == {phone.key_id: "revoked", other.key_id: "issued"}
     assert (await supervisor.post(f"{API}/work/keys/{other.key_id}/revoke", json={"reason": "stolen"})).status_code == 204
     assert (await desk.get(f"{API}/work/{task}")).status_code == 401
     assert (await supervisor.get(f"{API}/session")).status_code == 200

@@ -1,9 +1,10 @@
 // People and their roles: add, change, disable, give a fresh password. Traders and partners act for one party. For administrators.
 import { call, part } from "./api.js";
-import { askFor, confirmAct } from "./confirming.js";
+import { askFor, confirmAct, sayNo } from "./confirming.js";
 import { fill, h, values } from "./dom.js";
 import { moment, t } from "./words.js";
 
+/** @typedef {{key_id: string, device: string, state: string, until_ms: number, position: number}} PhoneKey */
 /** @typedef {{name: string, display: string, role: string, party: string | null, disabled: boolean, created_ms: number, password: string | null}} Person */
 
 const ROLES = ["supervisor", "inspector", "administrator", "trader", "partner"];
@@ -79,8 +80,35 @@ export class PeoplePage extends HTMLElement {
       h("td", { "data-name": t("people.role") }, role, person.party && h("div", { class: "soft small" }, t("people.party-of", { party: person.party }))),
       h("td", { "data-name": t("task.state") }, h("span", { class: `badge ${person.disabled ? "off" : "good"}` }, h("i"), t(person.disabled ? "people.disabled" : "people.active"))),
       h("td", { "data-name": t("people.since") }, moment(person.created_ms)),
-      h("td", {}, h("div", { class: "row" }, h("button", { onclick: () => void fresh() }, t("people.password")), h("button", { class: person.disabled ? "" : "danger", onclick: () => void disable() }, t(person.disabled ? "people.enable" : "people.disable")))),
+      h("td", {}, h("div", { class: "row" }, ["inspector", "supervisor"].includes(person.role) && h("button", { "data-keys": person.name, onclick: () => void this.showKeys(person.name) }, t("people.keys")), h("button", { onclick: () => void fresh() }, t("people.password")), h("button", { class: person.disabled ? "" : "danger", onclick: () => void disable() }, t(person.disabled ? "people.enable" : "people.disable")))),
     );
+  }
+
+  /** The keys of somebody's phones, and how to end that of a lost one. @param {string} name */
+  async showKeys(name) {
+    const list = h("div", { class: "stack" }, h("p", { class: "pulse" }, t("app.loading")));
+    const dialog = h("dialog", { class: "stack wide", "aria-labelledby": "keys-title" }, h("h2", { id: "keys-title" }, t("people.keys-of", { name })), h("p", { class: "soft" }, t("people.keys-about")), list, h("button", { onclick: () => dialog.close() }, t("app.close")));
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+    await this.fillKeys(list, name);
+  }
+
+  /** @param {HTMLElement} list @param {string} name */
+  async fillKeys(list, name) {
+    try {
+      const keys = /** @type {PhoneKey[]} */ ((await call("GET", `people/${part(name)}/keys`)).keys);
+      const end = async (/** @type {PhoneKey} */ key) => {
+        const reason = await askFor(t("people.key-effect", { name, device: key.device }), t("people.key-why"), t("people.key-end"));
+        if (reason === null) return;
+        await call("POST", `work/keys/${key.key_id}/revoke`, { reason }).catch((error) => sayNo(t("people.key-end"), error));
+        await this.fillKeys(list, name);
+      };
+      const now = Date.now();
+      fill(list, keys.length ? null : h("p", { class: "empty" }, t("people.keys-none")), ...keys.map((key) => keyRow(key, now, () => void end(key))));
+    } catch (error) {
+      fill(list, h("p", { class: "notice bad" }, error instanceof Error ? error.message : ""));
+    }
   }
 
   /** What each role may do, as the routes of the hub name them. */
@@ -111,6 +139,18 @@ export class PeoplePage extends HTMLElement {
     }
     await this.refresh();
   }
+}
+
+/** @param {PhoneKey} key @param {number} now @param {() => void} end */
+function keyRow(key, now, end) {
+  const state = key.state === "revoked" ? "revoked" : key.until_ms < now ? "over" : "counts";
+  return h(
+    "div",
+    { class: "row", "data-key": key.key_id, "data-state": state },
+    h("div", { class: "grow" }, h("strong", {}, key.device), h("div", { class: "soft small" }, h("code", {}, key.key_id.slice(0, 16)), " ", t("people.key-until", { time: moment(key.until_ms) }))),
+    h("span", { class: `badge ${state === "counts" ? "good" : "off"}` }, h("i"), t(`people.key-${state}`)),
+    state === "counts" && h("button", { class: "danger", onclick: end }, t("people.key-end")),
+  );
 }
 
 customElements.define("people-page", PeoplePage);

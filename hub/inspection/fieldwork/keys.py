@@ -7,6 +7,7 @@ at the place where its act enters. What a phone gets as its certificate is the s
 import hashlib
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import Connection, Row, select
 
@@ -33,7 +34,7 @@ class CertifiedKey:
     spki: bytes
     person: str | None
     device: str
-    state: str
+    state: Literal["issued", "revoked"]
     until_ns: int
     position: int
 
@@ -163,6 +164,5 @@ def keys_of(connection: Connection, person: str) -> list[CertifiedKey]:
 def _key(connection: Connection, row: Row[tuple[object, ...]]) -> CertifiedKey:
     words = said(connection, bytes(row.sheet)) or {}
     until = row.until_ns if row.until_ns is not None else 0
-    return CertifiedKey(
-        bytes(row.key).hex(), bytes(row.spki), words.get("person"), words.get("device", ""), str(row.state), until, row.position
-    )
+    state: Literal["issued", "revoked"] = "revoked" if row.state == "revoked" else "issued"
+    return CertifiedKey(bytes(row.key).hex(), bytes(row.spki), words.get("person"), words.get("device", ""), state, until, row.position)
