@@ -134,8 +134,8 @@ class Witnesses:
 
     async def __aenter__(self) -> "Witnesses":
         self._peers = [_Peer(witness) for witness in self.policy.witnesses]
-        self._client = httpx.AsyncClient(timeout=self.settings.witnessing.timeout_seconds, trust_env=False)
         if self._peers:
+            self._client = httpx.AsyncClient(timeout=self.settings.witnessing.timeout_seconds, trust_env=False)
             self.head = await asyncio.to_thread(self._load)
         self._task = asyncio.create_task(self._run(), name="witnesses")
         return self

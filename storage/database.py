@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, exc, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -145,12 +148,25 @@ class Database:
 
 def migrate(engine: Engine) -> None:
     """Bring the tables to the newest form by the migrations packaged here."""
+    config = _migrations()
+    with engine.begin() as connection:
+        if set(MigrationContext.configure(connection).get_current_heads()) == _newest():
+            return
+        config.attributes["connection"] = connection
+        command.upgrade(config, "heads")
+
+
+def _migrations() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "heads")
+    return config
+
+
+@cache
+def _newest() -> frozenset[str]:
+    """Give the versions that the packaged migrations lead to."""
+    return frozenset(ScriptDirectory.from_config(_migrations()).get_heads())
 
 
 def insert_new(connection: Connection, table: Table) -> Insert:

@@ -2,9 +2,11 @@
 
 import hashlib
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from protocol.records import Record, SignedRecord
 from protocol.signatures import Ed25519Signer, P256Signer
 from simulators.adversary.premises import settle
 from storage.clock import SystemClock
+from storage.database import Database
 
 SITE = SiteId("dayaowan")
 BOX = BoxId("box-1")
@@ -158,7 +161,21 @@ class TestBox:
         return receipt.end
 
 
+@cache
+def _new_tables() -> bytes:
+    """Give a SQLite database with the newest tables and nothing in them: the migrations run once in a process."""
+    with tempfile.TemporaryDirectory(prefix="portwitness-tables-") as folder:
+        database = Database(f"sqlite:///{folder}/new.db")
+        database.open()
+        database.close()
+        return (Path(folder) / "new.db").read_bytes()
+
+
 def settings_for(state: Path, url: str = "", **changes: Any) -> HubSettings:
+    tables_file = state / "hub.db"
+    if not url and not tables_file.exists():
+        state.mkdir(parents=True, exist_ok=True)
+        tables_file.write_bytes(_new_tables())
     tables: dict[str, Any] = {
         "port": PortSettings(site=SITE, state=state),
         "database": DatabaseSettings(url=url),

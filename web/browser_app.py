@@ -8,6 +8,7 @@ import asyncio
 import gzip
 import mimetypes
 import os
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 
 from hub.app import Hub
 from protocol.errors import PortwitnessError
@@ -147,11 +149,19 @@ def browser_app(hub: Hub, *, secure: bool, closing: asyncio.Event) -> FastAPI:
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_middleware(Bounds, secure=secure)
+    app.router.routes.extend(_routes())
+    describe(app)
+    return app
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """Build the routes, once in a process: what they need of a hub they find in the application that is asked."""
+    app = FastAPI(openapi_url=None)
     app.include_router(_api())
     app.include_router(api_enrolment.boxes)
     _add_pages(app)
-    describe(app)
-    return app
+    return tuple(app.router.routes)
 
 
 def _api() -> APIRouter:

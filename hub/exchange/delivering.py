@@ -48,7 +48,6 @@ class Delivering:
 
     async def __aenter__(self) -> "Delivering":
         self._signer = await asyncio.to_thread(load_or_create_ed25519, self.core.settings.keys / KEY)
-        self._client = httpx.AsyncClient(timeout=self.core.settings.exchange.timeout_seconds, trust_env=False)
         self._task = asyncio.create_task(self._run(), name="deliveries")
         return self
 
@@ -109,8 +108,10 @@ class Delivering:
 
     async def _post(self, row: dict[str, Any], raw: bytes, partner: Partner) -> str | None:
         """Post once, bounded in time; give why it was not taken."""
-        if self._client is None or self._signer is None or partner.address is None:
+        if self._signer is None or partner.address is None:
             return "is not started"
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=self.core.settings.exchange.timeout_seconds, trust_env=False)
         seconds = self.core.clock.now().wall_ns // SECOND_NS
         headers = sign_delivery(self._signer, tables.key_of(row["partner"], row["number"]), seconds, raw)
         headers |= {"Content-Type": TYPES[row["form"]], "Portwitness-About": row["about"]}
