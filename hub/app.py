@@ -107,6 +107,8 @@ from hub.inspection.story.stories import Stories
 from hub.inspection.story.waiting import Waiting
 from hub.inspection.supervision.marks import Supervision
 from hub.inspection.supervision.second_looks import SecondLooks
+from hub.inspection.violations import CATEGORY as VIOLATION
+from hub.inspection.violations import shipped_entries
 from hub.journals import Journals
 from hub.keeping import Keeping
 from hub.live import Live, peer_settings
@@ -218,6 +220,7 @@ async def open_hub(settings: HubSettings, clock: Clock, signer: Ed25519Signer | 
         await hub.pairings.reconcile()
         await hub.tasks.reconcile()
         if settings.inspection.shipped:
+            await hub.references.put_shipped(VIOLATION, shipped_entries())
             await hub.procedures.publish_shipped()
         bus = await _start_bus(hub, stack)
         yield replace(hub, bus=bus)

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from hub.app import Hub
 from hub.inspection.forms import FaultsError
-from hub.inspection.procedures.shipped_files import Part, Violation, shipped_scheme, shipped_violations
+from hub.inspection.procedures.shipped_files import Part, Violation, shipped_scheme
 from hub.inspection.procedures.spreadsheets import from_xlsform, to_xlsform
 from hub.inspection.procedures.writing import to_yaml
 from hub.inspection.published import Done, Version
@@ -60,7 +60,7 @@ async def _procedure(hub: Hub, versions: list[Version], in_force: Mapping[str, i
 
 
 @router.get("/scheme", summary="Get the scheme, its rules, ways, devices, and violations")
-async def get_scheme(caller: Anyone) -> schemas.SchemeAnswer:
+async def get_scheme(caller: Anyone, hub: TheHub) -> schemas.SchemeAnswer:
     """Give what procedures refer to."""
     scheme = shipped_scheme()
     return schemas.SchemeAnswer(
@@ -70,7 +70,7 @@ async def get_scheme(caller: Anyone) -> schemas.SchemeAnswer:
         rules=[_part(one) for one in scheme.rules],
         ways=[_part(one) for one in scheme.ways],
         devices=[_part(one) for one in scheme.devices],
-        violations=[_violation(one) for one in shipped_violations()],
+        violations=[_violation(one) for one in await hub.procedures.violations()],
     )
 
 
@@ -84,7 +84,7 @@ async def get_by_hash(sha256: Sha256, caller: Anyone, hub: TheHub) -> dict[str, 
 async def check(ask: schemas.ProcedureTextAsk, request: Request, caller: Overseeing, hub: TheHub) -> schemas.ProcedureCheck:
     """Tell whether a YAML text is a procedure, or what is wrong at which line and column."""
     try:
-        found = await asyncio.to_thread(hub.procedures.read, ask.text.encode())
+        found = await hub.procedures.read(ask.text.encode())
     except MalformedError as error:
         what, line, column = fault_of(error, language_of_request(request))
         return schemas.ProcedureCheck(reads=False, what=what, line=line, column=column)
@@ -95,7 +95,7 @@ async def check(ask: schemas.ProcedureTextAsk, request: Request, caller: Oversee
 @router.post("", status_code=201, summary="Propose a version of a procedure")
 async def propose(ask: schemas.ProcedureAsk, caller: Overseeing, hub: TheHub) -> schemas.VersionShape:
     """Log a proposal; another person decides about it."""
-    procedure = await asyncio.to_thread(hub.procedures.read, ask.text.encode())
+    procedure = await hub.procedures.read(ask.text.encode())
     return _version(await hub.procedures.propose(procedure, caller.person, ask.reason), {})
 
 

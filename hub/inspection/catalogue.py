@@ -1,4 +1,4 @@
-"""Say what is kept of enterprises, goods, origins, areas, bays, inspectors and partners, and read it as an officer writes it.
+"""Say what is kept of enterprises, goods, origins, areas, bays, inspectors, partners and violations, and read it as an officer writes it.
 
 Guarantees: what passes has one canonical reading, with every default written out; each fault names its place by path, in Chinese and
 English; nothing of it is a measure of time of day: days are written 2026-11-24, and hold from their first to their last.
@@ -173,6 +173,18 @@ class Notice(_Entry):
         return "ends before it starts" if self.end is not None and self.end < self.start else None
 
 
+class Violation(_Entry):
+    """What breaks the law: what forbids it and what it costs; `verified` once somebody has read the law."""
+
+    name: Line
+    name_en: Line
+    legal: Remark
+    legal_en: Remark
+    penalty: Remark
+    penalty_en: Remark
+    verified: bool = False
+
+
 CATEGORIES: Mapping[str, type[_Entry]] = {
     "enterprise": Enterprise,
     "goods": GoodsKind,
@@ -182,8 +194,9 @@ CATEGORIES: Mapping[str, type[_Entry]] = {
     "bay": Bay,
     "inspector": Inspector,
     "partner": Partner,
+    "violation": Violation,
 }
-Entry = Enterprise | GoodsKind | Origin | Area | Notice | Bay | Inspector | Partner
+Entry = Enterprise | GoodsKind | Origin | Area | Notice | Bay | Inspector | Partner | Violation
 _KEYS: Mapping[str, re.Pattern[str]] = {
     "origin": re.compile(r"[A-Z]{2}"),
     "enterprise": re.compile(r"[0-9A-Z]{4,24}"),

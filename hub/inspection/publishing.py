@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from hub.core import Core
-from hub.inspection.procedures.shipped_files import shipped_procedures, shipped_scheme, shipped_violations
+from hub.inspection.procedures.shipped_files import Violation, shipped_procedures, shipped_scheme
 from hub.inspection.procedures.writing import from_yaml
 from hub.inspection.published import (
     PublishedProcedure,
@@ -28,6 +28,7 @@ from hub.inspection.published import (
     versions,
 )
 from hub.inspection.sheets import keep
+from hub.inspection.violations import check_violations, violations_of
 from protocol.errors import MalformedError, RefusedError
 from protocol.instants import SECOND_NS
 from protocol.procedures.model import Procedure
@@ -68,20 +69,23 @@ class Procedures:
 
         await self.core.sequencer.decide(decide)
 
-    def read(self, text: bytes) -> Procedure:
-        """Read a procedure as YAML, short forms allowed; raise MalformedError naming line and column."""
+    async def read(self, text: bytes) -> Procedure:
+        """Read a procedure as YAML, short forms allowed; raise MalformedError naming line and column, or violations that are none."""
         scheme = shipped_scheme()
-        return checked(from_yaml(text, scheme.sets, scheme.steps))
+        procedure = await asyncio.to_thread(from_yaml, text, scheme.sets, scheme.steps)
+        await self.core.database.read(lambda connection: check_violations(connection, procedure))
+        return procedure
 
     async def propose(self, procedure: Procedure, by: str, reason: str) -> Version:
         """Propose a new version; raise RefusedError unless its number lies above every one of its key, MalformedError for bad words."""
-        data = document_of(checked(procedure))
+        data = document_of(procedure)
         sheet = make_sheet({"by": by, "reason": need_reason(reason)}, os.urandom(SALT_BYTES))
 
         def decide(connection: Connection, _size: int) -> tuple[str, ProcedureAct]:
             last = max((one.version for one in versions(connection, procedure.key)), default=0)
             if procedure.version <= last:
                 raise RefusedError(f"version {last} is there already: give it number {last + 1}", where=f"procedure {procedure.key}")
+            check_violations(connection, procedure)
             keep(connection, sheet)
             name = keep_procedure(connection, data)
             return procedure.key, ProcedureAct("proposed", procedure.version, name, procedure.effective, sheet.commitment, procedure.until)
@@ -145,6 +149,10 @@ class Procedures:
 
         return await self.core.database.read(read)
 
+    async def violations(self) -> Sequence[Violation]:
+        """Give the catalogue of violations, by key."""
+        return await self.core.database.read(violations_of)
+
     async def by_hash(self, sha256: bytes) -> Procedure:
         """Give a procedure by the hash of its canonical JSON; raise RefusedError when there is none."""
         return await self.core.database.read(lambda connection: procedure_of(connection, sha256))
@@ -157,15 +165,6 @@ class Procedures:
         found, _ = await self.get(key, version)
         self.core.events.tell("procedure", key=key, version=version, state=found.state)
         return found
-
-
-def checked(procedure: Procedure) -> Procedure:
-    """Give a procedure back; raise MalformedError when it names a violation that the catalogue lacks."""
-    known = {violation.key for violation in shipped_violations()}
-    strange = sorted({item.violation for _, item in procedure.items.values() if item.violation} - known)
-    if strange:
-        raise MalformedError(f"names violations that the catalogue lacks: {', '.join(strange)[:200]}", where="items")
-    return procedure
 
 
 def proposer_of(version: Version) -> str | None:

@@ -1,4 +1,4 @@
-"""Manage the reference data: enterprises, goods, origins, areas, notices, bays, inspectors and partners, with their history.
+"""Manage the reference data: enterprises, goods, origins, areas, notices, bays, inspectors, partners and violations, with their history.
 
 Guarantees: each change is a record in the log with who and why; every version stays readable; a change that another overtook is
 refused, not lost; what was decided by an entry can be looked up as it read then.
@@ -17,9 +17,11 @@ from hub.inspection.catalogue import CATEGORIES, Entry, check_key, read_entry
 from hub.inspection.sheets import keep, said
 from protocol.errors import MalformedError, RefusedError
 from protocol.inspection_kinds import Reference
+from protocol.kinds import Body
 from protocol.sheets import SALT_BYTES, make_sheet
 
 MAX_REASON = 1000
+SHIPPED = "ships with the hub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,27 @@ class References:
 
         await self.core.sequencer.decide(decide)
         return await self._told(category, key)
+
+    async def put_shipped(self, category: str, values: Mapping[str, Any]) -> int:
+        """Set what ships with the hub and was never heard of here; give how many entries that were."""
+
+        def missing(connection: Connection) -> list[str]:
+            return [key for key in values if entries.newest(connection, category, key) is None]
+
+        def decide(connection: Connection, _size: int) -> list[tuple[str, Body]]:
+            named: list[tuple[str, Body]] = []
+            for key in missing(connection):
+                entry = read_entry(category, key, values[key]).model_dump(mode="json")
+                words = {"entry": entry, "by": str(self.core.issuer), "reason": SHIPPED}
+                sheet = make_sheet(words, os.urandom(SALT_BYTES))
+                keep(connection, sheet)
+                named.append((f"{category}/{key}", Reference("set", 1, sheet.commitment)))
+            return named
+
+        wanted = await self.core.database.read(missing)
+        if wanted:
+            await self.core.sequencer.decide_all(decide)
+        return len(wanted)
 
     async def retire(self, category: str, key: str, by: str, reason: str) -> Kept:
         """Take an entry out of use; it stays readable. Raises RefusedError when it is not in use."""

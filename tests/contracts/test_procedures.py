@@ -12,9 +12,11 @@ from sqlalchemy import update
 from hub.app import Hub
 from hub.check import check_hub
 from hub.config import InspectionSettings
-from hub.inspection.procedures.shipped_files import shipped_procedures, shipped_text
+from hub.inspection.procedures.shipped_files import shipped_procedures, shipped_text, shipped_violations
 from hub.inspection.published import document_of, procedure_of
+from hub.inspection.violations import shipped_entries
 from protocol.errors import MalformedError, RefusedError, StorageError
+from protocol.inspection_kinds import Reference
 from protocol.procedures.model import Procedure
 from protocol.records import read
 from protocol.rule_kinds import ProcedureAct
@@ -53,10 +55,14 @@ async def test_the_shipped_ones_are_published_once_by_rule(hub: Hub) -> None:
     found = await hub.procedures.list()
     assert [one.procedure for one in found] == list(shipped_procedures())
     assert all(one.sha256 == hashlib.sha256(document_of(one.procedure)).digest() for one in found)
-    bodies = [read(await hub.log.leaf(index)).record.body for index in range(14)]
+    catalogue = len(shipped_violations())
+    laws = [read(await hub.log.leaf(index)).record.body for index in range(catalogue)]
+    assert all(isinstance(body, Reference) and body.act == "set" for body in laws)
+    bodies = [read(await hub.log.leaf(catalogue + index)).record.body for index in range(14)]
     assert all(isinstance(body, ProcedureAct) and (body.act, body.rule) == ("published", "shipped/1") for body in bodies)
     assert await hub.procedures.publish_shipped() == 0
-    assert hub.log.published_size() == 14
+    assert await hub.references.put_shipped("violation", shipped_entries()) == 0
+    assert hub.log.published_size() == catalogue + 14
     assert (await check_hub(hub.core.settings)).problems == ()
 
 
@@ -120,12 +126,32 @@ async def test_a_rejected_number_is_spent_and_strange_violations_are_refused(hub
         await hub.procedures.publish("scrap", 9, "wang.fang", "agreed")
 
 
+def naming(version: int, violation: str) -> Procedure:
+    section = later("scrap").sections[0]
+    item = replace(section.items[0], violation=violation)
+    return later("scrap", version=version, sections=(replace(section, items=(item, *section.items[1:])),))
+
+
+async def test_the_catalogue_of_violations_is_the_ports_own(hub: Hub) -> None:
+    law = shipped_entries()["soil"] | {"penalty": "退回", "penalty_en": "returned", "verified": True}
+    await hub.references.put("violation", "soil", law, "li.wei", "read the law", after=1)
+    new = law | {"name": "巫术", "name_en": "witchcraft"}
+    await hub.references.put("violation", "witchcraft", new, "li.wei")
+    await hub.references.retire("violation", "label", "li.wei", "not of this port")
+    found = {one.key: one for one in await hub.procedures.violations()}
+    assert found["soil"].verified and found["soil"].penalty == ("退回", "returned")
+    assert found.keys() == (shipped_entries().keys() | {"witchcraft"}) - {"label"}
+    assert (await hub.procedures.propose(naming(2, "witchcraft"), "li.wei", "try")).state == "proposed"
+    with pytest.raises(MalformedError, match="the catalogue lacks: label"):
+        await hub.procedures.propose(naming(3, "label"), "li.wei", "try")
+
+
 async def test_yaml_is_read_with_its_place(hub: Hub) -> None:
     text = shipped_text("07-fruit.yaml")
-    assert hub.procedures.read(text) == shipped_procedures()[6]
+    assert await hub.procedures.read(text) == shipped_procedures()[6]
     line = text[: text.index(b"effective: ")].count(b"\n") + 1
     with pytest.raises(MalformedError, match=f"line {line}, column 12.*is no day"):
-        hub.procedures.read(text.replace(b"effective: 2026-01-01", b"effective: tomorrow"))
+        await hub.procedures.read(text.replace(b"effective: 2026-01-01", b"effective: tomorrow"))
 
 
 async def test_a_document_that_was_changed_is_not_given(hub: Hub) -> None:

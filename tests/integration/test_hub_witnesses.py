@@ -105,7 +105,7 @@ async def kinds_rung(hub: Hub) -> set[str]:
 async def rung(hub: Hub, kind: str) -> None:
     """Wait for an alarm: it is kept a moment after the mode has changed."""
     async with asyncio.timeout(30):
-        while kind not in await kinds_rung(hub):
+        while kind not in await kinds_rung(hub):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 

@@ -121,7 +121,7 @@ export class ProceduresPage extends HTMLElement {
         "details",
         { class: "card" },
         h("summary", {}, t("procedure.violations", { count: scheme.violations.length })),
-        h("div", { class: "scroll below" }, h("table", { class: "fold" }, h("thead", {}, h("tr", {}, ...["procedure.violation", "procedure.legal", "procedure.penalty"].map((head) => h("th", { scope: "col" }, t(head))))), h("tbody", {}, ...scheme.violations.map((/** @type {any} */ one) => h("tr", {}, h("td", { "data-name": t("procedure.violation") }, said(one), " ", !one.verified && h("span", { class: "badge warn" }, h("i"), t("procedure.unread"))), h("td", { "data-name": t("procedure.legal") }, one.legal[at]), h("td", { "data-name": t("procedure.penalty") }, one.penalty[at])))))),
+        h("div", { class: "scroll below" }, h("table", { class: "fold" }, h("thead", {}, h("tr", {}, ...["procedure.violation", "procedure.legal", "procedure.penalty"].map((head) => h("th", { scope: "col" }, t(head))))), h("tbody", {}, ...scheme.violations.map((/** @type {any} */ one) => h("tr", {}, h("td", { "data-name": t("procedure.violation") }, h("a", { href: `/references/violation/${part(one.key)}` }, said(one)), " ", !one.verified && h("span", { class: "badge warn" }, h("i"), t("procedure.unread"))), h("td", { "data-name": t("procedure.legal") }, one.legal[at]), h("td", { "data-name": t("procedure.penalty") }, one.penalty[at])))))),
       ),
     );
   }
