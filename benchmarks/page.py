@@ -38,12 +38,14 @@ LATENCY_MS = 40
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SETTLE_MS = 800
 WATCH = """(selector) => {
-  const looked = () => {
+  const look = () => {
     const found = document.querySelector(selector);
-    if (found && found.getClientRects().length) requestAnimationFrame(() => setTimeout(() => { globalThis.usable ??= performance.now(); }));
-    else requestAnimationFrame(looked);
+    if (!found || !found.getClientRects().length) return false;
+    requestAnimationFrame(() => setTimeout(() => { globalThis.usable ??= performance.now(); }));
+    return true;
   };
-  requestAnimationFrame(looked);
+  const watch = new MutationObserver(() => look() && watch.disconnect()); // a frame asked for each time would cost the page its frames
+  watch.observe(document, { childList: true, subtree: true });
 }"""
 
 

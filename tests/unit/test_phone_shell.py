@@ -30,10 +30,13 @@ def test_the_worker_keeps_every_file_that_the_page_is_made_of() -> None:
     assert "/static/live-tile.js" in files and "/static/live-wall.js" not in files
 
 
-def test_the_page_names_all_its_modules_at_once() -> None:
-    text = page_text(STATIC)
+def test_the_page_names_its_first_modules_and_its_words_at_once() -> None:
+    text = page_text(STATIC, "en")
     assert re.findall(r'rel="modulepreload" href="/static/([^"]+)"', text) == list(modules(STATIC))
     assert text.index("modulepreload") < text.index("</head>")
+    assert '<link rel="preload" as="fetch" crossorigin href="/static/locales/en.json">' in text
+    assert "work/question-page.js" not in text, "a view beside the first, which waits for none of them"
+    assert "work/question-page.js" in list(modules(STATIC, later=True))
 
 
 def test_any_change_of_any_file_is_another_version(tmp_path: Path) -> None:
@@ -55,8 +58,10 @@ def test_imports_are_followed_however_they_are_written(tmp_path: Path) -> None:
     )
     (tmp_path / "a.js").write_text('import * as b from "./work/b.js";\n')
     (tmp_path / "work/b.js").write_text("const text = 'import \"./no.js\"';\n")
-    (tmp_path / "work/c.js").write_text("")
+    (tmp_path / "work/c.js").write_text('/** @typedef {import("./type.js").T} T */\nconst { d } = await import("./d.js");\n')
+    (tmp_path / "work/d.js").write_text("")
     assert list(modules(tmp_path)) == ["work/app.js", "a.js", "work/b.js", "work/c.js"]
+    assert list(modules(tmp_path, later=True)) == ["work/app.js", "a.js", "work/b.js", "work/c.js", "work/d.js"]
 
 
 async def test_page_and_worker_are_served_with_scope_and_rights() -> None:

@@ -1,17 +1,14 @@
 // The inspector's page: who works on this phone, the bar with its state on top, the pages, the bar of doors below. It begins from what
 // the phone keeps, so that it is there at once with no network; the hub is asked meanwhile.
-import "../login-form.js";
 import "../log-pin.js";
 import { call, Refusal, remember, whoami } from "../api.js";
 import { fill, h } from "../dom.js";
 import { loadWords, t } from "../words.js";
-import { Outbox } from "./outbox.js";
-import { PersonPage } from "./person-page.js";
+import { askSession, Outbox } from "./outbox.js";
 import { PhoneStatus } from "./phone-status.js";
 import { openStore } from "./store.js";
 import { TaskDesk } from "./task-desk.js";
 import { TaskCards } from "./task-cards.js";
-import { UnsafeList } from "./unsafe-list.js";
 
 /** @typedef {import("../api.js").Session} Session */
 /** @typedef {{store: import("./store.js").Store, outbox: Outbox, session: Session}} Phone */
@@ -29,7 +26,9 @@ class WorkApp extends HTMLElement {
     this.news = h("div", {});
     this.main = h("main", { class: "work-main", tabindex: "-1" });
     this.doors = h("nav", { class: "work-doors" });
-    this.pin = document.createElement("log-pin");
+    this.pin = h("div", {});
+    /** @type {import("./outbox.js").Met | null} */
+    this.met = null;
   }
 
   connectedCallback() {
@@ -53,12 +52,18 @@ class WorkApp extends HTMLElement {
   async session() {
     await this.endLeft();
     const known = JSON.parse(localStorage.getItem(PERSON) ?? "null");
-    return known ?? (localStorage.getItem(LEFT) ? null : await call("GET", "session").catch(() => null));
+    if (known || localStorage.getItem(LEFT)) return known;
+    this.met = await askSession().catch(() => null);
+    return this.met?.session ?? null;
   }
 
-  /** Have the browser keep the page when the first work is done: fetching all of it once more would hold the first task up. */
+  /** What may come after the first work, which it would hold up: look at the log's pin, fetch the other views, have the browser keep the page. */
   keepAfterwards() {
-    const keep = () => void keepShell(() => this.tellNews());
+    const keep = () => {
+      fill(this.pin, document.createElement("log-pin"));
+      void import("./other-views.js").catch(() => null); // asked for anew when one of them is opened
+      void keepShell(() => this.tellNews());
+    };
     const outbox = this.phone?.outbox;
     if (!outbox || !navigator.onLine) return keep();
     const look = () => {
@@ -80,7 +85,8 @@ class WorkApp extends HTMLElement {
     localStorage.removeItem(LEFT); // by a new login, or ended before
     const store = await openStore(session.person).catch(() => null);
     if (!store || !globalThis.crypto?.subtle) return this.refuse(t("work.cannot-keep"));
-    const outbox = new Outbox(store);
+    const outbox = new Outbox(store, this.met);
+    this.met = null;
     this.phone = { store, outbox, session };
     fill(this.status, new PhoneStatus(this.phone));
     outbox.addEventListener("login", () => this.offerLogin());
@@ -105,6 +111,7 @@ class WorkApp extends HTMLElement {
   logIn() {
     fill(this.status);
     fill(this.doors);
+    void import("../login-form.js");
     fill(this.main, document.createElement("login-form"));
   }
 
@@ -134,9 +141,14 @@ class WorkApp extends HTMLElement {
 
   page() {
     const phone = /** @type {Phone} */ (this.phone);
-    if (location.hash === "#safe") return new UnsafeList(phone, "");
-    if (location.hash === "#person") return new PersonPage(phone, { leave: () => void this.leave(), redraw: () => this.redraw() });
-    return new TaskCards(phone);
+    if (!["#safe", "#person"].includes(location.hash)) return new TaskCards(phone);
+    const [place, address] = [h("div", {}), location.hash];
+    const later = import("./other-views.js").then(({ PersonPage, UnsafeList }) => {
+      if (this.phone !== phone) return;
+      fill(place, address === "#safe" ? new UnsafeList(phone, "") : new PersonPage(phone, { leave: () => void this.leave(), redraw: () => this.redraw() }));
+    });
+    later.catch(() => fill(place, h("p", { class: "empty" }, t("work.view-not-here")), h("button", { onclick: () => this.redraw() }, t("work.try-again"))));
+    return place;
   }
 
   /** @param {string} task */

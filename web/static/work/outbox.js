@@ -7,11 +7,12 @@ import { LogRefused } from "../log-pin.js";
 import { deviceKey } from "./acts.js";
 import { announce, sendParts } from "./files.js";
 import { checkReceipt, ReceiptError } from "./receipt.js";
-import { fetchTask, fetchTasks } from "./task-data.js";
+import { askTask, fetchTask, fetchTasks, keepTask } from "./task-data.js";
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./store.js").KeptAct} KeptAct */
 /** @typedef {import("./store.js").KeptFile} KeptFile */
+/** @typedef {{session: import("../api.js").Session, ahead_ms: number | null}} Met */
 /** @typedef {"online" | "offline" | "unreachable" | "login"} Line */
 
 const LOOK_MS = 20_000;
@@ -23,10 +24,11 @@ const AGAIN = [401, 408, 425, 429];
 
 /** Dispatches `line` whenever what it knows of the line or its work changes. */
 export class Outbox extends EventTarget {
-  /** @param {Store} store */
-  constructor(store) {
+  /** @param {Store} store @param {Met | null} [met] what was heard already of who is logged in */
+  constructor(store, met = null) {
     super();
     this.store = store;
+    this.met = met;
     /** @type {Line} */
     this.line = navigator.onLine ? "unreachable" : "offline";
     /** @type {number | null} */
@@ -136,8 +138,7 @@ export class Outbox extends EventTarget {
 
   async round() {
     await this.meet();
-    await fetchTasks(this.store);
-    if (this.open && !(await this.store.get("tasks", this.open))?.detail) await this.fetchOpen(); // somebody looks at it, for the first time
+    await this.fetchFirst();
     await this.register();
     const files = (await this.store.all("files")).filter((/** @type {KeptFile} */ file) => file.state === "phone");
     for (const file of files) await this.tryFile(file, () => announce(this.store, file));
@@ -151,6 +152,15 @@ export class Outbox extends EventTarget {
     if (files.length) await this.fetchOpen();
   }
 
+  /** Fetch the list; a task that somebody looks at for the first time is asked for beside it. */
+  async fetchFirst() {
+    const open = this.open && !(await this.store.get("tasks", this.open))?.detail ? this.open : "";
+    const early = open ? askTask(this.store, open).catch(onlyRefused) : null;
+    await fetchTasks(this.store).finally(() => early?.catch(() => null)); // one failure is told, not two
+    const told = await early;
+    if (told) await keepTask(this.store, open, told);
+  }
+
   async fetchOpen() {
     for (const task of await this.store.all("tasks")) {
       if (task.listed && (task.task === this.open || !task.detail || task.detail.changed_ms !== task.entry.changed_ms)) await fetchTask(this.store, task.task);
@@ -159,15 +169,12 @@ export class Outbox extends EventTarget {
 
   /** Ask who is logged in here, and what time it is there. */
   async meet() {
-    const asked = Date.now();
-    const answer = await send("GET", "session");
-    const heard = Date.now();
-    const session = await answer.json();
+    const { session, ahead_ms } = this.met ?? (await askSession());
+    this.met = null;
     if (session.person !== this.store.person) throw new Refusal(401, { kind: "unauthenticated", what: "", where: "session" });
     remember(session);
-    await this.store.put("facts", session, "session");
-    const told = Date.parse(answer.headers.get("date") ?? "");
-    if (!Number.isNaN(told)) this.ahead_ms = Math.round((asked + heard) / 2 - (told + 500)); // a header's time is cut to the second
+    await this.store.put("facts", session, "session", "relaxed");
+    this.ahead_ms = ahead_ms ?? this.ahead_ms;
     this.say("online");
   }
 
@@ -243,6 +250,21 @@ export class Outbox extends EventTarget {
       else if (!(error instanceof Refusal)) throw error; // not published yet: looked at again in the next round
     }
   }
+}
+
+/** Ask who is logged in here, and how far this phone's clock is ahead of the hub's; throws as `send`. @returns {Promise<Met>} */
+export async function askSession() {
+  const asked = Date.now();
+  const answer = await send("GET", "session");
+  const heard = Date.now();
+  const told = Date.parse(answer.headers.get("date") ?? "");
+  return { session: await answer.json(), ahead_ms: Number.isNaN(told) ? null : Math.round((asked + heard) / 2 - (told + 500)) }; // a header's time is cut to the second
+}
+
+/** @param {unknown} error @returns {null} */
+function onlyRefused(error) {
+  if (!isFinal(error)) throw error;
+  return null; // not one's task: the list says so
 }
 
 /** Tell whether trying the same again would be refused the same. @param {unknown} error @returns {error is Refusal} */

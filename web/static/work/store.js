@@ -51,13 +51,14 @@ export class Store extends EventTarget {
   }
 
   /**
-   * Write to some shelves at once: all of it or nothing.
-   * @param {Shelf[]} shelves @param {(of: (shelf: Shelf) => IDBObjectStore) => void} act
+   * Write to some shelves at once: all of it or nothing. What was done on this phone is on its disk before it counts; what the hub would
+   * give once more (`relaxed`) need not wait for the disk.
+   * @param {Shelf[]} shelves @param {(of: (shelf: Shelf) => IDBObjectStore) => void} act @param {IDBTransactionDurability} [durability]
    * @returns {Promise<void>}
    */
-  write(shelves, act) {
+  write(shelves, act, durability = "strict") {
     return new Promise((resolve, reject) => {
-      const transaction = this.database.transaction(shelves, "readwrite", { durability: "strict" });
+      const transaction = this.database.transaction(shelves, "readwrite", { durability });
       transaction.addEventListener("complete", () => {
         resolve();
         this.dispatchEvent(new CustomEvent("changed", { detail: shelves }));
@@ -77,9 +78,9 @@ export class Store extends EventTarget {
     }
   }
 
-  /** @param {Shelf} shelf @param {any} value @param {string} [key] */
-  put(shelf, value, key) {
-    return this.write([shelf], (of) => void of(shelf).put(value, key));
+  /** @param {Shelf} shelf @param {any} value @param {string} [key] @param {IDBTransactionDurability} [durability] as for `write` */
+  put(shelf, value, key, durability = "strict") {
+    return this.write([shelf], (of) => void of(shelf).put(value, key), durability);
   }
 
   /**

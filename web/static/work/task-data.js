@@ -35,23 +35,35 @@ export async function fetchTasks(store) {
     }
     for (const act of acts.filter(isOver)) of("acts").delete(act.id);
     for (const file of files.filter(isOver)) of("files").delete(file.sha256);
-  });
-  await store.put("facts", Date.now(), "listed_ms");
+  }, "relaxed");
+  await store.put("facts", Date.now(), "listed_ms", "relaxed");
 }
 
 /** Fetch a task with the acts of all devices. @param {Store} store @param {string} task */
 export async function fetchTask(store, task) {
-  const name = encodeURIComponent(task);
-  const kept = /** @type {KeptTask | undefined} */ (await store.get("tasks", task));
-  // side by side: what comes in between changes the list's mark, and is fetched in the next round
+  await keepTask(store, task, await askTask(store, task));
+}
+
+/**
+ * Ask for a task and its acts, side by side: what comes in between changes the list's mark, and is fetched in the next round.
+ * @param {Store} store @param {string} task @returns {Promise<{detail: any, acts: any[], last: number}>}
+ */
+export async function askTask(store, task) {
+  const [name, kept] = [encodeURIComponent(task), /** @type {KeptTask | undefined} */ (await store.get("tasks", task))];
   const [detail, { acts, last }] = await Promise.all([call("GET", `work/${name}`), call("GET", `work/${name}/acts?after=${kept?.after ?? -1}`)]);
+  return { detail, acts, last };
+}
+
+/** Keep what was heard of a task. @param {Store} store @param {string} task @param {{detail: any, acts: any[], last: number}} told */
+export async function keepTask(store, task, { detail, acts, last }) {
+  const kept = /** @type {KeptTask | undefined} */ (await store.get("tasks", task));
   const mine = new Map((await store.ofTask("acts", task)).map((/** @type {KeptAct} */ act) => [act.id, act]));
   const seen = acts.map((/** @type {any} */ act) => heard(act, task, mine.get(act.id)));
   delete detail.acts; // kept one by one
   await store.write(["tasks", "acts"], (of) => {
     for (const act of seen) of("acts").put(act);
     of("tasks").put({ ...kept, task, entry: { ...kept?.entry, ...entryOf(detail) }, detail: { ...detail, changed_ms: kept?.entry.changed_ms }, fetched_ms: Date.now(), after: last, listed: kept?.listed ?? true });
-  });
+  }, "relaxed");
 }
 
 /** @param {any} detail */
@@ -118,4 +130,16 @@ function blobsOf(detail, files) {
 /** @param {KeptAct[]} acts */
 function signedBy(acts) {
   return acts.filter((act) => act.kind === "signature" && act.state !== "refused").map((act) => payloadOf(act)).map(({ role, covers }) => ({ role, covers }));
+}
+
+/** @param {TaskDetail["instructions"][number]} one */
+export function isSeen(one) {
+  return one.read_ms !== null;
+}
+
+/** By this phone's own acts first: the hub may not know of them yet. @param {TaskView} view */
+export function isPaused(view) {
+  const marks = view.acts.filter((act) => (act.kind === "pause" || act.kind === "resume") && act.state !== "refused");
+  const last = marks[marks.length - 1];
+  return last ? last.kind === "pause" : Boolean(view.detail.paused);
 }

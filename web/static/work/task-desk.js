@@ -3,17 +3,14 @@
 import { fill, h } from "../dom.js";
 import { clock, known, t } from "../words.js";
 import { ChecklistMenu } from "./checklist-menu.js";
-import { MissingList } from "./missing-list.js";
-import { QuestionPage } from "./question-page.js";
 import { addressOf, titleOf } from "./saying.js";
-import { SignaturePage } from "./signature-page.js";
-import { viewTask } from "./task-data.js";
-import { isPaused, isSeen, TaskMore } from "./task-more.js";
-import { UnsafeList } from "./unsafe-list.js";
+import { isPaused, isSeen, viewTask } from "./task-data.js";
 
 /** @typedef {import("./app.js").Phone} Phone */
 /** @typedef {import("./task-data.js").TaskView} TaskView */
 /** @typedef {HTMLElement & {refresh: (view: TaskView) => void}} Part */
+
+const OTHERS = ["i", "s", "missing", "files", "sign", "more"];
 
 export class TaskDesk extends HTMLElement {
   /** @param {Phone} [phone] @param {string} [task] */
@@ -67,20 +64,22 @@ export class TaskDesk extends HTMLElement {
   route() {
     if (!this.view || (this.shown && this.address === location.hash)) return; // one step tells itself twice
     if (this.shown) scrollTo(0, 0);
-    this.address = location.hash;
-    this.shown = this.partFor(this.view, location.hash.slice(1).split("/").map(decodeURIComponent));
-    fill(this.body, this.shown);
+    const address = (this.address = location.hash);
+    const [name = "", ...rest] = address.slice(1).split("/").map(decodeURIComponent);
+    if (!OTHERS.includes(name)) return this.put(new ChecklistMenu(/** @type {Phone} */ (this.phone), this.view));
+    const later = import("./other-views.js").then((views) => {
+      if (this.view && this.isConnected && this.address === address) this.put(partFor(views, /** @type {Phone} */ (this.phone), this.view, name, rest));
+    });
+    later.catch(() => {
+      this.address = ""; // asked for anew by the next step, or by the button
+      fill(this.body, h("p", { class: "empty" }, t("work.view-not-here")), h("button", { onclick: () => this.route() }, t("work.try-again")));
+    });
   }
 
-  /** @param {TaskView} view @param {string[]} address @returns {Part} */
-  partFor(view, [name = "", one = "", ...at]) {
-    const phone = /** @type {Phone} */ (this.phone);
-    if (name === "i" || name === "s") return new QuestionPage(phone, view, { single: name === "i", key: one, at: at.join("/") });
-    if (name === "missing") return new MissingList(phone, view);
-    if (name === "files") return new UnsafeList(phone, this.task);
-    if (name === "sign") return new SignaturePage(phone, view);
-    if (name === "more") return new TaskMore(phone, view);
-    return new ChecklistMenu(phone, view);
+  /** @param {Part} part */
+  put(part) {
+    this.shown = part;
+    fill(this.body, part);
   }
 
   /** @param {TaskView} view */
@@ -102,6 +101,18 @@ export class TaskDesk extends HTMLElement {
       isPaused(view) && h("a", { class: "notice", href: "#more" }, t("work.paused")),
     );
   }
+}
+
+/**
+ * @param {typeof import("./other-views.js")} views @param {Phone} phone @param {TaskView} view @param {string} name @param {string[]} rest
+ * @returns {Part}
+ */
+function partFor(views, phone, view, name, [one = "", ...at]) {
+  if (name === "missing") return new views.MissingList(phone, view);
+  if (name === "files") return new views.UnsafeList(phone, view.kept.task);
+  if (name === "sign") return new views.SignaturePage(phone, view);
+  if (name === "more") return new views.TaskMore(phone, view);
+  return new views.QuestionPage(phone, view, { single: name === "i", key: one, at: at.join("/") });
 }
 
 customElements.define("task-desk", TaskDesk);

@@ -8,6 +8,7 @@ import { doAct, payloadOf } from "./acts.js";
 import { showTicket } from "./pairing-ticket.js";
 import { scanCode } from "./code-scanner.js";
 import { askWords } from "./asking.js";
+import { isPaused, isSeen } from "./task-data.js";
 import { actTicks } from "./upload-ticks.js";
 
 /** @typedef {import("./app.js").Phone} Phone */
@@ -153,18 +154,6 @@ export class TaskMore extends HTMLElement {
     const { phone, view } = this;
     if (phone && view) await doAct(phone.store, { task: view.kept.task, procedure: view.detail.procedure_sha256, kind, payload });
   }
-}
-
-/** @param {Instruction} one */
-export function isSeen(one) {
-  return one.read_ms !== null;
-}
-
-/** By this phone's own acts first: the hub may not know of them yet. @param {TaskView} view */
-export function isPaused(view) {
-  const marks = view.acts.filter((act) => (act.kind === "pause" || act.kind === "resume") && act.state !== "refused");
-  const last = marks[marks.length - 1];
-  return last ? last.kind === "pause" : Boolean(view.detail.paused);
 }
 
 /** A recorder's code: "box/source", alone or at the end of an address. @param {string} text */
