@@ -29,7 +29,12 @@ export class QuestionPage extends HTMLElement {
     this.list = h("div", { class: "stack" });
     this.most = PAGE;
     this.more = h("button", { class: "grow hidden", onclick: () => this.showMore() }, t("work.show-more"));
-    this.acts = h("div", { class: "work-record" });
+    this.signing = false;
+    // these stay: one that is drawn anew under a finger takes the touch with it
+    this.button = h("button", { class: "primary grow", id: "record", onclick: () => void this.record() });
+    this.earlier = h("a", { "aria-label": t("work.before") }, "‹");
+    this.onward = h("a", { "aria-label": t("work.after") }, "›");
+    this.acts = h("div", { class: "work-record" }, asks.single && this.earlier, this.button, asks.single && this.onward);
   }
 
   connectedCallback() {
@@ -106,17 +111,13 @@ export class QuestionPage extends HTMLElement {
   /** @param {TaskView} view @param {Question[]} all */
   drawActs(view, all) {
     const drafts = this.drafts(view);
-    const record = h("button", { class: "primary grow", id: "record", disabled: !drafts.length, onclick: () => void this.record() }, drafts.length > 1 || !this.asks.single ? t("work.record", { count: drafts.length }) : t("work.record-one"));
-    if (!this.asks.single) return fill(this.acts, record);
+    this.button.disabled = !drafts.length;
+    this.button.textContent = drafts.length > 1 || !this.asks.single ? t("work.record", { count: drafts.length }) : t("work.record-one");
+    if (!this.asks.single) return;
     const order = all.length ? all : asked(view.detail.procedure, view.stands, view.detail.parts);
     const here = order.findIndex(({ item, at }) => item.key === this.asks.key && at === this.asks.at);
-    const [before, after] = [here > 0 ? order[here - 1] : null, here >= 0 ? order[here + 1] : null];
-    fill(
-      this.acts,
-      h("a", { class: `button ${before ? "" : "off"}`, "aria-label": t("work.before"), href: before ? addressOf("i", before.item.key, before.at) : "#list" }, "‹"),
-      record,
-      h("a", { class: `button ${after ? "" : "off"}`, "aria-label": t("work.after"), href: after ? addressOf("i", after.item.key, after.at) : "#list" }, "›"),
-    );
+    lead(this.earlier, here > 0 ? order[here - 1] : undefined);
+    lead(this.onward, here >= 0 ? order[here + 1] : undefined);
   }
 
   /** @param {TaskView} view @returns {Draft[]} */
@@ -124,8 +125,15 @@ export class QuestionPage extends HTMLElement {
     return [...this.cards.values()].map((card) => card.draft ?? view.drafts.get(placeOf(card.question.item.key, card.question.at))).filter((draft) => draft !== undefined && draft !== null);
   }
 
-  /** Sign what was answered here. What does not answer its question yet stays a draft, and is said. */
+  /** Sign what was answered here, once however often it is touched meanwhile. */
   async record() {
+    if (this.signing) return;
+    this.signing = true;
+    await this.sign().finally(() => (this.signing = false));
+  }
+
+  /** What does not answer its question yet stays a draft, and is said. */
+  async sign() {
     const view = /** @type {TaskView} */ (this.view);
     const phone = /** @type {Phone} */ (this.phone);
     for (const card of this.cards.values()) await card.settle();
@@ -155,10 +163,14 @@ export class QuestionPage extends HTMLElement {
 
   /** To the next question that is asked. */
   goOn() {
-    const next = this.acts.querySelector("a:last-child");
-    if (next instanceof HTMLAnchorElement && !next.classList.contains("off")) location.hash = new URL(next.href).hash;
-    else location.hash = "#list";
+    location.hash = this.onward.classList.contains("off") ? "#list" : new URL(this.onward.href).hash;
   }
+}
+
+/** @param {HTMLAnchorElement} link @param {Question | undefined} to */
+function lead(link, to) {
+  link.className = `button ${to ? "" : "off"}`;
+  link.href = to ? addressOf("i", to.item.key, to.at) : "#list";
 }
 
 customElements.define("question-page", QuestionPage);
