@@ -78,6 +78,7 @@ async def test_offline_reloaded_killed_in_an_upload_and_all_arrives_once(site: S
     site.gate.parts = 1_000_000
     site.gate.opened.set()
     async with killable(site, tmp_path / "profile") as (context, _):
+        await context.clear_cookies()  # a browser writes them from time to time: its login is gone, or is not
         page = await context.new_page()
         page.set_default_timeout(WAIT_MS)
         await page.goto(f"{site.url}/work/{site.task}#files")
