@@ -61,6 +61,7 @@ For other parts: `await core.sequencer.issue(body, subject)` logs a hub record a
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -127,7 +128,7 @@ from hub.uploads import Blobs
 from hub.views import Views
 from hub.witnesses import Witnessed, Witnesses, read_policy
 from protocol import kinds
-from protocol.errors import MalformedError
+from protocol.errors import MalformedError, RefusedError, UnavailableError
 from protocol.exchange_kinds import MessageOut
 from protocol.identifiers import BoxId
 from protocol.instants import Clock
@@ -138,6 +139,8 @@ from storage.blobs import open_blobs
 from storage.database import Database
 from storage.keys import load_ed25519
 from storage.logs import LogFolder
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +223,19 @@ async def open_hub(settings: HubSettings, clock: Clock, signer: Ed25519Signer | 
         await hub.pairings.reconcile()
         await hub.tasks.reconcile()
         if settings.inspection.shipped:
-            await hub.references.put_shipped(VIOLATION, shipped_entries())
-            await hub.procedures.publish_shipped()
+            await _publish_shipped(hub)
         bus = await _start_bus(hub, stack)
         yield replace(hub, bus=bus)
         await hub.views.close()
+
+
+async def _publish_shipped(hub: Hub) -> None:
+    """Publish what ships and was never heard of here; a log that cannot be written now gets it at the next start."""
+    try:
+        await hub.references.put_shipped(VIOLATION, shipped_entries())
+        await hub.procedures.publish_shipped()
+    except (UnavailableError, RefusedError) as error:
+        _LOG.warning("what ships with the hub is not published yet: %s", error)
 
 
 async def _open_core(settings: HubSettings, clock: Clock, key: Ed25519Signer, stack: AsyncExitStack) -> tuple[Core, Witnesses]:

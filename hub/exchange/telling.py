@@ -161,9 +161,13 @@ def minute(now_ns: int, settings: ExchangeSettings) -> str:
 
 
 def boxes_untold(connection: Connection, declaration: str) -> tuple[int, list[str]]:
-    """Give the boxes that a declaration names and that no notice to hold has named yet, and the place of the version that names them."""
+    """Give the boxes that a declaration names and that no notice against leaving has named yet, and the place of the version that does."""
     steps, messages = declaration_steps, exchange_messages
-    holding = (messages.c.declaration == declaration, messages.c.way == OUT, messages.c.about.in_((HOLD.name, RECALL.name)))
+    holding = (
+        messages.c.declaration == declaration,
+        messages.c.way == OUT,
+        messages.c.about.in_([kind.name for kind in (HOLD, RECALL, DETAIN, TREAT, RETURN)]),
+    )
     told = connection.execute(select(func.max(messages.c.cause)).where(*holding)).scalar()
     place = connection.execute(select(func.max(steps.c.position)).where(*_versions(declaration))).scalar() or 0
     before = {} if told is None else form_of(connection, declaration, told)

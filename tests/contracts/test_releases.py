@@ -102,9 +102,7 @@ async def test_a_box_that_is_added_to_goods_on_hold_is_held_too(hub: Hub) -> Non
         await hub.declarations.step(number, to, {}, rule="test/1")
     rule = ByRule(hub.core, hub.releases, automatic=True)
     assert await rule.go_on() == 1
-    boxes = [*form["containers"], form["containers"][0] | {"number": "MSCU6639870"}]
-    goods = [form["goods"][0] | {"containers": [box["number"] for box in boxes]}, *form["goods"][1:]]
-    more = form | {"containers": boxes, "goods": goods}
+    more = with_box(form)
     await hub.declarations.amend(number, more, "trader.wu", "one box was forgotten")
     assert await rule.go_on() == 1 and await rule.go_on() == 0
     holds = [json.loads(raw) for one, raw in await told(hub) if (one.about, one.form) == ("HOLD", "json")]
@@ -112,6 +110,51 @@ async def test_a_box_that_is_added_to_goods_on_hold_is_held_too(hub: Hub) -> Non
     await hub.declarations.amend(number, more, "trader.wu", "nothing new")
     assert await rule.go_on() == 0, "each box is told once"
     assert await ByRule(hub.core, hub.releases, automatic=True).go_on() == 0, "after a restart too"
+
+
+def with_box(form: dict[str, Any], number: str = "MSCU6639870") -> dict[str, Any]:
+    boxes = [*form["containers"], form["containers"][0] | {"number": number}]
+    goods = [form["goods"][0] | {"containers": [box["number"] for box in boxes]}, *form["goods"][1:]]
+    return form | {"containers": boxes, "goods": goods}
+
+
+async def test_an_added_box_is_told_late_where_nobody_was_there_to_tell(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    form = arriving_soon(hub.core.clock)
+    number = (await hub.declarations.lodge(form, "trader.wu")).number
+    for to in (State.ACCEPTED, State.SCREENED, State.SELECTED):
+        await hub.declarations.step(number, to, {}, rule="test/1")
+    rule = ByRule(hub.core, hub.releases, automatic=True)
+    assert await rule.go_on() == 1
+    terminal = await hub.references.get("partner", TERMINAL)
+    await hub.references.retire("partner", TERMINAL, "admin", "test")
+    await hub.declarations.amend(number, with_box(form), "trader.wu", "one box was forgotten")
+    assert await rule.go_on() == 0
+    assert [one.kind for one in await hub.alarms.list()] == [NOBODY_TO_TELL]
+    assert terminal.value is not None
+    await hub.references.put("partner", TERMINAL, terminal.value.model_dump(mode="json"), "admin", "back")
+    monkeypatch.setattr("hub.inspection.releasing.following.AGAIN_NS", 0)
+    rule = ByRule(hub.core, hub.releases, automatic=True)
+    assert await rule.go_on() == 1 and await rule.go_on() == 0
+    assert [one.about for one, _ in await told(hub) if one.form == "json"].count("HOLD") == 2
+
+
+async def test_what_was_amended_without_a_hold_is_told_none_and_what_is_detained_stays_so(hub: Hub) -> None:
+    free, detained = arriving_soon(hub.core.clock), arriving_soon(hub.core.clock, reference="R-2")
+    rule = ByRule(hub.core, hub.releases, automatic=True)
+    one = (await hub.declarations.lodge(free, "trader.wu")).number
+    await hub.declarations.amend(one, with_box(free), "trader.wu", "one box was forgotten")
+    for to in (State.ACCEPTED, State.SCREENED, State.DOC_CHECK, State.FAILED):
+        await hub.declarations.step(one, to, {}, rule="test/1")
+    assert await rule.go_on() == 0 and await told(hub) == []
+    two = (await hub.declarations.lodge(detained, "trader.wu")).number
+    for to in (State.ACCEPTED, State.SCREENED, State.SELECTED):
+        await hub.declarations.step(two, to, {}, rule="test/1")
+    assert await rule.go_on() == 1
+    for to in (State.DISPATCHED, State.POSITIONED, State.PAIRED, State.INSPECTING, State.FAILED, State.DETAINED):
+        await hub.declarations.step(two, to, {}, rule="test/1")
+    await hub.declarations.amend(two, with_box(detained), "trader.wu", "one box was forgotten")
+    assert await rule.go_on() == 1
+    assert [message.about for message, _ in await told(hub) if message.form == "json"] == ["HOLD", "DETAIN"]
 
 
 async def test_the_root_of_a_release_can_be_computed_by_anybody(hub: Hub) -> None:

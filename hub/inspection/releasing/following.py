@@ -16,7 +16,7 @@ from sqlalchemy import Connection, or_, select
 from hub.core import Core
 from hub.exchange.telling import listeners
 from hub.inspection.releasing.releasing import NOBODY_TO_TELL, Releases
-from hub.inspection.states import ON_HOLD, State
+from hub.inspection.states import State
 from hub.sequencer import Publication
 from protocol import kinds
 from protocol.conduct_kinds import Sample
@@ -30,6 +30,7 @@ from storage.schema import standings
 
 LOOK_S = 5.0
 AGAIN_NS = 60 * SECOND_NS  # what was refused is tried again after this, or when it moved
+_NEVER = 2**63
 MOST = 500  # declarations at a look, names in a query
 DIFFER, UNJUDGED = "log and tables differ", "release cannot be judged"
 _WAITING = (State.SELECTED, State.DIRECT_RELEASE, State.PASSED)
@@ -46,7 +47,7 @@ class ByRule:
     automatic: bool
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _tried: dict[str, tuple[int, int]] = field(default_factory=dict)
-    _versions: dict[str, int] = field(default_factory=dict)  # of declarations on hold, as they were looked at
+    _versions: dict[str, tuple[int, int]] = field(default_factory=dict)  # of goods on hold, with when to look again
     _looked_back_ns: int = 0
     _looked_at: str = ""  # the last declaration of the last look from time to time
     _bad: bool = True  # all releases are looked at; after a restart each is, once
@@ -94,7 +95,7 @@ class ByRule:
             self._tried[number] = (position, now_ns)
             moved += await self._try(number, state)
         self._tried = {number: self._tried[number] for number, _, _ in waiting if number in self._tried}
-        moved += await self._hold_added()
+        moved += await self._hold_added(told, now_ns)
         if self._bad:
             self._bad, self._looked_back_ns = False, now_ns
             moved += await self._look_back(await self.core.database.read(_released))
@@ -108,19 +109,24 @@ class ByRule:
             moved += await self._look_back(await self.core.database.read(lambda connection: _released_of(connection, suspects)))
         return moved
 
-    async def _hold_added(self) -> int:
-        """Tell the port of boxes that came to goods on hold; each version is looked at once."""
+    async def _hold_added(self, told: bool, now_ns: int) -> int:
+        """Tell the port of boxes that came to goods on hold: each version once, and again after a while where that failed."""
         amended = await self.core.database.read(_amended)
-        new = [number for number, version in amended.items() if self._versions.get(number) != version]
-        self._versions = amended
+        self._versions = {number: one for number, one in self._versions.items() if amended.get(number) == one[0]}
         moved = 0
-        for number in new:
+        for number, version in amended.items():
+            if now_ns < self._versions.get(number, (0, 0))[1]:
+                continue
+            self._versions[number] = (version, now_ns + AGAIN_NS)
             try:
-                await self.releases.hold_added(number)
-                moved += 1
+                moved += await self.releases.hold_added(number) is not None
+                self._versions[number] = (version, _NEVER)
             except RefusedError as error:
-                _LOG.debug("releases by rule: %s", error)
-            except PortwitnessError as error:  # as above
+                if told:
+                    _LOG.debug("releases by rule: %s", error)
+                else:
+                    await self.core.alarms.ring(NOBODY_TO_TELL, number, str(error)[:900])
+            except PortwitnessError as error:  # one that cannot be told holds up no other
                 await self._ring(number, error)
         return moved
 
@@ -183,9 +189,10 @@ def _waiting(connection: Connection) -> tuple[list[tuple[str, State, int]], bool
 
 def _amended(connection: Connection) -> dict[str, int]:
     """Give the declarations on hold that were amended, with their versions."""
-    states = [state.value for state in ON_HOLD]
-    query = select(standings.c.declaration, standings.c.version).where(standings.c.state.in_(states), standings.c.version > 1)
-    return {row.declaration: row.version for row in connection.execute(query)}
+    over = (State.RELEASED, State.GATE_OUT, State.FOLLOW_UP, State.ARCHIVED)
+    states = [state.value for state in State if state not in over]  # named, so that the index by state serves
+    query = select(standings.c.declaration, standings.c.version).where(standings.c.state.in_(states), standings.c.held.is_(True))
+    return {row.declaration: row.version for row in connection.execute(query.where(standings.c.version > 1))}
 
 
 def _released(connection: Connection, after: str = "", most: int | None = None) -> list[str]:

@@ -19,7 +19,7 @@ from hub.inspection.releasing import tables
 from hub.inspection.releasing.clearing import Cleared, Judged, Sources, clear, clear_against_evidence, judge
 from hub.inspection.releasing.desk import VERDICTS, Desk, desk
 from hub.inspection.sheets import said as said_in
-from hub.inspection.states import ON_HOLD, STEPS, State, check_step
+from hub.inspection.states import STEPS, State, check_step
 from protocol.clearing import encode_evidence
 from protocol.clearing_kinds import Evaluation, Release
 from protocol.errors import MalformedError, RefusedError
@@ -27,6 +27,7 @@ from protocol.kinds import Body
 
 Verdict = Literal["pass", "treat", "rectify", "re-inspect", "return", "destroy", "detain", "case"]
 _TOLD: Mapping[str, Kind] = {"treat": TREAT, "return": RETURN, "detain": DETAIN}
+_STANDING = {State.DETAINED: DETAIN, State.TREATMENT: TREAT, State.RETURN: RETURN}  # what else than a hold goods are under
 HOLD_RULE, RELEASE_RULE, RECALL_RULE = "hold/1", "release/1", "recall/1"
 NOBODY_TO_TELL = "nobody to tell of a hold"
 OVERRIDDEN, RECALLED = "release against the evidence", "release recalled"
@@ -242,18 +243,22 @@ class Releases:
 
         return await self._decided(number, decide)
 
-    async def hold_added(self, number: str) -> Outcome:
-        """Tell the port to hold what an amendment added to goods on hold; raise RefusedError when there is nothing, or nobody to tell."""
+    async def hold_added(self, number: str) -> Outcome | None:
+        """Tell the port of boxes that came to goods on hold; give None where it knows all of them.
+
+        The notice is of the kind that stands: what is detained stays detained. Raises RefusedError when there is nobody to tell.
+        """
 
         def decide(effects: Effects) -> None:
-            state = effects.standing(number).state
+            now = effects.standing(number)
             place, boxes = boxes_untold(effects.connection, number)
-            if state not in ON_HOLD or not boxes:
+            if not now.held or not boxes:
                 raise RefusedError("names no box that the port was not told to hold", where=f"declaration {number}")
-            if not tell_port(effects, self.core.settings.exchange, HOLD, Told(number, place)):
+            if not tell_port(effects, self.core.settings.exchange, _STANDING.get(now.state, HOLD), Told(number, place)):
                 raise RefusedError(f"no terminal is known to tell of box {boxes[0]}", where=f"declaration {number}")
 
-        return await self._decided(number, decide)
+        _, boxes = await self.core.database.read(lambda connection: boxes_untold(connection, number))
+        return await self._decided(number, decide) if boxes else None
 
     async def position(self, number: str, bay: str, by: str, reason: str) -> Outcome:
         """Say by hand that the goods stand in a bay, where the terminal did not."""

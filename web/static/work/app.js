@@ -1,5 +1,6 @@
 // The inspector's page: who works on this phone, the bar with its state on top, the pages, the bar of doors below. It begins from what
 // the phone keeps, so that it is there at once with no network; the hub is asked meanwhile.
+import "../login-form.js";
 import "../log-pin.js";
 import { call, Refusal, remember, whoami } from "../api.js";
 import { fill, h } from "../dom.js";
@@ -7,7 +8,7 @@ import { loadWords, t } from "../words.js";
 import { askSession, Outbox } from "./outbox.js";
 import { PhoneStatus } from "./phone-status.js";
 import { openStore } from "./store.js";
-import { TaskDesk } from "./task-desk.js";
+import { again, TaskDesk } from "./task-desk.js";
 import { TaskCards } from "./task-cards.js";
 
 /** @typedef {import("../api.js").Session} Session */
@@ -16,6 +17,7 @@ import { TaskCards } from "./task-cards.js";
 const PERSON = "portwitness.work.person";
 const LEFT = "portwitness.work.left"; // somebody who left, until the hub has ended the session
 const WORKER = "/work-worker.js";
+const FOLLOW_MS = 5000; // whatever the first work waits for
 
 class WorkApp extends HTMLElement {
   constructor() {
@@ -29,6 +31,7 @@ class WorkApp extends HTMLElement {
     this.pin = h("div", {});
     /** @type {import("./outbox.js").Met | null} */
     this.met = null;
+    this.keeping = false;
   }
 
   connectedCallback() {
@@ -39,7 +42,10 @@ class WorkApp extends HTMLElement {
     addEventListener("online", () => void (this.phone ? null : this.endLeft()));
     addEventListener("hashchange", () => this.draw());
     fill(this, this.status, this.news, this.pin, this.main, this.doors);
-    void this.begin().finally(() => this.keepAfterwards());
+    addEventListener("online", () => void this.keep());
+    listenForNews(() => this.tellNews());
+    if (navigator.serviceWorker?.controller) void this.keep(); // the worker has all of it: the page reads one version of it at once
+    void this.begin();
   }
 
   async begin() {
@@ -57,21 +63,17 @@ class WorkApp extends HTMLElement {
     return this.met?.session ?? null;
   }
 
-  /** What may come after the first work, which it would hold up: look at the log's pin, fetch the other views, have the browser keep the page. */
-  keepAfterwards() {
-    const keep = () => {
-      fill(this.pin, document.createElement("log-pin"));
-      void import("./other-views.js").catch(() => null); // asked for anew when one of them is opened
-      void keepShell(() => this.tellNews());
-    };
-    const outbox = this.phone?.outbox;
-    if (!outbox || !navigator.onLine) return keep();
-    const look = () => {
-      if (outbox.working || outbox.line === "unreachable" && !outbox.tries) return;
-      outbox.removeEventListener("line", look);
-      keep();
-    };
-    outbox.addEventListener("line", look);
+  /** What may come after the first work, which it would hold up: look at the log's pin, fetch the other views, keep the page. */
+  follow() {
+    if (!this.pin.firstChild) fill(this.pin, document.createElement("log-pin"));
+    void this.keep();
+  }
+
+  /** Fetch the other views and have the browser keep the page; what fails is tried again when there is a network. */
+  async keep() {
+    if (this.keeping) return;
+    this.keeping = true;
+    this.keeping = await Promise.all([import("./other-views.js"), keepShell()]).then(() => true, () => false);
   }
 
   /** @param {Session | null} session */
@@ -90,6 +92,8 @@ class WorkApp extends HTMLElement {
     this.phone = { store, outbox, session };
     fill(this.status, new PhoneStatus(this.phone));
     outbox.addEventListener("login", () => this.offerLogin());
+    outbox.addEventListener("first", () => this.follow(), { once: true });
+    setTimeout(() => this.follow(), FOLLOW_MS);
     outbox.start();
     this.draw();
   }
@@ -111,8 +115,8 @@ class WorkApp extends HTMLElement {
   logIn() {
     fill(this.status);
     fill(this.doors);
-    void import("../login-form.js");
     fill(this.main, document.createElement("login-form"));
+    this.follow();
   }
 
   /** The login is over: work goes on, sending waits. */
@@ -147,7 +151,7 @@ class WorkApp extends HTMLElement {
       if (this.phone !== phone) return;
       fill(place, address === "#safe" ? new UnsafeList(phone, "") : new PersonPage(phone, { leave: () => void this.leave(), redraw: () => this.redraw() }));
     });
-    later.catch(() => fill(place, h("p", { class: "empty" }, t("work.view-not-here")), h("button", { onclick: () => this.redraw() }, t("work.try-again"))));
+    later.catch(() => fill(place, h("p", { class: "empty" }, t("work.view-not-here")), again()));
     return place;
   }
 
@@ -205,16 +209,22 @@ async function endSession(person) {
   return true;
 }
 
-/** Have the browser keep the page, and say when a newer one is there. @param {() => void} told */
-async function keepShell(told) {
-  if (!("serviceWorker" in navigator)) return;
-  let kept = navigator.serviceWorker.controller;
-  navigator.serviceWorker.addEventListener("controllerchange", () => {
+/** Hear when a newer page has been kept. @param {() => void} told */
+function listenForNews(told) {
+  const workers = navigator.serviceWorker;
+  let kept = workers?.controller;
+  workers?.addEventListener("controllerchange", () => {
     if (kept) told();
-    kept = navigator.serviceWorker.controller;
+    kept = workers.controller;
   });
-  const policy = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("portwitness-work", { createScriptURL: (/** @type {string} */ url) => url });
-  await navigator.serviceWorker.register(policy ? policy.createScriptURL(WORKER) : WORKER, { scope: "/work" }).catch(() => undefined);
+}
+
+/** @type {any} */
+const policy = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("portwitness-work", { createScriptURL: (/** @type {string} */ url) => url });
+
+/** Have the browser keep the page; throws when it cannot now. */
+async function keepShell() {
+  await navigator.serviceWorker?.register(policy ? policy.createScriptURL(WORKER) : WORKER, { scope: "/work" });
 }
 
 customElements.define("work-app", WorkApp);

@@ -5,6 +5,7 @@ import { fill, h } from "../dom.js";
 import { known, t } from "../words.js";
 import { doAct } from "./acts.js";
 import { asked, inConflict, instances, isFailing, isPart, placeOf, rest } from "./answers.js";
+import { scanCode } from "./code-scanner.js";
 import { itemsOf } from "./procedure.js";
 import { addressOf, named, sayMissing, sayValue } from "./saying.js";
 
@@ -90,7 +91,6 @@ export class ChecklistMenu extends HTMLElement {
 
   /** @param {Section} section */
   async add(section) {
-    const { scanCode } = await import("./other-views.js");
     const at = await scanCode(t("work.add-part", { per: known("work.per", section.per ?? ""), section: named(section) }), (text) => (isPart(text) ? null : t("work.bad-part")));
     if (at) location.hash = addressOf("s", section.key, at);
   }
@@ -98,7 +98,6 @@ export class ChecklistMenu extends HTMLElement {
   /** Scan or type what is before me, and go to where it is asked about. */
   async find() {
     const view = /** @type {TaskView} */ (this.view);
-    const { scanCode } = await import("./other-views.js");
     const wanted = await scanCode(t("work.scan-find"), (text) => (findPlace(view, text) ? null : t("work.not-found", { text })));
     const place = wanted && findPlace(view, wanted);
     if (place) location.hash = place;

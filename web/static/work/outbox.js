@@ -22,7 +22,7 @@ const PAUSES_MS = [2000, 4000, 8000, 15_000, 30_000, 60_000];
 const RENEW = 0.5; // of the time for which a key is certified
 const AGAIN = [401, 408, 425, 429];
 
-/** Dispatches `line` whenever what it knows of the line or its work changes. */
+/** Dispatches `line` whenever what it knows of the line or its work changes, `first` when the tasks of a round are there. */
 export class Outbox extends EventTarget {
   /** @param {Store} store @param {Met | null} [met] what was heard already of who is logged in */
   constructor(store, met = null) {
@@ -88,6 +88,8 @@ export class Outbox extends EventTarget {
   }
 
   async go() {
+    const met = this.met;
+    this.met = null; // good for this round alone: somebody else may be logged in by the next
     if (this.working) {
       this.wanted = true;
       return;
@@ -96,7 +98,7 @@ export class Outbox extends EventTarget {
     this.working = true;
     this.dispatchEvent(new CustomEvent("line"));
     try {
-      await navigator.locks.request(`portwitness-outbox/${this.store.person}`, { ifAvailable: true }, (lock) => (lock ? this.round() : undefined));
+      await navigator.locks.request(`portwitness-outbox/${this.store.person}`, { ifAvailable: true }, (lock) => (lock ? this.round(met) : undefined));
       this.tries = 0;
     } catch (error) {
       this.failed(error);
@@ -136,9 +138,11 @@ export class Outbox extends EventTarget {
     else changes.close();
   }
 
-  async round() {
-    await this.meet();
+  /** @param {Met | null} met */
+  async round(met) {
+    await this.meet(met);
     await this.fetchFirst();
+    this.dispatchEvent(new CustomEvent("first"));
     await this.register();
     const files = (await this.store.all("files")).filter((/** @type {KeptFile} */ file) => file.state === "phone");
     for (const file of files) await this.tryFile(file, () => announce(this.store, file));
@@ -156,9 +160,10 @@ export class Outbox extends EventTarget {
   async fetchFirst() {
     const open = this.open && !(await this.store.get("tasks", this.open))?.detail ? this.open : "";
     const early = open ? askTask(this.store, open).catch(onlyRefused) : null;
-    await fetchTasks(this.store).finally(() => early?.catch(() => null)); // one failure is told, not two
+    early?.catch(() => null); // one failure is told, not two
+    await fetchTasks(this.store);
     const told = await early;
-    if (told) await keepTask(this.store, open, told);
+    if (told && (await this.store.get("tasks", open))?.listed) await keepTask(this.store, open, told, "");
   }
 
   async fetchOpen() {
@@ -167,10 +172,9 @@ export class Outbox extends EventTarget {
     }
   }
 
-  /** Ask who is logged in here, and what time it is there. */
-  async meet() {
-    const { session, ahead_ms } = this.met ?? (await askSession());
-    this.met = null;
+  /** Ask who is logged in here, and what time it is there, unless it was just heard. @param {Met | null} met */
+  async meet(met) {
+    const { session, ahead_ms } = met ?? (await askSession());
     if (session.person !== this.store.person) throw new Refusal(401, { kind: "unauthenticated", what: "", where: "session" });
     remember(session);
     await this.store.put("facts", session, "session", "relaxed");

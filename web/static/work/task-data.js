@@ -54,15 +54,19 @@ export async function askTask(store, task) {
   return { detail, acts, last };
 }
 
-/** Keep what was heard of a task. @param {Store} store @param {string} task @param {{detail: any, acts: any[], last: number}} told */
-export async function keepTask(store, task, { detail, acts, last }) {
+/**
+ * Keep what was heard of a task. `mark`: of the list that it goes by; "" where it was asked for before the list, so that it is fetched again.
+ * @param {Store} store @param {string} task @param {{detail: any, acts: any[], last: number}} told @param {"list" | ""} [mark]
+ */
+export async function keepTask(store, task, { detail, acts, last }, mark = "list") {
   const kept = /** @type {KeptTask | undefined} */ (await store.get("tasks", task));
+  const changed_ms = mark ? kept?.entry.changed_ms : null;
   const mine = new Map((await store.ofTask("acts", task)).map((/** @type {KeptAct} */ act) => [act.id, act]));
   const seen = acts.map((/** @type {any} */ act) => heard(act, task, mine.get(act.id)));
   delete detail.acts; // kept one by one
   await store.write(["tasks", "acts"], (of) => {
     for (const act of seen) of("acts").put(act);
-    of("tasks").put({ ...kept, task, entry: { ...kept?.entry, ...entryOf(detail) }, detail: { ...detail, changed_ms: kept?.entry.changed_ms }, fetched_ms: Date.now(), after: last, listed: kept?.listed ?? true });
+    of("tasks").put({ ...kept, task, entry: { ...kept?.entry, ...entryOf(detail) }, detail: { ...detail, changed_ms }, fetched_ms: Date.now(), after: last, listed: kept?.listed ?? true });
   }, "relaxed");
 }
 

@@ -54,6 +54,7 @@ export class TaskDesk extends HTMLElement {
     if (turn !== this.drawn || !this.isConnected) return;
     const first = !this.view;
     this.view = view;
+    if (!view) this.shown = null; // it left the phone; should it come back, it is drawn anew
     if (!view) return fill(this.body, h("p", { class: "empty" }, t("work.task-not-here")), h("a", { class: "button primary", href: "/work" }, t("work.door-tasks")));
     this.drawHead(view);
     if (first) this.route();
@@ -71,8 +72,9 @@ export class TaskDesk extends HTMLElement {
       if (this.view && this.isConnected && this.address === address) this.put(partFor(views, /** @type {Phone} */ (this.phone), this.view, name, rest));
     });
     later.catch(() => {
-      this.address = ""; // asked for anew by the next step, or by the button
-      fill(this.body, h("p", { class: "empty" }, t("work.view-not-here")), h("button", { onclick: () => this.route() }, t("work.try-again")));
+      if (this.address !== address) return;
+      this.shown = null;
+      fill(this.body, h("p", { class: "empty" }, t("work.view-not-here")), again());
     });
   }
 
@@ -101,6 +103,11 @@ export class TaskDesk extends HTMLElement {
       isPaused(view) && h("a", { class: "notice", href: "#more" }, t("work.paused")),
     );
   }
+}
+
+/** A part of the page that could not be fetched is fetched by a new page alone: browsers keep what failed. */
+export function again() {
+  return h("button", { onclick: () => navigator.onLine && location.reload() }, t("work.try-again"));
 }
 
 /**

@@ -21,7 +21,7 @@ worker.addEventListener("fetch", (/** @type {any} */ event) => {
 async function keep() {
   const cache = await caches.open(CACHE);
   await cache.addAll([shell.page, ...shell.files].map((path) => new Request(path, { cache: "no-cache" })));
-  await worker.skipWaiting(); // a page that is open has read all its modules; the next one is of the new version
+  await worker.skipWaiting(); // a page that it serves reads all its modules at once; the next one is of the new version
 }
 
 async function begin() {
