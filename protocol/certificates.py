@@ -84,6 +84,8 @@ class Certificate:
             raise MalformedError(f"not a certificate: {type(error).__name__}", where="certificate") from error
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise MalformedError("only P-256 keys are certified", where="certificate")
+        if der[-len(parsed.signature) - 1]:  # bits left over in a BIT STRING are none in DER (X.690 §11.2.2); a parser lets them pass
+            raise MalformedError("not the only spelling of its signature", where="certificate")
         return cls(bytes(der), parsed)
 
     @property

@@ -41,7 +41,7 @@ async def seek(page: Page, ms: float) -> None:
     await page.evaluate(
         """async ([stream, ms]) => { const line = document.querySelector('evidence-timeline');
         line.dispatchEvent(new CustomEvent('seek', {detail: {stream, ms}}));
-        const p = document.querySelector('evidence-player'), end = performance.now() + 8000;
+        const p = document.querySelector('evidence-player'), end = performance.now() + 30000;
         while (performance.now() < end) {
           if (p.position === ms && p.cover.classList.contains('hidden') && p.video.readyState >= 2 && !p.video.seeking) return;
           await new Promise(done => setTimeout(done, 20));

@@ -270,7 +270,17 @@ async def test_a_file_that_is_not_here_yet_is_said_so(face: Face, trader: httpx.
 async def test_reference_data_is_kept_in_versions_by_administrators(face: Face) -> None:
     admin, supervisor = await face.login("admin"), await face.login("chen.min")
     categories = (await supervisor.get(f"{API}/references")).json()["categories"]
-    assert [one["name"] for one in categories] == ["enterprise", "goods", "origin", "area", "notice", "bay", "inspector", "partner"]
+    assert [one["name"] for one in categories] == [
+        "enterprise",
+        "goods",
+        "origin",
+        "area",
+        "notice",
+        "bay",
+        "inspector",
+        "partner",
+        "violation",
+    ]
     assert categories[5]["form"]["properties"]["radius_m"]
     path = f"{API}/references/bay/b-1"
     faulty = await admin.put(path, json={"form": {"name": "", "radius_m": 0, "x": 1}, "reason": "new", "after": 0})
