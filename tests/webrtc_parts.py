@@ -16,7 +16,7 @@ from storage.clock import SystemClock
 LOOPBACK = PeerSettings(hosts=("127.0.0.1",))
 SMALL = Synthetic(width=320, height=180, fps=25, seconds=4, kbit=400, gop=25)
 LARGER = Synthetic(width=480, height=270, fps=25, seconds=4, kbit=600, gop=25)
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 
 
 def small_footage(folder: Path) -> Footage:

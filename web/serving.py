@@ -63,6 +63,10 @@ class Serving:
         """Let running requests end within the grace time and close."""
         self.server.should_exit = True
         await self.task
+        await asyncio.sleep(0)  # what was accepted while it closed is a connection now
+        for connection in list(self.server.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 def is_loopback(host: str) -> bool:

@@ -19,7 +19,7 @@ from tests.hub_parts import BOX, TestBox, enrol, log_signer, mail, running_hub, 
 from tests.web_parts import open_face
 
 TASK, RECORDER = "T-7", "box-1/rec-1"
-SOON_S = 10
+SOON_S = 30
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ from protocol.trust import Trust
 from storage.spool import Changes
 from tests.edge_parts import BOX, VIDEO, Desk, Inline, Place, TestHub, check_place, units
 
-LIMIT_S = 20
+LIMIT_S = 60
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -24,7 +24,7 @@ from storage.keys import create_p256
 from tests.edge_parts import BOX
 from tests.hub_parts import SITE, SiteCa
 
-LIMIT_S = 20
+LIMIT_S = 60
 
 
 async def until(holds: Callable[[], bool]) -> None:

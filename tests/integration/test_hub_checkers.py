@@ -31,7 +31,7 @@ from storage.logs import JournalLog, reader
 from tests.hub_parts import BOX, TestBox, enrol, log_signer, receipts_until, running_hub, settings_for
 
 ISSUER = Issuer.of_box(BOX)
-WAIT_S = 20
+WAIT_S = 60
 
 
 def journal(count: int) -> TestBox:

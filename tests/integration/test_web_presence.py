@@ -17,7 +17,7 @@ from tests.webrtc_parts import DecodingViewer, until
 
 API = "/api/v1"
 SDP = {"content-type": "application/sdp"}
-SOON_S = 6  # the look of 2 s, and a slow machine
+SOON_S = 30  # the look of 2 s, and a slow machine
 
 
 @pytest.fixture
