@@ -61,11 +61,17 @@ async def told(hub: Hub) -> list[Any]:
     return [(one, await hub.exchange.raw(one.position)) for one in reversed(sent)]
 
 
-async def test_the_way_from_selection_to_the_gate(hub: Hub) -> None:
-    form = arriving_soon(hub.core.clock)
+async def selected(hub: Hub, form: dict[str, Any]) -> str:
+    """Lodge a declaration and have it selected; give its number."""
     number = (await hub.declarations.lodge(form, "trader.wu")).number
     for to in (State.ACCEPTED, State.SCREENED, State.SELECTED):
         await hub.declarations.step(number, to, {}, rule="test/1")
+    return number
+
+
+async def test_the_way_from_selection_to_the_gate(hub: Hub) -> None:
+    form = arriving_soon(hub.core.clock)
+    number = await selected(hub, form)
     rule = ByRule(hub.core, hub.releases, automatic=True)
     assert await rule.go_on() == 1 and await rule.go_on() == 0
     assert (await hub.declarations.get(number)).held
@@ -97,9 +103,7 @@ async def test_the_way_from_selection_to_the_gate(hub: Hub) -> None:
 
 async def test_a_box_that_is_added_to_goods_on_hold_is_held_too(hub: Hub) -> None:
     form = arriving_soon(hub.core.clock)
-    number = (await hub.declarations.lodge(form, "trader.wu")).number
-    for to in (State.ACCEPTED, State.SCREENED, State.SELECTED):
-        await hub.declarations.step(number, to, {}, rule="test/1")
+    number = await selected(hub, form)
     rule = ByRule(hub.core, hub.releases, automatic=True)
     assert await rule.go_on() == 1
     more = with_box(form)
@@ -120,9 +124,7 @@ def with_box(form: dict[str, Any], number: str = "MSCU6639870") -> dict[str, Any
 
 async def test_an_added_box_is_told_late_where_nobody_was_there_to_tell(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     form = arriving_soon(hub.core.clock)
-    number = (await hub.declarations.lodge(form, "trader.wu")).number
-    for to in (State.ACCEPTED, State.SCREENED, State.SELECTED):
-        await hub.declarations.step(number, to, {}, rule="test/1")
+    number = await selected(hub, form)
     rule = ByRule(hub.core, hub.releases, automatic=True)
     assert await rule.go_on() == 1
     terminal = await hub.references.get("partner", TERMINAL)
@@ -146,9 +148,7 @@ async def test_what_was_amended_without_a_hold_is_told_none_and_what_is_detained
     for to in (State.ACCEPTED, State.SCREENED, State.DOC_CHECK, State.FAILED):
         await hub.declarations.step(one, to, {}, rule="test/1")
     assert await rule.go_on() == 0 and await told(hub) == []
-    two = (await hub.declarations.lodge(detained, "trader.wu")).number
-    for to in (State.ACCEPTED, State.SCREENED, State.SELECTED):
-        await hub.declarations.step(two, to, {}, rule="test/1")
+    two = await selected(hub, detained)
     assert await rule.go_on() == 1
     for to in (State.DISPATCHED, State.POSITIONED, State.PAIRED, State.INSPECTING, State.FAILED, State.DETAINED):
         await hub.declarations.step(two, to, {}, rule="test/1")
